@@ -1,0 +1,3 @@
+//! What a conforming deployment must remember, and what it must answer.
+pub mod json;
+pub mod wire;

@@ -1,0 +1,182 @@
+//! The OpenAPI documents of `specs/` as they stand in the files.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::guard::{Guard, Place, Refusal};
+use super::operation::{Collection, Effect, Harm};
+use super::version::Version;
+
+/// One document: OpenAPI 3.1 with the extensions of the contract.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Document {
+    /// OpenAPI's own version, `3.1.0`.
+    pub openapi: String,
+    /// Title, version, licence.
+    pub info: Value,
+    /// Where the API is served.
+    #[serde(default)]
+    pub servers: Vec<Value>,
+    /// Which collection the document describes.
+    #[serde(rename = "x-collection")]
+    pub collection: Collection,
+    /// Guards of every operation, evaluated before its own.
+    #[serde(rename = "x-guards")]
+    pub guards: Vec<Guard>,
+    /// Default answers per guard kind.
+    #[serde(rename = "x-refusals", default)]
+    pub refusals: BTreeMap<String, Refusal>,
+    /// How callers authenticate, for other tools.
+    #[serde(default)]
+    pub security: Vec<Value>,
+    /// Security schemes, for other tools.
+    #[serde(default)]
+    pub components: Value,
+    /// Tags, for other tools.
+    #[serde(default)]
+    pub tags: Vec<Value>,
+    /// Operations by path and lower-case method.
+    pub paths: BTreeMap<String, BTreeMap<String, RawOperation>>,
+}
+
+/// One operation as written.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct RawOperation {
+    /// The contract's name of the operation.
+    pub operation_id: String,
+    /// One line for people.
+    pub summary: String,
+    /// More for people.
+    #[serde(default)]
+    pub description: String,
+    /// Tags, for other tools.
+    #[serde(default)]
+    pub tags: Vec<String>,
+    /// Overrides the document's `security`, for other tools.
+    #[serde(default)]
+    pub security: Option<Vec<Value>>,
+    /// Path and query parameters.
+    #[serde(default)]
+    pub parameters: Vec<RawParameter>,
+    /// Request body.
+    #[serde(default)]
+    pub request_body: Option<RawBody>,
+    /// Answers by status.
+    pub responses: BTreeMap<String, RawResponse>,
+    /// First version that has the operation.
+    #[serde(rename = "x-since", default)]
+    pub since: Option<Version>,
+    /// First version that no longer has it.
+    #[serde(rename = "x-until", default)]
+    pub until: Option<Version>,
+    /// Requirements this operation is evidence for.
+    #[serde(rename = "x-requirements")]
+    pub requirements: Vec<String>,
+    /// Whether the document's own guards come first (default) or not.
+    #[serde(rename = "x-shared-guards", default = "yes")]
+    pub shared_guards: bool,
+    /// The operation's own guards.
+    #[serde(rename = "x-guards", default)]
+    pub guards: Vec<Guard>,
+    /// What it does to state; nothing when absent.
+    #[serde(rename = "x-effect", default)]
+    pub effect: Option<Effect>,
+    /// The successful answer.
+    #[serde(rename = "x-answer")]
+    pub answer: RawAnswer,
+    /// What it touches on a real deployment.
+    #[serde(rename = "x-harm", default)]
+    pub harm: Harm,
+    /// Accepted requests the planner starts from, by name.
+    #[serde(rename = "x-cases", default)]
+    pub cases: BTreeMap<String, RawCase>,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+/// The successful answer as written.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawAnswer {
+    /// Status.
+    pub status: u16,
+    /// Where the body comes from: an entity, or one of its properties (`caller`, `user.customData`).
+    #[serde(default)]
+    pub body: Option<String>,
+}
+
+/// An accepted request: what is in it besides what the guards need.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawCase {
+    /// JSON body with `{{symbols}}`.
+    #[serde(default)]
+    pub body: Option<Value>,
+    /// Form body.
+    #[serde(default)]
+    pub form: Option<BTreeMap<String, String>>,
+    /// Path parameters; `userId` is the subject when absent.
+    #[serde(default)]
+    pub path: BTreeMap<String, String>,
+    /// Query parameters.
+    #[serde(default)]
+    pub query: BTreeMap<String, String>,
+}
+
+/// A parameter as written.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawParameter {
+    /// Name.
+    pub name: String,
+    /// Place.
+    #[serde(rename = "in")]
+    pub place: Place,
+    /// Must it be sent?
+    #[serde(default)]
+    pub required: bool,
+    /// For people.
+    #[serde(default)]
+    pub description: String,
+    /// Schema of the value (as text, or as the number the text stands for).
+    pub schema: Value,
+}
+
+/// A request body as written.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawBody {
+    /// Must it be sent?
+    #[serde(default)]
+    pub required: bool,
+    /// Schemas by content type.
+    pub content: BTreeMap<String, RawMedia>,
+}
+
+/// An answer as written.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawResponse {
+    /// For people.
+    pub description: String,
+    /// Schemas by content type; none for an empty body.
+    #[serde(default)]
+    pub content: BTreeMap<String, RawMedia>,
+    /// First version that has this status.
+    #[serde(rename = "x-since", default)]
+    pub since: Option<Version>,
+}
+
+/// A body of one content type.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawMedia {
+    /// Schema, with `$ref` to files of `specs/schemas`.
+    pub schema: Value,
+}

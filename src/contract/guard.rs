@@ -1,0 +1,438 @@
+//! Guards as data: one entry is one kind with its argument, and optionally when it applies and what it answers.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::de::{self, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+
+use super::version::Version;
+
+/// Where a guard finds the value it looks at: `body.username`, `path.userId`, `query.page`, `header.name`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ValueRef {
+    /// Part of the request.
+    pub place: Place,
+    /// Name of the key within that part.
+    pub name: String,
+}
+
+/// Part of a request that carries named values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Place {
+    /// Top-level key of the JSON (or form) body.
+    Body,
+    /// Path parameter.
+    Path,
+    /// Query parameter.
+    Query,
+    /// Request header.
+    Header,
+}
+
+impl fmt::Display for ValueRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let place = match self.place {
+            Place::Body => "body",
+            Place::Path => "path",
+            Place::Query => "query",
+            Place::Header => "header",
+        };
+        write!(f, "{place}.{}", self.name)
+    }
+}
+
+impl<'de> Deserialize<'de> for ValueRef {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let place = text.split_once('.').and_then(|(place, name)| {
+            let place = match place {
+                "body" => Place::Body,
+                "path" => Place::Path,
+                "query" => Place::Query,
+                "header" => Place::Header,
+                _ => return None,
+            };
+            Some(Self { place, name: name.to_owned() })
+        });
+        place.ok_or_else(|| {
+            de::Error::custom(format!("`{text}` is no value reference; write body.NAME, path.NAME, query.NAME or header.NAME"))
+        })
+    }
+}
+
+/// Which fields of the account center a guard asks for.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub enum FieldRule {
+    /// One field.
+    One(String),
+    /// Each field whose key is present in the body, in this order.
+    Each {
+        /// Field names, equal to the body's keys.
+        each: Vec<String>,
+    },
+    /// The first of these that has a level in the settings (`passkey`, else `mfa`).
+    FirstSet {
+        /// Field names in order of preference.
+        #[serde(rename = "first-set")]
+        first_set: Vec<String>,
+    },
+}
+
+/// What an `authorization` guard demands of the header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AuthorizationRule {
+    /// The header is there.
+    Present,
+    /// Its scheme is exactly `Bearer`.
+    Bearer,
+    /// The token is an opaque access token of a user, alive.
+    UserToken,
+    /// The token is a signed token for the Management API's resource, unexpired.
+    ManagementToken,
+}
+
+/// What a `client` guard demands of the caller of the token endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ClientRule {
+    /// Known id with the right secret.
+    Authenticated,
+    /// May use the grant type it asks for.
+    GrantAllowed,
+}
+
+macro_rules! guard_kinds {
+    ($($(#[$doc:meta])* $key:literal $variant:ident($argument:ty),)*) => {
+        /// One kind of condition with its argument. The semantics of each kind are Rust (`model::guard`), its use is data.
+        #[derive(Debug, Clone, PartialEq)]
+        pub enum GuardKind { $($(#[$doc])* $variant($argument),)* }
+
+        impl GuardKind {
+            /// Every kind's name as written in `x-guards`.
+            pub const NAMES: &'static [&'static str] = &[$($key),*];
+
+            /// The kind's name as written in `x-guards`.
+            pub const fn name(&self) -> &'static str {
+                match self { $(Self::$variant(_) => $key),* }
+            }
+
+            fn read<'de, A: MapAccess<'de>>(key: &str, map: &mut A) -> Result<Option<Self>, A::Error> {
+                Ok(match key { $($key => Some(Self::$variant(map.next_value()?)),)* _ => None })
+            }
+        }
+    };
+}
+
+guard_kinds! {
+    /// The `Authorization` header.
+    "authorization" Authorization(AuthorizationRule),
+    /// The token carries this scope.
+    "scope" Scope(String),
+    /// The account center is switched on.
+    "center-enabled" CenterEnabled(bool),
+    /// The body is shorter than this many bytes.
+    "max-body" MaxBody(usize),
+    /// The body can be parsed as its content type says.
+    "parsable" Parsable(bool),
+    /// Body, path and query fit the operation's schemas.
+    "valid-input" ValidInput(bool),
+    /// No text anywhere in the request contains U+0000.
+    "no-nul" NoNul(bool),
+    /// These account-center fields are at level Edit.
+    "field" Field(FieldRule),
+    /// These account-center fields are at level `ReadOnly` or Edit.
+    "field-readable" FieldReadable(FieldRule),
+    /// The token's client is first-party.
+    "first-party" FirstParty(bool),
+    /// The request proves the caller's identity by a verification record.
+    "identity-verified" IdentityVerified(bool),
+    /// An identifier remains when this property is emptied.
+    "last-identifier" LastIdentifier(LastIdentifier),
+    /// The username fits the tenant's username policy; the argument names the value.
+    "username-policy" UsernamePolicy(ValueRef),
+    /// The password fits the tenant's password policy.
+    "password-policy" PasswordPolicy(ValueRef),
+    /// The password differs from the current one.
+    "new-password" NewPassword(ValueRef),
+    /// The password is the caller's.
+    "password-matches" PasswordMatches(ValueRef),
+    /// Nobody else has this value of the property (`username`, `primaryEmail`, `primaryPhone`).
+    "unique" Unique(String),
+    /// The number can be parsed as a phone number.
+    "phone-valid" PhoneValid(ValueRef),
+    /// No text is longer than its column, counted in characters.
+    "max-chars" MaxChars(BTreeMap<String, usize>),
+    /// At least one of these keys is in the body.
+    "any-key" AnyKey(Vec<String>),
+    /// At most one of these keys is in the body.
+    "not-together" NotTogether(Vec<String>),
+    /// The body has this key.
+    "has-key" HasKey(String),
+    /// The value is a legacy password digest: a JSON array `[algorithm, arguments, digest]`.
+    "legacy-digest" LegacyDigest(ValueRef),
+    /// The names in this list of `{name}` objects are distinct.
+    "distinct-names" DistinctNames(ValueRef),
+    /// The value, if any, is not empty.
+    "not-empty" NotEmpty(ValueRef),
+    /// The entity this value names exists.
+    "exists" Exists(Exists),
+    /// The caller does not aim at itself.
+    "not-self" NotSelf(ValueRef),
+    /// The user is not suspended.
+    "not-suspended" NotSuspended(Who),
+    /// The caller has not failed too often.
+    "not-locked" NotLocked(Who),
+    /// The token endpoint knows and accepts the client.
+    "client" Client(ClientRule),
+    /// The requested resource is known.
+    "resource-known" ResourceKnown(ValueRef),
+    /// The subject token can still be exchanged.
+    "subject-token" SubjectToken(ValueRef),
+}
+
+/// Argument of `last-identifier`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LastIdentifier {
+    /// The property that would be emptied.
+    pub without: String,
+}
+
+/// Argument of `exists`: exactly one kind of entity and where its id is.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Exists {
+    /// A user.
+    User(ValueRef),
+}
+
+/// Whom a guard about a user looks at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Who {
+    /// The owner of the access token.
+    Caller,
+    /// The owner of the subject token.
+    Subject,
+}
+
+/// When an entry applies. All given parts must hold.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct When {
+    /// A key is in the body, or keys have these shapes.
+    #[serde(default)]
+    pub body: Option<BodyShape>,
+    /// A fact about the caller.
+    #[serde(default)]
+    pub caller: Option<CallerFact>,
+    /// A fact about the tenant's settings.
+    #[serde(default)]
+    pub tenant: Option<TenantFact>,
+    /// The opposite of another condition.
+    #[serde(default)]
+    pub not: Option<Box<When>>,
+}
+
+/// Condition on the body.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(untagged)]
+pub enum BodyShape {
+    /// This key is present.
+    Has(String),
+    /// Each key has this shape: `null` is null, `"string"` any text, anything else that value.
+    Keys(BTreeMap<String, Value>),
+}
+
+/// Facts about a caller that decide whether a guard applies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CallerFact {
+    /// It has a password, a primary e-mail or a primary phone.
+    HasSecurityMethod,
+    /// Its password is stored as Argon2i.
+    PasswordIsArgon2i,
+}
+
+/// Facts about the tenant that decide whether a guard applies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TenantFact {
+    /// Never true in a production deployment; keeps the type open for growth.
+    Development,
+}
+
+/// What a refusal does to hidden state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RefusalEffect {
+    /// Counts towards the lock-out of the caller.
+    CountFailure,
+}
+
+/// Status of a predicted answer: one number, or any of a class where the contract promises no more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Status {
+    /// Exactly this status.
+    Exact(u16),
+    /// Any client error (written `4xx`).
+    AnyRefusal,
+}
+
+impl Status {
+    /// Whether an observed status is what this says.
+    pub const fn admits(self, status: u16) -> bool {
+        match self {
+            Self::Exact(expected) => expected == status,
+            Self::AnyRefusal => status >= 400 && status < 500,
+        }
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exact(status) => write!(f, "{status}"),
+            Self::AnyRefusal => f.write_str("4xx"),
+        }
+    }
+}
+
+/// Answer of a broken guard: status and error code. The code may end in `*` (any code with that beginning);
+/// none means a body without `code`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Refusal {
+    /// Status of the answer.
+    pub status: Status,
+    /// Error code, a pattern ending in `*`, or none.
+    pub code: Option<String>,
+}
+
+impl<'de> Deserialize<'de> for Refusal {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum RawStatus {
+            Number(u16),
+            Text(String),
+        }
+        let (status, code) = <(RawStatus, Option<String>)>::deserialize(deserializer)?;
+        let status = match status {
+            RawStatus::Number(number) if (400..600).contains(&number) => Status::Exact(number),
+            RawStatus::Text(text) if text == "4xx" => Status::AnyRefusal,
+            RawStatus::Number(number) => return Err(de::Error::custom(format!("{number} is no error status; write 400 to 599"))),
+            RawStatus::Text(text) => return Err(de::Error::custom(format!("`{text}` is no status; write a number or 4xx"))),
+        };
+        Ok(Self { status, code })
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.code {
+            Some(code) => write!(f, "{} {code}", self.status),
+            None => write!(f, "{}", self.status),
+        }
+    }
+}
+
+/// One entry of `x-guards`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Guard {
+    /// The condition.
+    pub kind: GuardKind,
+    /// Applies only then; always when absent.
+    pub when: Option<When>,
+    /// The answer when it is broken; the kind's default when absent (filled in by the loader).
+    pub refusal: Option<Refusal>,
+    /// First version that has it.
+    pub since: Option<Version>,
+    /// First version that no longer has it.
+    pub until: Option<Version>,
+    /// What a refusal does to hidden state.
+    pub on_refusal: Vec<RefusalEffect>,
+    /// Whether the guard is shared by the whole collection (set by the loader).
+    pub shared: bool,
+}
+
+impl Guard {
+    /// The answer when this guard is broken. The loader has filled in the defaults, so there always is one.
+    pub fn refusal(&self) -> &Refusal {
+        self.refusal.as_ref().expect("the loader fills in the default refusal")
+    }
+
+    /// A short name for people: the kind and its argument.
+    pub fn label(&self) -> String {
+        let argument = match &self.kind {
+            GuardKind::Scope(name) | GuardKind::Unique(name) | GuardKind::HasKey(name) => name.clone(),
+            GuardKind::Field(rule) | GuardKind::FieldReadable(rule) => match rule {
+                FieldRule::One(name) => name.clone(),
+                FieldRule::Each { each } => each.join(","),
+                FieldRule::FirstSet { first_set } => first_set.join("??"),
+            },
+            GuardKind::Authorization(rule) => match rule {
+                AuthorizationRule::Present => "present".into(),
+                AuthorizationRule::Bearer => "bearer".into(),
+                AuthorizationRule::UserToken => "user-token".into(),
+                AuthorizationRule::ManagementToken => "management-token".into(),
+            },
+            GuardKind::LastIdentifier(rule) => rule.without.clone(),
+            GuardKind::UsernamePolicy(value)
+            | GuardKind::PasswordPolicy(value)
+            | GuardKind::NewPassword(value)
+            | GuardKind::PasswordMatches(value)
+            | GuardKind::PhoneValid(value)
+            | GuardKind::LegacyDigest(value)
+            | GuardKind::DistinctNames(value)
+            | GuardKind::NotEmpty(value)
+            | GuardKind::NotSelf(value)
+            | GuardKind::ResourceKnown(value)
+            | GuardKind::SubjectToken(value) => value.to_string(),
+            GuardKind::Exists(Exists::User(value)) => format!("user {value}"),
+            _ => String::new(),
+        };
+        if argument.is_empty() { self.kind.name().to_owned() } else { format!("{}({argument})", self.kind.name()) }
+    }
+}
+
+impl<'de> Deserialize<'de> for Guard {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct EntryVisitor;
+        impl<'de> Visitor<'de> for EntryVisitor {
+            type Value = Guard;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a guard entry: one kind with its argument, optionally when, else, since, until, on-refusal")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Guard, A::Error> {
+                let mut kind: Option<GuardKind> = None;
+                let (mut when, mut refusal, mut since, mut until, mut on_refusal) = (None, None, None, None, Vec::new());
+                while let Some(key) = map.next_key::<String>()? {
+                    match key.as_str() {
+                        "when" => when = Some(map.next_value()?),
+                        "else" => refusal = Some(map.next_value()?),
+                        "since" => since = Some(map.next_value()?),
+                        "until" => until = Some(map.next_value()?),
+                        "on-refusal" => on_refusal = map.next_value()?,
+                        other => match GuardKind::read(other, &mut map)? {
+                            Some(_) if kind.is_some() => {
+                                return Err(de::Error::custom(format!("`{other}` is a second kind in one entry; write one entry per kind")));
+                            }
+                            Some(found) => kind = Some(found),
+                            None => return Err(de::Error::unknown_field(other, GuardKind::NAMES)),
+                        },
+                    }
+                }
+                let kind = kind.ok_or_else(|| de::Error::custom("an entry needs a guard kind, for example `scope: profile`"))?;
+                Ok(Guard { kind, when, refusal, since, until, on_refusal, shared: false })
+            }
+        }
+        deserializer.deserialize_map(EntryVisitor)
+    }
+}

@@ -1,0 +1,198 @@
+//! Operations as the rest of the crate sees them.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::document::RawCase;
+use super::guard::{Guard, Place, Refusal, Status};
+use super::schema::Schema;
+use super::version::Version;
+
+/// One of the two API collections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Collection {
+    /// The Account API: end users.
+    Account,
+    /// The Management API: administrators and back ends.
+    Management,
+}
+
+impl fmt::Display for Collection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Account => "account",
+            Self::Management => "management",
+        })
+    }
+}
+
+/// What an operation does to the state. Each is a function of `model::effect`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Effect {
+    /// Sets the given properties of the caller.
+    UpdateCaller,
+    /// Merges the body into the caller's profile; `address` is replaced as a whole.
+    MergeCallerProfile,
+    /// Sets the caller's password.
+    SetCallerPassword,
+    /// Makes a verified password record owned by the caller.
+    CreatePasswordRecord,
+    /// Makes a user.
+    CreateUser,
+    /// Sets the given properties of the user in the path.
+    UpdateUser,
+    /// Removes the user in the path with everything of it; its tokens die.
+    DeleteUser,
+    /// Suspends or restores the user in the path; suspending kills its tokens.
+    SuspendUser,
+    /// Sets the given keys of the account center.
+    UpdateAccountCenter,
+    /// Makes a single-use subject token for the user in the body.
+    CreateSubjectToken,
+    /// Issues a token at the token endpoint.
+    IssueToken,
+}
+
+/// What an operation touches on a real deployment; the send gate and the ledger go by it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Harm {
+    /// Changes a setting of the whole tenant.
+    #[serde(default)]
+    pub tenant_wide: bool,
+    /// Makes an object of this kind.
+    #[serde(default)]
+    pub creates: Option<String>,
+    /// Changes or removes the object named by this path parameter.
+    #[serde(default)]
+    pub touches: Option<String>,
+    /// Makes the deployment send a message.
+    #[serde(default)]
+    pub sends: bool,
+}
+
+/// A path or query parameter.
+#[derive(Debug, Clone)]
+pub struct Parameter {
+    /// Name.
+    pub name: String,
+    /// Place.
+    pub place: Place,
+    /// Must it be sent?
+    pub required: bool,
+    /// Schema of the value.
+    pub schema: Schema,
+}
+
+/// The successful answer.
+#[derive(Debug, Clone)]
+pub struct AnswerSpec {
+    /// Status.
+    pub status: u16,
+    /// Source of the body: entity and optional property.
+    pub body: Option<(String, Option<String>)>,
+}
+
+/// One operation, complete and checked.
+#[derive(Debug, Clone)]
+pub struct Operation {
+    /// `operationId`.
+    pub id: String,
+    /// Collection.
+    pub collection: Collection,
+    /// Upper-case method.
+    pub method: String,
+    /// Path template with `{parameters}`.
+    pub path: String,
+    /// One line for people.
+    pub summary: String,
+    /// First version that has it.
+    pub since: Option<Version>,
+    /// First version that no longer has it.
+    pub until: Option<Version>,
+    /// Parameters.
+    pub parameters: Vec<Parameter>,
+    /// Schema of the body, with the content type it is written for.
+    pub body: Option<(String, Schema)>,
+    /// All guards in order: shared ones first.
+    pub guards: Vec<Guard>,
+    /// What it does to state.
+    pub effect: Option<Effect>,
+    /// The successful answer.
+    pub answer: AnswerSpec,
+    /// Schemas of JSON answers by status; `None` where the status has no JSON body.
+    pub responses: BTreeMap<u16, Option<Schema>>,
+    /// Requirements it is evidence for.
+    pub requirements: Vec<String>,
+    /// What it touches.
+    pub harm: Harm,
+    /// Accepted requests by name.
+    pub cases: BTreeMap<String, RawCase>,
+}
+
+/// An (operation, status, error code) triple, the operation being implied.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct Outcome {
+    /// Status; `4xx` where the contract leaves the choice.
+    #[serde(serialize_with = "status_text")]
+    pub status: Status,
+    /// Error code, if the body has one.
+    pub code: Option<String>,
+}
+
+fn status_text<S: serde::Serializer>(status: &Status, serializer: S) -> Result<S::Ok, S::Error> {
+    match status {
+        Status::Exact(number) => serializer.serialize_u16(*number),
+        Status::AnyRefusal => serializer.collect_str(status),
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.code {
+            Some(code) => write!(f, "{} {code}", self.status),
+            None => write!(f, "{}", self.status),
+        }
+    }
+}
+
+impl From<&Refusal> for Outcome {
+    fn from(refusal: &Refusal) -> Self {
+        Self { status: refusal.status, code: refusal.code.clone() }
+    }
+}
+
+impl Operation {
+    /// Whether a call of this operation may change something.
+    pub fn writes(&self) -> bool {
+        self.method != "GET"
+    }
+
+    /// The operation's own guards, without the collection's.
+    pub fn own_guards(&self) -> impl Iterator<Item = &Guard> {
+        self.guards.iter().filter(|guard| !guard.shared)
+    }
+
+    /// Every documented outcome: the success, and the answer of each guard. Derived, never listed twice.
+    pub fn outcomes(&self) -> Vec<Outcome> {
+        let success = Outcome { status: Status::Exact(self.answer.status), code: None };
+        let mut outcomes: Vec<Outcome> = std::iter::once(success).chain(self.guards.iter().map(|guard| guard.refusal().into())).collect();
+        outcomes.sort();
+        outcomes.dedup();
+        outcomes
+    }
+
+    /// `METHOD /path`.
+    pub fn route(&self) -> String {
+        format!("{} {}", self.method, self.path)
+    }
+
+    /// The schema an answer of this status must fit; `None` when the status is not specified.
+    pub fn response(&self, status: u16) -> Option<Option<&Schema>> {
+        self.responses.get(&status).map(Option::as_ref)
+    }
+}

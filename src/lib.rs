@@ -5,4 +5,5 @@
 //!                           │                  │ ▲
 //!                           └──► reference ◄───┘ └── target (any deployment)
 //! ```
+pub mod engine;
 pub mod model;

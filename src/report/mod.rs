@@ -1,0 +1,36 @@
+//! The report: what a run found, in the shapes its readers want.
+//!
+//! ```text
+//!                       ┌─► json      the stable, machine-readable form; its schema is specs/schemas/report.schema.json
+//! engine, check ─► Report ─► junit     one test case per requirement and operation, for the CI server
+//!                       ├─► terminal  one screen for the person who started the run
+//!                       └─► markdown  the step summary of a GitHub workflow
+//! ```
+//!
+//! [`Report`] is the JSON document itself. Every other format is a plain function of it, so no format can know
+//! more than the JSON says, and a stored report can be turned into any of them later. Nothing here reads a clock or the
+//! environment, prints, or knows a secret: [`Report::masked`] is the one door through which free text loses its secrets,
+//! and the caller goes through it before it calls a renderer.
+//!
+//! Text that the target sent may hold anything; each renderer makes it harmless for its own format (control characters
+//! on a terminal, markup in Markdown, invalid characters in XML).
+
+mod command;
+pub mod document;
+pub mod json;
+pub mod junit;
+mod line;
+pub mod markdown;
+mod mask;
+mod not_tested;
+#[cfg(test)]
+mod sample;
+pub mod terminal;
+pub mod verdict;
+
+pub use document::{
+    Abstention, CheckCounts, Collection, Finding, Level, Mode, NotTested, OperationCounts, OperationRow, OutcomeCounts,
+    OutcomeRow, Report, RequirementCounts, RequirementOperation, RequirementRow, SCHEMA_VERSION, Summary, Target,
+    TargetKind, Tool,
+};
+pub use verdict::{RunVerdict, Verdict};

@@ -5,6 +5,10 @@
 //!                           │                  │ ▲
 //!                           └──► reference ◄───┘ └── target (any deployment)
 //! ```
+//!
+//! `contract`, `model`, `plan` and `check` are pure: no clock, no network, no asynchronous runtime.
+pub mod check;
+pub mod contract;
 pub mod engine;
 pub mod model;
 pub mod report;

@@ -23,6 +23,9 @@ pub struct Document {
     /// Which collection the document describes.
     #[serde(rename = "x-collection")]
     pub collection: Collection,
+    /// Path prefixes of which every operation is known: any other path below them does not exist.
+    #[serde(rename = "x-prefixes", default)]
+    pub prefixes: Vec<String>,
     /// Guards of every operation, evaluated before its own.
     #[serde(rename = "x-guards")]
     pub guards: Vec<Guard>,

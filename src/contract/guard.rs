@@ -292,6 +292,11 @@ impl Status {
             Self::AnyRefusal => status >= 400 && status < 500,
         }
     }
+
+    /// Whether this is the status of a success.
+    pub const fn is_success(self) -> bool {
+        matches!(self, Self::Exact(status) if status >= 200 && status < 300)
+    }
 }
 
 impl fmt::Display for Status {

@@ -1,2 +1,5 @@
-//! Where exchanges come from: recorded traffic now, live traffic to come.
+//! Runs plans and judges recordings.
 pub mod har;
+mod inspect;
+
+pub use inspect::{Departure, Inspection, Tally, inspect};

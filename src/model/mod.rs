@@ -1,4 +1,27 @@
 //! What a conforming deployment must remember, and what it must answer.
+//!
+//! Two functions carry everything: [`predict()`] says which answers a state admits, [`observe()`] says what an answer
+//! makes of the states a deployment may be in. Live checks, recorded traffic, races and lost answers all use them.
+
+mod body;
+mod call;
+mod effect;
+mod guard;
 pub mod json;
+mod observe;
+mod pattern;
+mod predict;
+mod route;
 pub mod rules;
+mod state;
+pub mod time;
 pub mod wire;
+
+pub use body::form;
+pub use call::Call;
+pub use guard::{NEAR_MS, Scene};
+pub use observe::{Difference, Observation, Relation, describe, observe, observe_nothing};
+pub use pattern::{Lesson, Member, Mismatch, Pattern, Teaching, brief};
+pub use predict::{Alternative, Prediction, predict, success};
+pub use route::{Route, route};
+pub use state::{ACCOUNT_CENTER, Entity, Fresh, Key, Kind, SIGN_IN_EXPERIENCE, State, States, Term, Truth};

@@ -1,6 +1,12 @@
 //! Rules on single values: which password, username or phone number a conforming deployment takes.
 //!
 //! Each rule is a pure function of the value and of the settings that the deployment shows.
-pub mod password_policy;
-pub mod phone;
-pub mod username_policy;
+mod breach;
+mod password_policy;
+mod phone;
+mod username_policy;
+
+pub use breach::breached;
+pub use password_policy::{Breached, CharacterTypes, Issue, LengthBounds, PasswordPolicy, Rejects, UserInfo, Verdict};
+pub use phone::{Phone, parse as parse_phone};
+pub use username_policy::{AllowedChars, UsernamePolicy};

@@ -1,0 +1,232 @@
+//! Turns one exchange and what the model made of it into judgements, each for one check and one requirement.
+
+use serde_json::Value;
+
+use crate::contract::guard::{AuthorizationRule, Guard, GuardKind};
+use crate::contract::{Collection, Contract, Level, Operation, Outcome, Requirement};
+use crate::model::wire::{Answer, Request};
+use crate::model::{Difference, Observation, Relation};
+
+/// Result of one check on one exchange.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Result {
+    /// Holds.
+    Pass,
+    /// Does not hold.
+    Fail(Deviation),
+    /// Nothing definite can be said, and why.
+    Abstain(String),
+}
+
+/// What was expected and what was seen; texts for people and for waivers, free of values that change from run to run.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Deviation {
+    /// What the contract promises.
+    pub expected: String,
+    /// What the answer was.
+    pub actual: String,
+}
+
+/// One check's word on one exchange.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Judgement {
+    /// Name of the check, one of [`crate::contract::CHECKS`].
+    pub check: &'static str,
+    /// Id of the requirement it is evidence for.
+    pub requirement: String,
+    /// How binding that requirement is.
+    pub level: Level,
+    /// The result.
+    pub result: Result,
+}
+
+/// Judges an exchange. Exchanges of unspecified operations get the general checks only.
+pub fn judge(contract: &Contract, request: &Request, answer: &Answer, observation: &Observation) -> Vec<Judgement> {
+    let operation = observation.operation.as_deref().and_then(|id| contract.operation(id));
+    let mut bench = Bench { contract, operation, judgements: Vec::new() };
+    if answer.status >= 500 && !matches!(&observation.relation, Some(Relation::Predicted | Relation::Either)) {
+        bench.fail("robustness", None, "no server error", &outcome(answer).to_string());
+        return bench.judgements;
+    }
+    bench.pass("robustness", None);
+    bench.relation(observation);
+    if let Some(operation) = operation {
+        bench.schema(operation, request, answer);
+        bench.headers(answer);
+        bench.secrecy(operation, request, answer);
+    }
+    bench.judgements
+}
+
+/// Status and code of an answer.
+pub fn outcome(answer: &Answer) -> Outcome {
+    let json = answer.json();
+    let code = json.as_ref().and_then(|json| json.get("code")).and_then(Value::as_str);
+    Outcome { status: crate::contract::guard::Status::Exact(answer.status), code: code.map(str::to_owned) }
+}
+
+struct Bench<'a> {
+    contract: &'a Contract,
+    operation: Option<&'a Operation>,
+    judgements: Vec<Judgement>,
+}
+
+impl Bench<'_> {
+    fn push(&mut self, check: &'static str, kind: Option<&str>, result: Result) {
+        if let Some(requirement) = requirement_for(self.contract, self.operation, check, kind) {
+            self.judgements.push(Judgement { check, requirement: requirement.id.clone(), level: requirement.level, result });
+        }
+    }
+
+    fn pass(&mut self, check: &'static str, kind: Option<&str>) {
+        self.push(check, kind, Result::Pass);
+    }
+
+    fn fail(&mut self, check: &'static str, kind: Option<&str>, expected: &str, actual: &str) {
+        self.push(check, kind, Result::Fail(Deviation { expected: expected.to_owned(), actual: actual.to_owned() }));
+    }
+
+    fn relation(&mut self, observation: &Observation) {
+        let operation = self.operation;
+        match &observation.relation {
+            None => {}
+            Some(Relation::Abstained(reason)) => self.push("status", None, Result::Abstain(reason.clone())),
+            Some(Relation::Predicted | Relation::Either) => match observation.matched.as_ref().and_then(|(_, guard)| *guard).zip(operation) {
+                Some((index, operation)) => {
+                    let guard = &operation.guards[index];
+                    self.pass(check_of(operation.collection, guard), Some(guard.kind.name()));
+                    self.pass("guard", Some(guard.kind.name()));
+                    self.pass("error-code", Some(guard.kind.name()));
+                }
+                None => {
+                    self.pass("status", None);
+                    if let Some(operation) = operation.filter(|operation| operation.answer.body.is_some()) {
+                        self.pass("state", None);
+                        if shows_by_setting(operation) {
+                            self.pass("toggle", None);
+                        }
+                    }
+                }
+            },
+            Some(Relation::Different(difference)) => self.difference(difference),
+        }
+    }
+
+    fn difference(&mut self, difference: &Difference) {
+        if let Some(mismatch) = &difference.body {
+            let check = if mismatch.visibility { "toggle" } else { "state" };
+            let pointer = if mismatch.pointer.is_empty() { "body" } else { &mismatch.pointer };
+            let (expected, actual) = if mismatch.visibility {
+                (format!("{pointer} {}", mismatch.expected), mismatch.actual.clone())
+            } else {
+                (format!("{pointer} as last written"), "another value".to_owned())
+            };
+            return self.fail(check, None, &expected, &actual);
+        }
+        let (expected, actual) = (difference.expected.to_string(), difference.actual.to_string());
+        let Some(operation) = self.operation else { return self.fail("status", Some("route"), &expected, &actual) };
+        let guard = operation.guards.iter().find(|guard| difference.guard.as_ref().is_some_and(|(_, label)| *label == guard.label()));
+        let accepted = difference.actual.status.is_success();
+        match guard {
+            Some(guard) if accepted => self.fail(check_of(operation.collection, guard), Some(guard.kind.name()), &expected, &actual),
+            None if difference.expected.status.is_success() => self.fail("status", None, &expected, &actual),
+            // Refused as it must be, but not as predicted: order and codes are known from the wire only.
+            _ => {
+                let other = operation.guards.iter().any(|guard| Outcome::from(guard.refusal()) == difference.actual);
+                self.fail(if other { "guard" } else { "error-code" }, Some("order"), &expected, &actual);
+            }
+        }
+    }
+
+    fn schema(&mut self, operation: &Operation, request: &Request, answer: &Answer) {
+        if answer.status == 304 || request.method == "HEAD" {
+            return;
+        }
+        match operation.response(answer.status) {
+            None => self.fail("schema", None, "a status the contract lists", &answer.status.to_string()),
+            Some(None) => self.pass("schema", None),
+            Some(Some(schema)) => match answer.json() {
+                None => self.fail("schema", None, &format!("a JSON body with {}", answer.status), "something else"),
+                Some(json) => match schema.first_error(&json) {
+                    None => self.pass("schema", None),
+                    Some(error) => {
+                        let pointer = if error.pointer.is_empty() { "body".to_owned() } else { error.pointer };
+                        self.fail("schema", None, &format!("{} {pointer} as the schema says", answer.status), &error.what);
+                    }
+                },
+            },
+        }
+    }
+
+    fn headers(&mut self, answer: &Answer) {
+        if !answer.body.is_empty() && answer.json().is_some_and(|json| !json.is_string()) && !answer.says_json() {
+            return self.fail("headers", None, "content-type application/json", answer.header("content-type").unwrap_or("none"));
+        }
+        self.pass("headers", None);
+    }
+
+    /// No answer may show a password, or a digest nobody asked for.
+    fn secrecy(&mut self, operation: &Operation, request: &Request, answer: &Answer) {
+        let Some(json) = answer.json() else { return };
+        let asked = request.query().contains("includePasswordHash");
+        let sent = crate::model::Call::read(operation, std::collections::BTreeMap::new(), request).input;
+        let password = sent.get("password").and_then(Value::as_str).filter(|password| password.len() >= 8);
+        let leak = find_leak(&json, "", asked, password);
+        match leak {
+            Some(pointer) => self.fail("secrecy", None, "no secret in the answer", &format!("{pointer} shows one")),
+            None => self.pass("secrecy", None),
+        }
+    }
+}
+
+fn find_leak(value: &Value, pointer: &str, asked: bool, password: Option<&str>) -> Option<String> {
+    match value {
+        Value::Object(object) => object.iter().find_map(|(key, member)| {
+            let inner = format!("{pointer}/{key}");
+            let secret = ["passwordEncrypted", "passwordHash"].contains(&key.as_str()) || key == "passwordDigest" && !asked;
+            if secret && !member.is_null() { Some(inner) } else { find_leak(member, &inner, asked, password) }
+        }),
+        Value::Array(items) => items.iter().enumerate().find_map(|(index, item)| find_leak(item, &format!("{pointer}/{index}"), asked, password)),
+        Value::String(text) => password.filter(|password| text.contains(password)).map(|_| pointer.to_owned()),
+        _ => None,
+    }
+}
+
+/// The check that a guard's refusals are evidence for.
+fn check_of(collection: Collection, guard: &Guard) -> &'static str {
+    match (&guard.kind, collection) {
+        (GuardKind::Authorization(AuthorizationRule::ManagementToken | AuthorizationRule::Present | AuthorizationRule::Bearer) | GuardKind::Scope(_), Collection::Management) => {
+            "admin-only"
+        }
+        (GuardKind::Authorization(_) | GuardKind::Scope(_) | GuardKind::FirstParty(_), _) => "authorization",
+        (GuardKind::Field(_) | GuardKind::FieldReadable(_) | GuardKind::CenterEnabled(_), _) => "toggle",
+        (GuardKind::IdentityVerified(_) | GuardKind::PasswordMatches(_), _) => "verification",
+        _ => "guard",
+    }
+}
+
+/// Whether what the answer shows depends on scopes or settings.
+fn shows_by_setting(operation: &Operation) -> bool {
+    let schema = operation.responses.get(&operation.answer.status).and_then(Option::as_ref);
+    schema.is_some_and(|schema| schema.properties().values().any(|property| property.get("x-shown").is_some()))
+}
+
+/// The requirement that a check on an operation is evidence for: the operation's own first, then the general ones;
+/// among these the one that names the guard kind.
+pub fn requirement_for<'a>(contract: &'a Contract, operation: Option<&Operation>, check: &str, kind: Option<&str>) -> Option<&'a Requirement> {
+    let fits = |requirement: &&Requirement| {
+        let kinds = &requirement.guards;
+        requirement.excluded.is_none()
+            && requirement.checks.iter().any(|name| name == check)
+            && (kinds.is_empty() || kind.is_some_and(|kind| kinds.iter().any(|known| known == kind)))
+            && requirement.collection.is_none_or(|collection| operation.is_none_or(|operation| operation.collection == collection))
+    };
+    let own = || operation.into_iter().flat_map(|operation| operation.requirements.iter().filter_map(|id| contract.requirement(id)));
+    let general = || contract.requirements.iter().filter(|requirement| requirement.id.starts_with("GEN-"));
+    let named = |requirement: &&Requirement| !requirement.guards.is_empty();
+    let order = kind == Some("order");
+    if order {
+        return general().find(fits);
+    }
+    own().filter(named).find(fits).or_else(|| own().find(fits)).or_else(|| general().filter(named).find(fits)).or_else(|| general().find(fits))
+}

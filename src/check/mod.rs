@@ -1,0 +1,7 @@
+//! Judges exchanges: what a deviation is, for which requirement, how binding, and whether it is waived.
+
+mod judge;
+mod waiver;
+
+pub use judge::{Deviation, Judgement, Result, judge, outcome, requirement_for};
+pub use waiver::{Waiver, WaiverError, Waivers, glob};

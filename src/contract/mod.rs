@@ -1,0 +1,66 @@
+//! The contract: what may be asked, by whom, in which order it is refused, and what it answers. Pure data, read from
+//! `specs/` and checked.
+
+mod document;
+pub mod guard;
+mod load;
+pub mod operation;
+pub mod requirement;
+pub mod schema;
+mod version;
+
+use std::collections::BTreeMap;
+
+pub use document::RawCase as Case;
+pub use load::{DOCUMENTS, Files, SpecError, nearest};
+pub use operation::{Collection, Effect, Operation, Outcome};
+pub use requirement::{ErrorCode, Level, Requirement, Sighting};
+pub use schema::Schema;
+pub use version::Version;
+
+/// Names of the checks that judge exchanges.
+pub const CHECKS: &[&str] = &[
+    "status", "error-code", "schema", "guard", "state", "toggle", "authorization", "verification", "admin-only", "secrecy", "headers", "robustness",
+];
+
+/// Path prefixes whose operations are all known, with the collection they belong to.
+pub type Prefixes = BTreeMap<String, Collection>;
+
+/// A complete, checked contract for one version of Logto.
+#[derive(Debug, Clone)]
+pub struct Contract {
+    /// The version it describes.
+    pub version: Version,
+    /// Operations in order of collection, path and method.
+    pub operations: Vec<Operation>,
+    /// Requirements in file order.
+    pub requirements: Vec<Requirement>,
+    /// Error codes.
+    pub codes: BTreeMap<String, ErrorCode>,
+    /// What other traffic teaches.
+    pub sightings: Vec<Sighting>,
+    /// Prefixes whose paths are all known (specified or sighted), so that any other path is none.
+    pub prefixes: Prefixes,
+}
+
+impl Contract {
+    /// The contract compiled into this program.
+    pub fn embedded(version: Version) -> Result<Self, SpecError> {
+        Self::from_files(&Files::embedded(), version)
+    }
+
+    /// A contract from specification texts.
+    pub fn from_files(files: &Files, version: Version) -> Result<Self, SpecError> {
+        load::load(files, version)
+    }
+
+    /// An operation by its id.
+    pub fn operation(&self, id: &str) -> Option<&Operation> {
+        self.operations.iter().find(|operation| operation.id == id)
+    }
+
+    /// A requirement by its id.
+    pub fn requirement(&self, id: &str) -> Option<&Requirement> {
+        self.requirements.iter().find(|requirement| requirement.id == id)
+    }
+}

@@ -1,0 +1,67 @@
+//! Requirements and error codes: the sentences of the contract.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::operation::Collection;
+
+/// How binding a requirement is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Level {
+    /// A deviation makes the verdict `deviating`.
+    Must,
+    /// A deviation is a warning, and a deviation under `--strict`.
+    Should,
+}
+
+/// One sentence of the contract.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Requirement {
+    /// Stable id, for example `ACC-FIELD-01`.
+    pub id: String,
+    /// How binding.
+    pub level: Level,
+    /// The sentence.
+    pub text: String,
+    /// Where it comes from.
+    pub source: String,
+    /// The collection it speaks about; both when absent.
+    #[serde(default)]
+    pub collection: Option<Collection>,
+    /// The guard kinds it speaks about.
+    #[serde(default)]
+    pub guards: Vec<String>,
+    /// The checks that give evidence for it.
+    #[serde(default)]
+    pub checks: Vec<String>,
+    /// Why it is not tested, if it is not.
+    #[serde(default)]
+    pub excluded: Option<String>,
+}
+
+/// Meaning of an error code.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ErrorCode {
+    /// Statuses it comes with.
+    pub statuses: Vec<u16>,
+    /// What it tells.
+    pub meaning: String,
+}
+
+/// What traffic outside the specified operations teaches and unteaches about the state.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sighting {
+    /// `METHOD /path` with `{parameters}`.
+    pub operation: String,
+    /// Properties a success may have changed: `caller.NAME`, `user.NAME` (the user in the path), or an entity alone.
+    #[serde(default)]
+    pub forgets: Vec<String>,
+    /// Entity the answer describes, with the answer's key that holds its id.
+    #[serde(default)]
+    pub learns: BTreeMap<String, String>,
+}

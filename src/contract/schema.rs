@@ -1,0 +1,170 @@
+//! JSON Schemas of the contract, compiled once.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jsonschema::Validator;
+use serde_json::{Map, Value};
+
+/// A compiled schema together with its text.
+#[derive(Clone)]
+pub struct Schema {
+    raw: Arc<Value>,
+    validator: Arc<Validator>,
+}
+
+impl std::fmt::Debug for Schema {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.raw.fmt(f)
+    }
+}
+
+/// Where and how a value departs from a schema.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SchemaError {
+    /// JSON pointer into the value.
+    pub pointer: String,
+    /// What is wrong, without the value itself.
+    pub what: String,
+}
+
+impl Schema {
+    /// Compiles a schema without references. Formats are asserted; `uri` means what browsers accept as a URL.
+    pub fn compile(raw: Value) -> Result<Self, String> {
+        let validator = jsonschema::options()
+            .with_draft(jsonschema::Draft::Draft202012)
+            .should_validate_formats(true)
+            .with_format("uri", |text: &str| url::Url::parse(text).is_ok())
+            .build(&raw)
+            .map_err(|error| error.to_string())?;
+        Ok(Self { raw: Arc::new(raw), validator: Arc::new(validator) })
+    }
+
+    /// The schema's text.
+    pub fn raw(&self) -> &Value {
+        &self.raw
+    }
+
+    /// Whether the value fits.
+    pub fn admits(&self, value: &Value) -> bool {
+        self.validator.is_valid(value)
+    }
+
+    /// The first departure of the value, if any.
+    pub fn first_error(&self, value: &Value) -> Option<SchemaError> {
+        self.validator.iter_errors(value).next().map(|error| SchemaError {
+            pointer: error.instance_path().to_string(),
+            what: error.masked().to_string(),
+        })
+    }
+
+    /// The declared properties, through `allOf`, `oneOf` and `anyOf`.
+    pub fn properties(&self) -> BTreeMap<&str, &Value> {
+        let mut found = BTreeMap::new();
+        collect_properties(&self.raw, &mut found);
+        found
+    }
+
+    /// The value without undeclared keys, as the server keeps it after validation. Objects whose schema declares no
+    /// properties stay whole.
+    pub fn prune(&self, value: &Value) -> Value {
+        prune(&self.raw, value)
+    }
+}
+
+fn collect_properties<'a>(schema: &'a Value, found: &mut BTreeMap<&'a str, &'a Value>) {
+    if let Some(properties) = schema.get("properties").and_then(Value::as_object) {
+        found.extend(properties.iter().map(|(name, schema)| (name.as_str(), schema)));
+    }
+    for keyword in ["allOf", "oneOf", "anyOf"] {
+        for branch in schema.get(keyword).and_then(Value::as_array).into_iter().flatten() {
+            collect_properties(branch, found);
+        }
+    }
+}
+
+fn prune(schema: &Value, value: &Value) -> Value {
+    match value {
+        Value::Object(object) => {
+            let mut properties = BTreeMap::new();
+            collect_properties(schema, &mut properties);
+            if properties.is_empty() {
+                return value.clone();
+            }
+            let kept = object.iter().filter_map(|(key, member)| Some((key.clone(), prune(properties.get(key.as_str())?, member))));
+            Value::Object(kept.collect::<Map<_, _>>())
+        }
+        Value::Array(items) => match schema.get("items") {
+            Some(item) => Value::Array(items.iter().map(|member| prune(item, member)).collect()),
+            None => value.clone(),
+        },
+        _ => value.clone(),
+    }
+}
+
+/// Replaces every `$ref` to a file by that file's content. References do not nest in circles here; a circle is an error.
+pub fn resolve(value: &Value, files: &BTreeMap<String, Value>, trail: &mut Vec<String>) -> Result<Value, String> {
+    match value {
+        Value::Object(object) => {
+            if let Some(target) = object.get("$ref") {
+                let target = target.as_str().ok_or("`$ref` is not a text")?;
+                let name = target.rsplit('/').next().unwrap_or(target).to_owned();
+                if trail.contains(&name) {
+                    return Err(format!("`{target}` refers to itself; the contract's schemas are trees"));
+                }
+                let content = files.get(&name).ok_or_else(|| format!("`$ref: {target}` names no file of schemas/"))?;
+                trail.push(name);
+                let mut resolved = resolve(content, files, trail)?;
+                trail.pop();
+                if let Value::Object(resolved) = &mut resolved {
+                    resolved.retain(|key, _| !matches!(key.as_str(), "$schema" | "$id"));
+                    // Keywords beside `$ref` (a description, `x-shown`) add to what it names.
+                    for (key, member) in object.iter().filter(|(key, _)| *key != "$ref") {
+                        resolved.insert(key.clone(), member.clone());
+                    }
+                }
+                return Ok(resolved);
+            }
+            let members = object.iter().map(|(key, member)| Ok((key.clone(), resolve(member, files, trail)?)));
+            members.collect::<Result<Map<_, _>, String>>().map(Value::Object)
+        }
+        Value::Array(items) => items.iter().map(|item| resolve(item, files, trail)).collect::<Result<_, _>>().map(Value::Array),
+        _ => Ok(value.clone()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn references_are_inlined_and_circles_refused() {
+        let files = BTreeMap::from([
+            ("a.json".to_owned(), json!({"type": "string"})),
+            ("b.json".to_owned(), json!({"items": {"$ref": "b.json"}})),
+        ]);
+        let resolved = resolve(&json!({"properties": {"x": {"$ref": "schemas/a.json", "description": "y"}}}), &files, &mut vec![]);
+        assert_eq!(resolved.unwrap(), json!({"properties": {"x": {"type": "string", "description": "y"}}}));
+        assert!(resolve(&json!({"$ref": "b.json"}), &files, &mut vec![]).unwrap_err().contains("refers to itself"));
+        assert!(resolve(&json!({"$ref": "c.json"}), &files, &mut vec![]).unwrap_err().contains("names no file"));
+    }
+
+    #[test]
+    fn pruning_keeps_declared_keys_at_every_depth_and_free_objects_whole() {
+        let schema = Schema::compile(json!({"properties": {
+            "free": {"type": "object"},
+            "list": {"items": {"properties": {"name": {}}}}
+        }}))
+        .unwrap();
+        let value = json!({"free": {"x": 1}, "list": [{"name": 1, "y": 2}], "z": 3});
+        assert_eq!(schema.prune(&value), json!({"free": {"x": 1}, "list": [{"name": 1}]}));
+    }
+
+    #[test]
+    fn uri_means_what_a_browser_accepts() {
+        let schema = Schema::compile(json!({"type": "string", "format": "uri"})).unwrap();
+        assert!(schema.admits(&json!("javascript:alert(1)")));
+        assert!(!schema.admits(&json!("nope")));
+    }
+}

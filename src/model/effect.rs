@@ -1,0 +1,284 @@
+//! What each accepted operation does to the state.
+
+use serde_json::{Map, Value, json};
+
+use super::call::Call;
+use super::guard::scopes;
+use super::rules::{Phone, parse_phone};
+use super::state::{Entity, Fresh, Key, Kind, State, Term};
+use crate::contract::Effect;
+
+/// Id of an entity whose real id is only known from the answer.
+pub const UNBORN: &str = "?";
+
+/// Scopes a token for the Account API can carry; others are dropped without a word.
+const ACCOUNT_SCOPES: &[&str] = &[
+    "openid",
+    "offline_access",
+    "profile",
+    "email",
+    "phone",
+    "address",
+    "custom_data",
+    "identities",
+    "roles",
+    "urn:logto:scope:organizations",
+    "urn:logto:scope:organization_roles",
+    "urn:logto:scope:sessions",
+    "urn:logto:scope:trusted_devices",
+];
+
+/// Seconds a subject token lives.
+const SUBJECT_TOKEN_LIFE: i64 = 600;
+/// Seconds a verification record lives.
+const RECORD_LIFE: u32 = 600;
+/// Seconds an access token lives.
+const TOKEN_LIFE: i64 = 3600;
+
+/// Text properties whose empty text is stored as null.
+const EMPTY_IS_NULL: &[&str] = &["username", "primaryEmail", "primaryPhone", "name", "avatar", "deleteAccountUrl", "customCss"];
+
+/// Whether a resource indicator is that of the Management API.
+pub fn is_management(resource: &str) -> bool {
+    resource.strip_prefix("https://").is_some_and(|rest| rest.ends_with(".logto.app/api") && !rest.contains("/me"))
+}
+
+/// Id under which the state keeps a resource of the deployment.
+pub fn resource_id(indicator: &str) -> String {
+    format!("resource:{indicator}")
+}
+
+/// Applies an effect. Returns the entity it made, if any.
+pub fn apply(effect: Effect, call: &Call<'_>, state: &mut State, now: i64) -> Option<Key> {
+    let input = &call.input;
+    let caller = call.caller(state);
+    let subject = call.subject();
+    match effect {
+        Effect::UpdateCaller => {
+            change_user(state, caller.as_ref(), |user| set_members(user, input));
+            None
+        }
+        Effect::UpdateUser => {
+            change_user(state, subject.as_ref(), |user| set_members(user, input));
+            None
+        }
+        Effect::MergeCallerProfile => {
+            change_user(state, caller.as_ref(), |user| {
+                let merged = match (user.known("profile"), input) {
+                    (Some(Value::Object(profile)), Value::Object(changes)) => {
+                        let mut profile = profile.clone();
+                        profile.extend(changes.clone());
+                        Term::Known(Value::Object(profile))
+                    }
+                    _ => Term::Unknown,
+                };
+                user.set("profile", merged);
+            });
+            None
+        }
+        Effect::SetCallerPassword => {
+            change_user(state, caller.as_ref(), |user| set_password(user, input.get("password").cloned().unwrap_or_default()));
+            None
+        }
+        Effect::CreatePasswordRecord => {
+            let key = Key::new(Kind::Record, UNBORN);
+            let owner = caller.map_or(Term::Unknown, |caller| Term::Known(caller.id.into()));
+            let record = Entity::default()
+                .with("verificationRecordId", Term::Fresh(Fresh::RecordId))
+                .with("expiresAt", Term::Fresh(Fresh::IsoAfter(RECORD_LIFE)))
+                .with("owner", owner)
+                .with("verified", json!(true))
+                .with("verifies", json!(true));
+            state.insert(key.clone(), record);
+            Some(key)
+        }
+        Effect::CreateUser => Some(create_user(input, state)),
+        Effect::DeleteUser => {
+            if let Some(subject) = subject {
+                state.remove(&subject);
+                kill_tokens(state, &subject.id);
+            }
+            None
+        }
+        Effect::SuspendUser => {
+            let suspended = input.get("isSuspended").cloned().unwrap_or_default();
+            change_user(state, subject.as_ref(), |user| user.set("isSuspended", suspended.clone()));
+            if let (true, Some(subject)) = (suspended == true, subject) {
+                kill_tokens(state, &subject.id);
+            }
+            None
+        }
+        Effect::UpdateAccountCenter => {
+            let key = Key::account_center();
+            if state.get(&key).is_none() {
+                state.insert(key.clone(), Entity::default());
+            }
+            state.update(&key, |center| set_members(center, input));
+            None
+        }
+        Effect::CreateSubjectToken => {
+            let key = Key::new(Kind::SubjectToken, UNBORN);
+            let token = Entity::default()
+                .with("subjectToken", Term::Fresh(Fresh::SubjectToken))
+                .with("expiresIn", json!(SUBJECT_TOKEN_LIFE))
+                .with("user", input.get("userId").cloned().unwrap_or_default())
+                .with("consumed", json!(false))
+                .with("expiresAt", json!(now + SUBJECT_TOKEN_LIFE * 1000));
+            state.insert(key.clone(), token);
+            Some(key)
+        }
+        Effect::IssueToken => Some(issue_token(call, state, now)),
+    }
+}
+
+fn change_user(state: &mut State, key: Option<&Key>, change: impl FnOnce(&mut Entity)) {
+    let Some(key) = key else { return };
+    state.update(key, |user| {
+        change(user);
+        let least = match user.get("updatedAt") {
+            Term::Known(value) => value.as_f64().map_or(Term::Unknown, Term::AtLeast),
+            other => other.clone(),
+        };
+        user.set("updatedAt", least);
+    });
+}
+
+/// Sets the members of a body as they are stored.
+fn set_members(entity: &mut Entity, input: &Value) {
+    for (name, value) in input.as_object().into_iter().flatten() {
+        entity.set(name.clone(), stored(name, value));
+    }
+}
+
+fn stored(name: &str, value: &Value) -> Term {
+    Term::Known(match (name, value) {
+        (_, Value::String(text)) if text.is_empty() && EMPTY_IS_NULL.contains(&name) => Value::Null,
+        ("primaryPhone", Value::String(digits)) => match parse_phone(digits) {
+            Phone::Valid(stored) => Value::String(stored),
+            _ => return Term::Unknown,
+        },
+        ("webauthnRelatedOrigins", Value::Array(origins)) => {
+            let mut distinct: Vec<Value> = Vec::new();
+            for origin in origins {
+                if !distinct.contains(origin) {
+                    distinct.push(origin.clone());
+                }
+            }
+            Value::Array(distinct)
+        }
+        _ => value.clone(),
+    })
+}
+
+fn set_password(user: &mut Entity, password: Value) {
+    user.set("password", password);
+    user.set("hasPassword", json!(true));
+    user.set("passwordAlgorithm", json!("Argon2i"));
+    user.set("passwordDigest", Term::Unknown);
+}
+
+fn create_user(input: &Value, state: &mut State) -> Key {
+    let mut user = Entity::from_json(&json!({
+        "username": null, "primaryEmail": null, "primaryPhone": null, "name": null, "avatar": null, "customData": {}, "identities": {},
+        "lastSignInAt": null, "profile": {}, "applicationId": null, "cimdClientId": null, "isSuspended": false, "hasPassword": false,
+        "ssoIdentities": [], "password": null, "passwordDigest": null, "passwordAlgorithm": null, "failures": 0,
+        "mfaSettings": {"skipMfaOnSignIn": false},
+    }));
+    user.set("id", Term::Fresh(Fresh::UserId));
+    user.set("createdAt", Term::Fresh(Fresh::Now));
+    user.set("updatedAt", Term::Fresh(Fresh::Now));
+    let secrets = ["password", "passwordDigest", "passwordAlgorithm"];
+    let mut visible: Map<String, Value> = input.as_object().cloned().unwrap_or_default();
+    visible.retain(|name, _| !secrets.contains(&name.as_str()));
+    set_members(&mut user, &Value::Object(visible));
+    if let Some(password) = input.get("password") {
+        set_password(&mut user, password.clone());
+    } else if input.get("passwordDigest").is_some() {
+        user.set("hasPassword", json!(true));
+        user.set("password", Term::Unknown);
+        user.set("passwordAlgorithm", input.get("passwordAlgorithm").cloned().unwrap_or_default());
+        user.set("passwordDigest", Term::Unknown);
+    }
+    let key = Key::new(Kind::User, UNBORN);
+    state.insert(key.clone(), user);
+    key
+}
+
+/// Kills what acts for a user: access tokens at once, subject tokens by the user's absence or suspension.
+fn kill_tokens(state: &mut State, user: &str) {
+    state.update_all(
+        Kind::Token,
+        |token| token.text("user") == Some(Some(user)) && token.text("use") == Some(Some("account")),
+        |token| token.set("alive", json!(false)),
+    );
+}
+
+fn issue_token(call: &Call<'_>, state: &mut State, now: i64) -> Key {
+    let field = |name: &str| call.input.get(name).and_then(Value::as_str);
+    let requested = field("scope").map(|scope| Value::String(scope.to_owned()));
+    let grant = field("grant_type").unwrap_or_default();
+    let resource = field("resource").filter(|resource| !resource.is_empty());
+    let mut user = Term::Unknown;
+    // Which scopes of a resource a client or user has is not part of the contract; what was granted is read from the answer.
+    let mut scope = Term::Unknown;
+    match grant {
+        "client_credentials" => {
+            user = Value::Null.into();
+            if requested.is_none() {
+                scope = Value::Null.into();
+            }
+        }
+        exchange if exchange.ends_with(":token-exchange") => {
+            if let Some(text) = field("subject_token") {
+                let subject = Key::new(Kind::SubjectToken, text);
+                if let Some(token) = state.get(&subject) {
+                    user = token.get("user").clone();
+                    state.update(&subject, |token| token.set("consumed", json!(true)));
+                } else if let Some(token) = state.find(Kind::Token, text) {
+                    user = token.get("user").clone();
+                }
+            }
+            if resource.is_none() {
+                let asked = requested.clone().unwrap_or_default();
+                let granted: Vec<&str> = ACCOUNT_SCOPES.iter().filter(|known| scopes(&asked).any(|scope| scope == **known)).copied().collect();
+                scope = if granted.is_empty() { Term::Unknown } else { Term::Known(Value::String(granted.join(" "))) };
+            }
+        }
+        "refresh_token" => {
+            let text = field("refresh_token").unwrap_or_default();
+            if let Some((_, token)) = state.all(Kind::Token).find(|(_, token)| token.text("refresh_token") == Some(Some(text))) {
+                user = token.get("user").clone();
+            }
+        }
+        _ => {}
+    }
+    let (usage, kind) = match resource {
+        None => ("account", Fresh::OpaqueToken),
+        Some(resource) if is_management(resource) => ("management", Fresh::Jwt),
+        Some(_) => ("other", Fresh::Jwt),
+    };
+    let client = call.client();
+    let key = Key::new(Kind::Token, UNBORN);
+    let token = Entity::default()
+        .with("access_token", Term::Fresh(kind))
+        .with("token_type", json!("Bearer"))
+        .with("expires_in", json!(TOKEN_LIFE))
+        .with("scope", scope)
+        .with("refresh_token", if matches!(grant, "authorization_code" | "refresh_token") { Term::Unknown } else { Value::Null.into() })
+        .with("id_token", if matches!(grant, "authorization_code" | "refresh_token") { Term::Unknown } else { Value::Null.into() })
+        .with("use", json!(usage))
+        .with("user", user)
+        .with("client", client.as_ref().map_or(Value::Null, |(id, _)| json!(id)))
+        .with("alive", json!(true))
+        .with("expiresAt", json!(now + TOKEN_LIFE * 1000));
+    state.insert(key.clone(), token);
+    if let Some((id, secret)) = client {
+        let application = Key::new(Kind::Application, id);
+        if state.get(&application).is_none() {
+            state.insert(application.clone(), Entity::default());
+        }
+        let secret = secret.map_or(Value::Null, Value::String);
+        state.update(&application, |known| known.set("secret", secret));
+    }
+    key
+}

@@ -1,0 +1,360 @@
+//! What each guard kind means: when an entry applies and whether it holds in a state.
+
+use serde_json::Value;
+
+use super::body::{Body, has_nul};
+use super::call::Call;
+use super::rules::{PasswordPolicy, Phone, UserInfo, UsernamePolicy, Verdict, breached, parse_phone};
+use super::state::{Entity, Key, Kind, State, Term, Truth};
+use crate::contract::guard::{
+    AuthorizationRule, BodyShape, CallerFact, ClientRule, Exists, FieldRule, Guard, GuardKind, Place, TenantFact, ValueRef, When, Who,
+};
+
+/// Two readings of a limit in time this close to it are both right (clocks differ, requests travel).
+pub const NEAR_MS: i64 = 30_000;
+
+/// A call in a state at a moment (milliseconds since 1970).
+#[derive(Debug, Clone, Copy)]
+pub struct Scene<'a> {
+    /// The call.
+    pub call: &'a Call<'a>,
+    /// The state it meets.
+    pub state: &'a State,
+    /// When.
+    pub now: i64,
+}
+
+impl Scene<'_> {
+    /// Whether an entry applies here.
+    pub fn applies(&self, guard: &Guard) -> Truth {
+        guard.when.as_ref().map_or(Truth::Yes, |when| self.fits(when))
+    }
+
+    fn fits(&self, when: &When) -> Truth {
+        let body = when.body.as_ref().map_or(Truth::Yes, |shape| match shape {
+            BodyShape::Has(key) => Truth::of(self.call.input.get(key).is_some()),
+            BodyShape::Keys(keys) => Truth::of(keys.iter().all(|(key, shape)| {
+                self.call.input.get(key).is_some_and(|value| if shape == "string" { value.is_string() } else { value == shape })
+            })),
+        });
+        let caller = when.caller.map_or(Truth::Yes, |fact| match fact {
+            CallerFact::HasSecurityMethod => self.caller().map_or(Truth::Unknown, has_security_method),
+            CallerFact::PasswordIsArgon2i => match self.caller().map(|user| user.get("passwordAlgorithm")) {
+                Some(Term::Known(algorithm)) => Truth::of(algorithm == "Argon2i"),
+                _ => Truth::Unknown,
+            },
+        });
+        let tenant = when.tenant.map_or(Truth::Yes, |fact| match fact {
+            TenantFact::Development => Truth::No,
+        });
+        let not = when.not.as_ref().map_or(Truth::Yes, |inner| self.fits(inner).not());
+        body.and(caller).and(tenant).and(not)
+    }
+
+    /// Whether the condition of an entry that applies holds.
+    pub fn holds(&self, kind: &GuardKind) -> Truth {
+        let (call, state) = (self.call, self.state);
+        match kind {
+            GuardKind::Authorization(rule) => self.authorization(*rule),
+            GuardKind::Scope(scope) => Truth::maybe(
+                call.token(state).and_then(|token| token.known("scope")).map(|have| scopes(have).any(|have| have == scope)),
+            ),
+            GuardKind::CenterEnabled(wanted) => Truth::maybe(state.settings(&Key::account_center()).flag("enabled").map(|on| on == *wanted)),
+            GuardKind::MaxBody(most) => Truth::of(call.operation.body.is_none() || call.request.body.len() <= *most),
+            GuardKind::Parsable(_) => Truth::of(call.body != Body::Unparsable),
+            GuardKind::ValidInput(_) => Truth::of(self.input_is_valid()),
+            GuardKind::NoNul(_) => Truth::of(
+                !has_nul(&call.input) && !call.path.values().any(|value| value.contains('\0')) && !call.query.values().any(|value| value.contains('\0')),
+            ),
+            GuardKind::Field(rule) => self.field(rule, |level| level == "Edit"),
+            GuardKind::FieldReadable(rule) => self.field(rule, |level| level != "Off"),
+            GuardKind::FirstParty(_) => {
+                let client = call.token(state).and_then(|token| token.text("client")).flatten();
+                let client = client.and_then(|id| state.find(Kind::Application, id));
+                Truth::maybe(client.and_then(|client| client.flag("isThirdParty")).map(|third| !third))
+            }
+            GuardKind::IdentityVerified(_) => self.identity_verified(),
+            GuardKind::LastIdentifier(rule) => self.caller().map_or(Truth::Unknown, |user| keeps_identifier(user, &rule.without)),
+            GuardKind::UsernamePolicy(value) => {
+                let Some(username) = call.text(value) else { return Truth::Yes };
+                Truth::maybe(self.username_policy().map(|policy| policy.violation(&username).is_none()))
+            }
+            GuardKind::PasswordPolicy(value) => self.password_policy(value),
+            GuardKind::NewPassword(value) => {
+                let Some(user) = self.caller() else { return Truth::Unknown };
+                user.text("password").map_or(Truth::Unknown, |current| Truth::of(current != call.text(value).as_deref()))
+            }
+            GuardKind::PasswordMatches(value) => self.password_matches(value),
+            GuardKind::Unique(property) => self.unique(property),
+            GuardKind::PhoneValid(value) => match call.text(value).filter(|digits| !digits.is_empty()) {
+                Some(digits) => match parse_phone(&digits) {
+                    Phone::Valid(_) => Truth::Yes,
+                    Phone::Invalid => Truth::No,
+                    Phone::Unknown => Truth::Unknown,
+                },
+                None => Truth::Yes,
+            },
+            GuardKind::MaxChars(bounds) => Truth::of(bounds.iter().all(|(key, most)| {
+                call.input.get(key).and_then(Value::as_str).is_none_or(|text| text.chars().count() <= *most)
+            })),
+            GuardKind::AnyKey(keys) => Truth::of(keys.iter().any(|key| call.input.get(key).is_some())),
+            GuardKind::NotTogether(keys) => Truth::of(keys.iter().filter(|key| call.input.get(key.as_str()).is_some()).count() < 2),
+            GuardKind::HasKey(key) => Truth::of(call.input.get(key).is_some()),
+            GuardKind::LegacyDigest(value) => Truth::of(call.text(value).is_none_or(|text| is_legacy_digest(&text))),
+            GuardKind::DistinctNames(value) => Truth::of(call.value(value).is_none_or(|list| has_distinct_names(&list))),
+            GuardKind::NotEmpty(value) => Truth::of(call.value(value).is_none_or(|value| value != "")),
+            GuardKind::Exists(Exists::User(value)) => Truth::of(call.text(value).is_some_and(|id| state.find(Kind::User, &id).is_some())),
+            GuardKind::NotSelf(value) => match (call.caller(state), call.text(value)) {
+                (Some(caller), Some(id)) => Truth::of(caller.id != id),
+                _ => Truth::Yes,
+            },
+            GuardKind::NotSuspended(who) => {
+                let user = match who {
+                    Who::Caller => self.caller(),
+                    Who::Subject => self.exchanged_user(),
+                };
+                Truth::maybe(user.and_then(|user| user.flag("isSuspended")).map(|suspended| !suspended))
+            }
+            GuardKind::NotLocked(_) => self.not_locked(),
+            GuardKind::Client(rule) => self.client(*rule),
+            GuardKind::ResourceKnown(value) => self.resource_known(value),
+            GuardKind::SubjectToken(value) => self.subject_token(value),
+        }
+    }
+
+    /// The user whose token this is, as the state knows it.
+    pub fn caller(&self) -> Option<&Entity> {
+        self.state.get(&self.call.caller(self.state)?)
+    }
+
+    fn authorization(&self, rule: AuthorizationRule) -> Truth {
+        let Some(header) = self.call.authorization() else { return Truth::No };
+        let usable = |wanted: &str| {
+            let Some(token) = self.call.token(self.state) else { return Truth::No };
+            if token.text("use") != Some(Some(wanted)) {
+                return Truth::No;
+            }
+            Truth::maybe(token.flag("alive")).and(self.before(token.get("expiresAt")))
+        };
+        match rule {
+            AuthorizationRule::Present => Truth::of(!header.is_empty()),
+            AuthorizationRule::Bearer => Truth::of(self.call.bearer().is_some()),
+            AuthorizationRule::UserToken => usable("account"),
+            AuthorizationRule::ManagementToken => usable("management"),
+        }
+    }
+
+    /// Whether now is before a time given in milliseconds or ISO text. No time means no limit.
+    fn before(&self, limit: &Term) -> Truth {
+        let limit = match limit {
+            Term::Known(Value::Null) => return Truth::Yes,
+            Term::Known(value) => super::time::millis(value),
+            _ => None,
+        };
+        match limit {
+            None => Truth::Unknown,
+            Some(limit) if (limit - self.now).abs() < NEAR_MS => Truth::Near,
+            Some(limit) => Truth::of(self.now < limit),
+        }
+    }
+
+    fn input_is_valid(&self) -> bool {
+        let call = self.call;
+        let body = match (&call.body, &call.operation.body) {
+            (Body::Value(value), Some((_, schema))) => schema.admits(value),
+            (Body::Unparsable, _) => false,
+            (_, None) => true,
+        };
+        body && call.operation.parameters.iter().all(|parameter| {
+            let text = match parameter.place {
+                Place::Path => call.path.get(&parameter.name),
+                Place::Query => call.query.get(&parameter.name),
+                Place::Body | Place::Header => return true,
+            };
+            match text {
+                Some(text) => parameter.schema.admits(&Value::String(text.clone())),
+                None => !parameter.required,
+            }
+        })
+    }
+
+    fn field(&self, rule: &FieldRule, enough: impl Fn(&str) -> bool) -> Truth {
+        let one = |field: &str| Truth::maybe(self.state.level(field).map(&enough));
+        match rule {
+            FieldRule::One(field) => one(field),
+            FieldRule::Each { each } => {
+                each.iter().filter(|field| self.call.input.get(field.as_str()).is_some()).fold(Truth::Yes, |all, field| all.and(one(field)))
+            }
+            FieldRule::FirstSet { first_set } => {
+                for (index, field) in first_set.iter().enumerate() {
+                    match self.state.has_level(field) {
+                        None => return Truth::Unknown,
+                        Some(set) if set || index + 1 == first_set.len() => return one(field),
+                        Some(_) => {}
+                    }
+                }
+                Truth::Yes
+            }
+        }
+    }
+
+    fn identity_verified(&self) -> Truth {
+        let Some(id) = self.call.request.header("logto-verification-id") else { return Truth::No };
+        let Some(record) = self.state.find(Kind::Record, id) else { return Truth::No };
+        let owner = match (record.known("owner"), self.call.caller(self.state)) {
+            (Some(owner), Some(caller)) => Truth::of(owner == caller.id.as_str()),
+            (Some(Value::Null), None) => Truth::No,
+            _ => Truth::Unknown,
+        };
+        owner.and(Truth::maybe(record.flag("verifies"))).and(Truth::maybe(record.flag("verified"))).and(self.before(record.get("expiresAt")))
+    }
+
+    fn policy<T: serde::de::DeserializeOwned>(&self, name: &str) -> Option<T> {
+        let policy = self.state.settings(&Key::sign_in_experience()).known(name)?;
+        serde_json::from_value(policy.clone()).ok()
+    }
+
+    fn username_policy(&self) -> Option<UsernamePolicy> {
+        self.policy("usernamePolicy")
+    }
+
+    fn password_policy(&self, value: &ValueRef) -> Truth {
+        let Some(password) = self.call.text(value) else { return Truth::Yes };
+        let (Some(policy), Some(user)) = (self.policy::<PasswordPolicy>("passwordPolicy"), self.caller()) else { return Truth::Unknown };
+        let text = |name: &str| user.text(name).flatten().map(str::to_owned);
+        let info = UserInfo { name: text("name"), username: text("username"), email: text("primaryEmail"), phone: text("primaryPhone") };
+        match policy.verdict(&password, &info, breached) {
+            Verdict::Accepted => Truth::Yes,
+            Verdict::Rejected => Truth::No,
+            Verdict::Unknown => Truth::Unknown,
+        }
+    }
+
+    fn password_matches(&self, value: &ValueRef) -> Truth {
+        let Some(user) = self.caller() else { return Truth::Unknown };
+        match user.text("password") {
+            None => Truth::Unknown,
+            Some(None) => Truth::No,
+            Some(Some(current)) => Truth::of(self.call.text(value).as_deref() == Some(current)),
+        }
+    }
+
+    /// The attempt that reaches the limit is itself answered as locked.
+    fn not_locked(&self) -> Truth {
+        let Some(user) = self.caller() else { return Truth::Unknown };
+        let most = self.policy::<Value>("sentinelPolicy").and_then(|policy| policy.get("maxAttempts").and_then(Value::as_u64)).unwrap_or(100);
+        let Some(failures) = user.known("failures").and_then(Value::as_u64) else { return Truth::Unknown };
+        let fails = self.call.operation.guards.iter().find_map(|guard| match &guard.kind {
+            GuardKind::PasswordMatches(value) => Some(self.password_matches(value).not()),
+            _ => None,
+        });
+        match fails.unwrap_or(Truth::No) {
+            Truth::Yes => Truth::of(failures + 1 < most),
+            Truth::No => Truth::of(failures < most),
+            open if failures + 1 >= most => open,
+            _ => Truth::Yes,
+        }
+    }
+
+    fn unique(&self, property: &str) -> Truth {
+        let Some(value) = self.call.input.get(property).and_then(Value::as_str).filter(|value| !value.is_empty()) else { return Truth::Yes };
+        let own = self.call.subject().or_else(|| self.call.caller(self.state));
+        let own = own.as_ref().map(|key| key.id.as_str());
+        let policy = self.username_policy();
+        let normal = |text: &str| match property {
+            "primaryEmail" => text.to_lowercase(),
+            "primaryPhone" => match parse_phone(text) {
+                Phone::Valid(stored) => stored,
+                _ => text.to_owned(),
+            },
+            _ => text.to_owned(),
+        };
+        let wanted = normal(value);
+        let same = |other: &str| match (property, &policy) {
+            ("username", Some(policy)) => policy.same(value, other),
+            _ => normal(other) == wanted,
+        };
+        let taken = self.state.all(Kind::User).any(|(id, user)| Some(id) != own && user.text(property).flatten().is_some_and(same));
+        Truth::of(!taken)
+    }
+
+    fn application(&self) -> Option<&Entity> {
+        self.state.find(Kind::Application, &self.call.client()?.0)
+    }
+
+    fn client(&self, rule: ClientRule) -> Truth {
+        let Some((_, secret)) = self.call.client() else { return Truth::No };
+        let Some(application) = self.application() else { return Truth::Unknown };
+        match rule {
+            ClientRule::Authenticated => match application.known("secret") {
+                Some(Value::String(known)) => Truth::of(secret.as_deref() == Some(known)),
+                Some(Value::Null) => Truth::of(secret.is_none()),
+                _ => Truth::Unknown,
+            },
+            ClientRule::GrantAllowed => match self.call.input.get("grant_type").and_then(Value::as_str) {
+                Some("client_credentials") => Truth::maybe(application.text("type").map(|kind| kind == Some("MachineToMachine"))),
+                Some(grant) if grant.ends_with(":token-exchange") => {
+                    let metadata = application.known("customClientMetadata");
+                    Truth::maybe(metadata.map(|metadata| metadata.get("allowTokenExchange") == Some(&Value::Bool(true))))
+                }
+                Some("authorization_code" | "refresh_token") => Truth::Unknown,
+                _ => Truth::No,
+            },
+        }
+    }
+
+    fn resource_known(&self, value: &ValueRef) -> Truth {
+        match self.call.text(value) {
+            None => Truth::of(self.call.input.get("grant_type").and_then(Value::as_str) != Some("client_credentials")),
+            Some(resource) if super::effect::is_management(&resource) => Truth::Yes,
+            Some(resource) => Truth::of(self.state.find(Kind::Settings, &super::effect::resource_id(&resource)).is_some()),
+        }
+    }
+
+    fn exchanged_user(&self) -> Option<&Entity> {
+        let token = self.call.input.get("subject_token").and_then(Value::as_str)?;
+        let owner = self.state.find(Kind::SubjectToken, token).or_else(|| self.state.find(Kind::Token, token))?.text("user")??;
+        self.state.find(Kind::User, owner)
+    }
+
+    fn subject_token(&self, value: &ValueRef) -> Truth {
+        let Some(text) = self.call.text(value) else { return Truth::No };
+        if let Some(token) = self.state.find(Kind::SubjectToken, &text) {
+            let user = Truth::of(token.text("user").flatten().is_some_and(|id| self.state.find(Kind::User, id).is_some()));
+            return Truth::maybe(token.flag("consumed").map(|consumed| !consumed)).and(user).and(self.before(token.get("expiresAt")));
+        }
+        if text.starts_with("sub_") { Truth::No } else { Truth::Unknown }
+    }
+}
+
+/// The scopes of a `scope` text.
+pub fn scopes(scope: &Value) -> impl Iterator<Item = &str> {
+    scope.as_str().unwrap_or("").split_whitespace()
+}
+
+/// A password, a primary e-mail or a primary phone.
+pub fn has_security_method(user: &Entity) -> Truth {
+    let has = |name: &str| Truth::maybe(user.known(name).map(|value| !value.is_null()));
+    Truth::maybe(user.flag("hasPassword")).or(has("primaryEmail")).or(has("primaryPhone"))
+}
+
+fn keeps_identifier(user: &Entity, without: &str) -> Truth {
+    let text = |name: &str| if name == without { Truth::No } else { Truth::maybe(user.known(name).map(|value| !value.is_null())) };
+    let some = |name: &str| {
+        Truth::maybe(user.known(name).map(|value| match value {
+            Value::Object(map) => !map.is_empty(),
+            Value::Array(list) => !list.is_empty(),
+            _ => false,
+        }))
+    };
+    text("username").or(text("primaryEmail")).or(text("primaryPhone")).or(some("identities")).or(some("ssoIdentities"))
+}
+
+fn is_legacy_digest(text: &str) -> bool {
+    serde_json::from_str::<(String, Vec<Value>, String)>(text).is_ok()
+}
+
+fn has_distinct_names(list: &Value) -> bool {
+    let names: Vec<&Value> = list.as_array().into_iter().flatten().filter_map(|item| item.get("name")).collect();
+    names.iter().enumerate().all(|(index, name)| !names[..index].contains(name))
+}

@@ -1,0 +1,327 @@
+//! `observe`: what an answer says about the states a deployment may be in.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde_json::Value;
+
+use super::effect::UNBORN;
+use super::pattern::{Lesson, Mismatch, Teaching, brief};
+use super::predict::{Alternative, Prediction, predict, success};
+use super::route::{Route, route};
+use super::state::{Entity, Key, Kind, State, States, Term};
+use super::wire::{Answer, Request};
+use crate::contract::guard::Status;
+use crate::contract::{Contract, Outcome};
+
+/// How an answer relates to the prediction.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Relation {
+    /// The one admitted answer.
+    Predicted,
+    /// One of several admitted answers (a lost answer, a race, a limit in time).
+    Either,
+    /// Nothing definite was predicted, and why.
+    Abstained(String),
+    /// Not admitted.
+    Different(Box<Difference>),
+}
+
+/// How an answer departs from what the contract admits.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Difference {
+    /// The operation; `None` where the router answers.
+    pub operation: Option<String>,
+    /// The admitted answer nearest to what was seen.
+    pub expected: Outcome,
+    /// The guard expected to refuse, as kind and label.
+    pub guard: Option<(String, String)>,
+    /// What was seen.
+    pub actual: Outcome,
+    /// Where the body departs, when status and code are right.
+    pub body: Option<Mismatch>,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.body {
+            Some(mismatch) => mismatch.fmt(f),
+            None => {
+                write!(f, "expected {}", self.expected)?;
+                if let Some((_, label)) = &self.guard {
+                    write!(f, " ({label})")?;
+                }
+                write!(f, ", got {}", self.actual)
+            }
+        }
+    }
+}
+
+/// What was made of one exchange.
+#[derive(Debug, Clone)]
+pub struct Observation {
+    /// The operation; `None` when the request names no specified one.
+    pub operation: Option<String>,
+    /// How the answer relates to the prediction; `None` when nothing was predicted.
+    pub relation: Option<Relation>,
+    /// The admitted outcome that was seen, with the index of the guard that refused.
+    pub matched: Option<(Outcome, Option<usize>)>,
+    /// The states afterwards.
+    pub states: States,
+}
+
+/// Compares an answer with what each possible state admits, and keeps the states that explain it.
+pub fn observe(contract: &Contract, states: &States, request: &Request, answer: &Answer, now: i64) -> Observation {
+    let seen = Seen::read(request, answer);
+    let predictions: Vec<(&State, Prediction<'_>)> = states.iter().map(|state| (state, predict(contract, state, request, now))).collect();
+    let operation = predictions.first().and_then(|(_, prediction)| prediction.operation()).map(|operation| operation.id.clone());
+    if predictions.iter().all(|(_, prediction)| prediction.alternatives.is_empty()) {
+        let mut states = states.clone();
+        states.each(|state| learn_elsewhere(contract, state, request, answer));
+        return Observation { operation: None, relation: None, matched: None, states };
+    }
+    let mut kept: Vec<(State, (Outcome, Option<usize>))> = Vec::new();
+    let mut nearest: Option<Difference> = None;
+    let mut unknown = None;
+    let mut admitted = 0_usize;
+    for (_, prediction) in &predictions {
+        unknown = unknown.or_else(|| prediction.unknown.clone());
+        for alternative in &prediction.alternatives {
+            admitted += 1;
+            match seen.compare(alternative) {
+                Ok(lessons) => {
+                    kept.push((learn(alternative.next.clone(), &lessons), (alternative.outcome.clone(), alternative.guard)));
+                }
+                Err(body) => {
+                    let closer = match (&nearest, &body) {
+                        (None, _) => true,
+                        (Some(found), body) => found.body.is_none() && (body.is_some() || alternative.guard.is_none()),
+                    };
+                    if closer {
+                        let guard = alternative.guard.and_then(|index| prediction.operation().map(|operation| &operation.guards[index]));
+                        nearest = Some(Difference {
+                            operation: operation.clone(),
+                            expected: alternative.outcome.clone(),
+                            guard: guard.map(|guard| (guard.kind.name().to_owned(), guard.label())),
+                            actual: seen.outcome(),
+                            body,
+                        });
+                    }
+                }
+            }
+        }
+    }
+    if let Some((_, matched)) = kept.first().cloned() {
+        let relation = match unknown {
+            Some(reason) => Relation::Abstained(reason),
+            None if admitted > predictions.len() || predictions.len() > 1 && admitted > 1 => Relation::Either,
+            None => Relation::Predicted,
+        };
+        let states = States::any_of(kept.into_iter().map(|(state, _)| state).collect());
+        return Observation { operation, relation: Some(relation), matched: Some(matched), states };
+    }
+    let recovered = predictions.iter().map(|(state, prediction)| recover(state, prediction, &seen, now)).collect();
+    let relation = match nearest {
+        Some(difference) => Relation::Different(Box::new(difference)),
+        None => Relation::Abstained("nothing is predicted".into()),
+    };
+    Observation { operation, relation: Some(relation), matched: None, states: States::any_of(recovered) }
+}
+
+/// The states after a request whose answer was lost: each admitted effect may have happened, or none.
+pub fn observe_nothing(contract: &Contract, states: &States, request: &Request, now: i64) -> States {
+    let mut open: Vec<State> = states.iter().cloned().collect();
+    for state in states.iter() {
+        open.extend(predict(contract, state, request, now).alternatives.into_iter().map(|alternative| alternative.next));
+    }
+    States::any_of(open)
+}
+
+/// An answer as the comparison needs it.
+struct Seen<'a> {
+    answer: &'a Answer,
+    json: Option<Value>,
+    bodiless: bool,
+}
+
+impl<'a> Seen<'a> {
+    fn read(request: &Request, answer: &'a Answer) -> Self {
+        let not_modified = answer.status == 304 && request.header("if-none-match").is_some();
+        Self { answer, json: answer.json(), bodiless: request.method == "HEAD" || not_modified }
+    }
+
+    fn outcome(&self) -> Outcome {
+        Outcome { status: Status::Exact(self.answer.status), code: self.code().map(str::to_owned) }
+    }
+
+    fn code(&self) -> Option<&str> {
+        self.json.as_ref().and_then(|json| json.get("code")).and_then(Value::as_str)
+    }
+
+    /// `Err(None)`: status or code differ. `Err(Some(…))`: only the body differs.
+    fn compare(&self, alternative: &Alternative) -> Result<Vec<Lesson>, Option<Mismatch>> {
+        let expected = &alternative.outcome;
+        let unmodified = self.answer.status == 304 && self.bodiless && expected.status == Status::Exact(200);
+        if !expected.status.admits(self.answer.status) && !unmodified {
+            return Err(None);
+        }
+        if self.bodiless {
+            return Ok(Vec::new());
+        }
+        let refused = alternative.guard.is_some() || self.answer.status >= 400;
+        if refused {
+            let same = match (expected.code.as_deref(), self.code()) {
+                (Some(pattern), Some(code)) => pattern.strip_suffix('*').map_or(pattern == code, |start| code.starts_with(start)),
+                (Some(_), None) => false,
+                (None, code) => expected.status == Status::AnyRefusal || code.is_none(),
+            };
+            return if same { Ok(Vec::new()) } else { Err(None) };
+        }
+        let body = if self.answer.body.is_empty() { None } else { self.json.as_ref() };
+        alternative.body.matches(body).map_err(Some)
+    }
+}
+
+/// Writes what an answer taught into a state.
+fn learn(mut state: State, lessons: &[Lesson]) -> State {
+    let mut born = BTreeMap::new();
+    for lesson in lessons {
+        if let (Teaching::Identity(property), Some(id)) = (&lesson.teaching, lesson.value.as_str()) {
+            let key = Key::new(lesson.key.kind, id);
+            if let Some(mut entity) = state.remove(&lesson.key) {
+                entity.set(property.clone(), lesson.value.clone());
+                state.insert(key.clone(), entity);
+            }
+            born.insert(lesson.key.clone(), key);
+        }
+    }
+    for lesson in lessons {
+        let Teaching::Property(property) = &lesson.teaching else { continue };
+        let key = born.get(&lesson.key).unwrap_or(&lesson.key).clone();
+        if property == "hasSecurityVerificationMethod" {
+            continue;
+        }
+        state.update(&key, |entity| {
+            if property == "hasPassword" && lesson.value == false {
+                entity.set("password", Value::Null);
+            }
+            entity.set(property.clone(), lesson.value.clone());
+        });
+        if key.kind == Kind::Token && property == "user"
+            && let Some(id) = lesson.value.as_str()
+        {
+            let user = Key::new(Kind::User, id);
+            if state.get(&user).is_none() {
+                state.insert(user, Entity::default().with("id", lesson.value.clone()));
+            }
+        }
+    }
+    state
+}
+
+/// After an answer that nothing admits: what it touched is no longer known, what it plainly says is.
+fn recover(state: &State, prediction: &Prediction<'_>, seen: &Seen<'_>, now: i64) -> State {
+    let Some(call) = &prediction.call else { return state.clone() };
+    let mut next = state.clone();
+    if (200..300).contains(&seen.answer.status) {
+        let accepted = success(call, state, now);
+        let unborn = accepted.body.sample(&mut |_| Value::Null).is_none();
+        next = match accepted.body.matches(seen.json.as_ref()) {
+            Ok(lessons) => learn(accepted.next, &lessons),
+            Err(_) if unborn => accepted.next,
+            Err(_) => accepted.next,
+        };
+        drop_unborn(&mut next);
+    }
+    if call.operation.writes() || (200..300).contains(&seen.answer.status) {
+        for key in [call.caller(state), call.subject()].into_iter().flatten() {
+            next.update(&key, Entity::forget_all);
+        }
+        if call.operation.harm.tenant_wide {
+            next.update(&Key::account_center(), Entity::forget_all);
+        }
+    }
+    next
+}
+
+fn drop_unborn(state: &mut State) {
+    for kind in [Kind::User, Kind::Token, Kind::Record, Kind::SubjectToken, Kind::Application] {
+        state.remove(&Key::new(kind, UNBORN));
+    }
+}
+
+/// What traffic outside the specified operations teaches and unteaches (`sightings.yaml`).
+fn learn_elsewhere(contract: &Contract, state: &mut State, request: &Request, answer: &Answer) {
+    if !(200..300).contains(&answer.status) {
+        return;
+    }
+    let Route::Elsewhere(Some(index), path) = route(contract, &request.method, request.path()) else { return };
+    let sighting = &contract.sightings[index];
+    let bearer = request.header("authorization").and_then(|header| header.strip_prefix("Bearer "));
+    let caller = bearer.and_then(|token| state.find(Kind::Token, token)).and_then(|token| token.text("user").flatten().map(str::to_owned));
+    for target in &sighting.forgets {
+        let (entity, property) = target.split_once('.').unwrap_or((target, ""));
+        let id = match entity {
+            "caller" | "caller-tokens" => caller.clone(),
+            "user" | "user-tokens" => path.get("userId").cloned(),
+            _ => None,
+        };
+        let forget = |user: &mut Entity| if property.is_empty() { user.forget_all() } else { user.set(property, Term::Unknown) };
+        match (entity, id) {
+            ("users", _) => state.update_all(Kind::User, |_| true, forget),
+            ("caller-tokens" | "user-tokens", Some(id)) => {
+                state.update_all(Kind::Token, |token| token.text("user") == Some(Some(&id)), forget);
+            }
+            (_, Some(id)) => {
+                state.update(&Key::new(Kind::User, id.clone()), forget);
+                state.update(&Key::new(Kind::User, id), |user| user.set("updatedAt", Term::Unknown));
+            }
+            _ => {}
+        }
+    }
+    let Some(json) = answer.json() else { return };
+    for (kind, id_key) in &sighting.learns {
+        let id = json.get(id_key).and_then(Value::as_str).map(str::to_owned);
+        let mut entity = Entity::from_json(&json);
+        match (kind.as_str(), id) {
+            ("application", Some(id)) => {
+                let key = Key::new(Kind::Application, id);
+                entity.set("secret", state.get(&key).map_or(Term::Unknown, |known| known.get("secret").clone()));
+                state.insert(key, entity);
+            }
+            ("resource", Some(indicator)) => {
+                state.insert(Key::new(Kind::Settings, super::effect::resource_id(&indicator)), entity);
+            }
+            ("sign-in-experience", _) => state.insert(Key::sign_in_experience(), entity),
+            ("record", Some(id)) => state.insert(Key::new(Kind::Record, id), entity),
+            ("personal-access-token", Some(text)) => {
+                let owner = json.get("userId").cloned().unwrap_or_default();
+                state.insert(Key::new(Kind::Token, text), Entity::default().with("use", "personal").with("user", owner).with("alive", true));
+            }
+            _ => {}
+        }
+    }
+}
+
+impl From<&str> for Term {
+    fn from(text: &str) -> Self {
+        Self::Known(text.into())
+    }
+}
+
+impl From<bool> for Term {
+    fn from(flag: bool) -> Self {
+        Self::Known(flag.into())
+    }
+}
+
+/// A short description of an answer for people.
+pub fn describe(answer: &Answer) -> String {
+    match answer.json() {
+        Some(json) => match json.get("code").and_then(Value::as_str) {
+            Some(code) => format!("{} {code}", answer.status),
+            None => format!("{} {}", answer.status, brief(&json)),
+        },
+        None => answer.status.to_string(),
+    }
+}

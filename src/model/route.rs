@@ -1,0 +1,83 @@
+//! Which operation a request names.
+
+use std::collections::BTreeMap;
+
+use percent_encoding::percent_decode_str;
+
+use crate::contract::{Collection, Contract, Operation};
+
+/// What the router makes of method and path.
+#[derive(Debug, Clone)]
+pub enum Route<'a> {
+    /// A specified operation with its decoded path parameters.
+    Operation(&'a Operation, BTreeMap<String, String>),
+    /// A path that does not exist: 404 as plain text, nothing asked.
+    NotFound(Collection),
+    /// A path that exists, but not with this method: 405 as plain text.
+    MethodNotAllowed(Collection),
+    /// A method no server route has: 501.
+    NotImplemented,
+    /// Not specified here; nothing is predicted. The row of `sightings.yaml`, if any, with its path parameters.
+    Elsewhere(Option<usize>, BTreeMap<String, String>),
+}
+
+/// Finds what a request names. Letter case of fixed segments and one trailing slash do not matter.
+pub fn route<'a>(contract: &'a Contract, method: &str, path: &str) -> Route<'a> {
+    let segments = split(path);
+    let known = ["GET", "HEAD", "PUT", "POST", "DELETE", "PATCH", "OPTIONS"].contains(&method);
+    // `HEAD` works wherever `GET` does.
+    let wanted = if method == "HEAD" { "GET" } else { method };
+    let mut other_method = None;
+    for operation in &contract.operations {
+        if let Some(parameters) = fit(&operation.path, &segments) {
+            if operation.method == wanted {
+                return Route::Operation(operation, parameters);
+            }
+            other_method = Some(operation.collection);
+        }
+    }
+    for (index, sighting) in contract.sightings.iter().enumerate() {
+        let (sighted, template) = sighting.operation.split_once(' ').unwrap_or(("", ""));
+        if let Some(parameters) = fit(template, &segments) {
+            if sighted == wanted {
+                return Route::Elsewhere(Some(index), parameters);
+            }
+        }
+    }
+    let lower = path.to_ascii_lowercase();
+    let below = |prefix: &str| lower == prefix || lower.starts_with(&format!("{prefix}/"));
+    let collection = contract.prefixes.iter().find(|(prefix, _)| below(prefix)).map(|(_, collection)| *collection);
+    let sighted = contract.sightings.iter().any(|row| row.operation.split_once(' ').is_some_and(|(_, template)| fit(template, &segments).is_some()));
+    match (collection, other_method) {
+        (Some(_), _) if !known => Route::NotImplemented,
+        _ if method == "OPTIONS" => Route::Elsewhere(None, BTreeMap::new()),
+        (Some(collection), _) if sighted => Route::MethodNotAllowed(collection),
+        (Some(_), Some(collection)) => Route::MethodNotAllowed(collection),
+        (Some(collection), None) => Route::NotFound(collection),
+        (None, _) => Route::Elsewhere(None, BTreeMap::new()),
+    }
+}
+
+fn split(path: &str) -> Vec<&str> {
+    let path = path.strip_prefix('/').unwrap_or(path);
+    path.strip_suffix('/').unwrap_or(path).split('/').collect()
+}
+
+fn fit(template: &str, segments: &[&str]) -> Option<BTreeMap<String, String>> {
+    let wanted = split(template);
+    if wanted.len() != segments.len() {
+        return None;
+    }
+    let mut parameters = BTreeMap::new();
+    for (pattern, segment) in wanted.iter().zip(segments) {
+        if let Some(name) = pattern.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) {
+            if segment.is_empty() {
+                return None;
+            }
+            parameters.insert(name.to_owned(), percent_decode_str(segment).decode_utf8_lossy().into_owned());
+        } else if !pattern.eq_ignore_ascii_case(segment) {
+            return None;
+        }
+    }
+    Some(parameters)
+}

@@ -1,0 +1,335 @@
+//! What a deployment remembers: entities with properties that may be known, unknown or only bounded.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+
+
+/// Kinds of things a deployment remembers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// A user, by id.
+    User,
+    /// A credential that was issued, by its text.
+    Token,
+    /// A verification record, by id.
+    Record,
+    /// A subject token, by its text.
+    SubjectToken,
+    /// An application, by id.
+    Application,
+    /// A settings object: [`ACCOUNT_CENTER`] or [`SIGN_IN_EXPERIENCE`].
+    Settings,
+}
+
+/// Id of the account-center settings.
+pub const ACCOUNT_CENTER: &str = "account-center";
+/// Id of the sign-in experience.
+pub const SIGN_IN_EXPERIENCE: &str = "sign-in-experience";
+
+/// Names one entity.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key {
+    /// Kind.
+    pub kind: Kind,
+    /// Id, or the text of a token.
+    pub id: String,
+}
+
+impl Key {
+    /// Names an entity.
+    pub fn new(kind: Kind, id: impl Into<String>) -> Self {
+        Self { kind, id: id.into() }
+    }
+
+    /// The account-center settings.
+    pub fn account_center() -> Self {
+        Self::new(Kind::Settings, ACCOUNT_CENTER)
+    }
+
+    /// The sign-in experience.
+    pub fn sign_in_experience() -> Self {
+        Self::new(Kind::Settings, SIGN_IN_EXPERIENCE)
+    }
+}
+
+/// Values a deployment makes up; the shape is known, the value only after the answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Fresh {
+    /// 12 lower-case letters and digits.
+    UserId,
+    /// 21 characters.
+    RecordId,
+    /// `sub_` and more.
+    SubjectToken,
+    /// An opaque access token.
+    OpaqueToken,
+    /// A signed token.
+    Jwt,
+    /// A digest of a password.
+    Digest,
+    /// Milliseconds since 1970, about now.
+    Now,
+    /// ISO text, this many seconds after now.
+    IsoAfter(u32),
+}
+
+/// What is known of a property.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Term {
+    /// Exactly this value.
+    Known(Value),
+    /// Nothing.
+    Unknown,
+    /// A number that is at least this.
+    AtLeast(f64),
+    /// Made up by the deployment.
+    Fresh(Fresh),
+}
+
+impl Term {
+    /// The value, if it is known.
+    pub fn known(&self) -> Option<&Value> {
+        match self {
+            Self::Known(value) => Some(value),
+            _ => None,
+        }
+    }
+}
+
+impl From<Value> for Term {
+    fn from(value: Value) -> Self {
+        Self::Known(value)
+    }
+}
+
+/// Three-valued truth, and the case that time alone decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Truth {
+    /// Holds.
+    Yes,
+    /// Does not hold.
+    No,
+    /// Cannot be told from what was seen.
+    Unknown,
+    /// A limit in time is so near that both answers are right.
+    Near,
+}
+
+impl Truth {
+    /// From a definite answer.
+    pub const fn of(holds: bool) -> Self {
+        if holds { Self::Yes } else { Self::No }
+    }
+
+    /// From an answer that may be missing.
+    pub const fn maybe(holds: Option<bool>) -> Self {
+        match holds {
+            Some(holds) => Self::of(holds),
+            None => Self::Unknown,
+        }
+    }
+
+    /// Both hold.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::No, _) | (_, Self::No) => Self::No,
+            (Self::Unknown, _) | (_, Self::Unknown) => Self::Unknown,
+            (Self::Near, _) | (_, Self::Near) => Self::Near,
+            (Self::Yes, Self::Yes) => Self::Yes,
+        }
+    }
+
+    /// At least one holds.
+    #[must_use]
+    pub const fn or(self, other: Self) -> Self {
+        self.not().and(other.not()).not()
+    }
+
+    /// The opposite.
+    #[must_use]
+    #[expect(clippy::should_implement_trait, reason = "`std::ops::Not` cannot be const, and truth is composed in const functions")]
+    pub const fn not(self) -> Self {
+        match self {
+            Self::Yes => Self::No,
+            Self::No => Self::Yes,
+            open => open,
+        }
+    }
+}
+
+/// One thing a deployment remembers.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Entity {
+    properties: BTreeMap<String, Term>,
+}
+
+static UNKNOWN: Term = Term::Unknown;
+
+impl Entity {
+    /// An entity whose properties are exactly these.
+    pub fn from_json(value: &Value) -> Self {
+        let properties = value.as_object().into_iter().flatten();
+        Self { properties: properties.map(|(name, value)| (name.clone(), Term::Known(value.clone()))).collect() }
+    }
+
+    /// What is known of a property.
+    pub fn get(&self, name: &str) -> &Term {
+        self.properties.get(name).unwrap_or(&UNKNOWN)
+    }
+
+    /// The value of a property, if known.
+    pub fn known(&self, name: &str) -> Option<&Value> {
+        self.get(name).known()
+    }
+
+    /// The text of a property: `Some(None)` when it is known to be null.
+    pub fn text(&self, name: &str) -> Option<Option<&str>> {
+        self.known(name).map(Value::as_str)
+    }
+
+    /// A flag, if known.
+    pub fn flag(&self, name: &str) -> Option<bool> {
+        self.known(name).and_then(Value::as_bool)
+    }
+
+    /// Sets a property.
+    pub fn set(&mut self, name: impl Into<String>, term: impl Into<Term>) {
+        self.properties.insert(name.into(), term.into());
+    }
+
+    /// Sets a property, in a chain.
+    #[must_use]
+    pub fn with(mut self, name: impl Into<String>, term: impl Into<Term>) -> Self {
+        self.set(name, term);
+        self
+    }
+
+    /// All properties.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Term)> {
+        self.properties.iter().map(|(name, term)| (name.as_str(), term))
+    }
+
+    /// Forgets every property.
+    pub fn forget_all(&mut self) {
+        for term in self.properties.values_mut() {
+            *term = Term::Unknown;
+        }
+    }
+}
+
+/// Everything that is known of a deployment. Cheap to clone.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct State {
+    entities: BTreeMap<Key, Arc<Entity>>,
+}
+
+impl State {
+    /// The entity, if it exists as far as is known.
+    pub fn get(&self, key: &Key) -> Option<&Entity> {
+        self.entities.get(key).map(Arc::as_ref)
+    }
+
+    /// Looks an entity up by kind and id.
+    pub fn find(&self, kind: Kind, id: &str) -> Option<&Entity> {
+        self.get(&Key::new(kind, id))
+    }
+
+    /// Adds or replaces an entity.
+    pub fn insert(&mut self, key: Key, entity: Entity) {
+        self.entities.insert(key, Arc::new(entity));
+    }
+
+    /// Removes an entity.
+    pub fn remove(&mut self, key: &Key) -> Option<Entity> {
+        self.entities.remove(key).map(Arc::unwrap_or_clone)
+    }
+
+    /// Changes an entity, if it exists.
+    pub fn update(&mut self, key: &Key, change: impl FnOnce(&mut Entity)) {
+        if let Some(entity) = self.entities.get_mut(key) {
+            change(Arc::make_mut(entity));
+        }
+    }
+
+    /// All entities of a kind with their ids.
+    pub fn all(&self, kind: Kind) -> impl Iterator<Item = (&str, &Entity)> {
+        let range = self.entities.range(Key::new(kind, "")..);
+        range.take_while(move |(key, _)| key.kind == kind).map(|(key, entity)| (key.id.as_str(), entity.as_ref()))
+    }
+
+    /// Changes every entity of a kind for which `which` holds.
+    pub fn update_all(&mut self, kind: Kind, which: impl Fn(&Entity) -> bool, change: impl Fn(&mut Entity)) {
+        for (_, entity) in self.entities.iter_mut().filter(|(key, entity)| key.kind == kind && which(entity)) {
+            change(Arc::make_mut(entity));
+        }
+    }
+
+    /// The settings object; an empty one (all unknown) when it was never seen.
+    pub fn settings(&self, key: &Key) -> &Entity {
+        static NOTHING: Entity = Entity { properties: BTreeMap::new() };
+        self.get(key).unwrap_or(&NOTHING)
+    }
+
+    /// Level of an account-center field: `Off`, `ReadOnly` or `Edit`; `None` when unknown. An absent key is `Off`.
+    pub fn level(&self, field: &str) -> Option<&str> {
+        let fields = self.settings(&Key::account_center()).known("fields")?;
+        Some(fields.get(field).and_then(Value::as_str).unwrap_or("Off"))
+    }
+
+    /// Whether an account-center field has a level of its own; `None` when unknown.
+    pub fn has_level(&self, field: &str) -> Option<bool> {
+        let fields = self.settings(&Key::account_center()).known("fields")?;
+        Some(fields.get(field).is_some())
+    }
+}
+
+/// The states a deployment may be in: more than one after a lost answer or a race.
+#[derive(Debug, Clone, PartialEq)]
+pub struct States(Vec<State>);
+
+/// More states than this are never followed at once; past it the ones found last are dropped.
+const MOST_STATES: usize = 64;
+
+impl States {
+    /// One certain state.
+    pub fn certain(state: State) -> Self {
+        Self(vec![state])
+    }
+
+    /// From alternatives; duplicates count once.
+    ///
+    /// # Panics
+    /// When there is no alternative: a deployment always is in some state.
+    pub fn any_of(alternatives: Vec<State>) -> Self {
+        assert!(!alternatives.is_empty(), "a deployment always is in some state");
+        let mut states: Vec<State> = Vec::new();
+        for state in alternatives {
+            if states.len() < MOST_STATES && !states.contains(&state) {
+                states.push(state);
+            }
+        }
+        Self(states)
+    }
+
+    /// The alternatives.
+    pub fn iter(&self) -> impl Iterator<Item = &State> {
+        self.0.iter()
+    }
+
+    /// The first alternative; the only one when nothing is open.
+    pub fn first(&self) -> &State {
+        self.0.first().expect("a deployment always is in some state")
+    }
+
+    /// Changes every alternative.
+    pub fn each(&mut self, mut change: impl FnMut(&mut State)) {
+        for state in &mut self.0 {
+            change(state);
+        }
+    }
+}
+

@@ -6,3 +6,4 @@
 //!                           └──► reference ◄───┘ └── target (any deployment)
 //! ```
 pub mod model;
+pub mod target;

@@ -138,7 +138,9 @@ impl Sweep<'_> {
         let late = self.find(&kind).await;
         self.delete_all(&kind, late).await;
         if self.report.residue.len() == before {
-            together.iter().for_each(|(intent, _)| self.note_undone(intent));
+            for (intent, _) in together {
+                self.note_undone(intent);
+            }
         }
     }
 

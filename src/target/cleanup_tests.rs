@@ -25,9 +25,9 @@ impl Tenant {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         if path == "/api/account-center" {
             if method == "PATCH" {
-                let patch: Map<String, Value> = serde_json::from_str(body).unwrap();
-                assert!(patch.keys().all(|key| key != "id"));
-                self.center.as_object_mut().unwrap().extend(patch);
+                let changes: Map<String, Value> = serde_json::from_str(body).unwrap();
+                assert!(changes.keys().all(|key| key != "id"));
+                self.center.as_object_mut().unwrap().extend(changes);
             }
             return self.center.to_string().into_response();
         }

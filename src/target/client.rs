@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use reqwest::header::{ACCEPT_ENCODING, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use reqwest::{Certificate, Method, Proxy, redirect};
 use url::Url;
@@ -278,17 +279,8 @@ impl Base {
 
 /// Encodes what a URL parser would drop, cut off or turn into something else.
 fn keep_verbatim(target: &str) -> String {
-    let mut kept = String::with_capacity(target.len());
-    for character in target.chars() {
-        match character {
-            '#' | '\\' | '\0'..=' ' => {
-                kept.push('%');
-                kept.push_str(&format!("{:02X}", u32::from(character)));
-            }
-            other => kept.push(other),
-        }
-    }
-    kept
+    const LOST: &AsciiSet = &CONTROLS.add(b' ').add(b'#').add(b'\\');
+    utf8_percent_encode(target, LOST).to_string()
 }
 
 fn header(name: &str, value: &str) -> Option<(HeaderName, HeaderValue)> {
@@ -358,7 +350,7 @@ fn causes<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (
     })
 }
 
-fn find<'a, T: StdError + 'static>(error: &'a reqwest::Error) -> impl Iterator<Item = &'a T> {
+fn find<T: StdError + 'static>(error: &reqwest::Error) -> impl Iterator<Item = &T> {
     causes(error).filter_map(|cause| cause.downcast_ref())
 }
 

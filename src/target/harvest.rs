@@ -98,7 +98,9 @@ impl SecretRegister {
             // Levels of the account-center settings: `{"fields": {"password": "ReadOnly"}}`.
             ("fields", Value::Object(_)) => {}
             ("codes", Value::Array(codes)) => {
-                codes.iter().for_each(|code| self.text(code.as_str().or_else(|| code["code"].as_str())));
+                for code in codes {
+                    self.text(code.as_str().or_else(|| code["code"].as_str()));
+                }
                 self.walk(value);
             }
             ("redirectTo", Value::String(url)) => self.fields(url.split_once('?').map_or("", |(_, query)| query)),

@@ -214,7 +214,9 @@ impl Ledger {
 
     fn over(file: Option<File>, records: Vec<Record>) -> Self {
         let mut inner = Inner { file, ..Inner::default() };
-        records.into_iter().for_each(|record| inner.keep(record));
+        for record in records {
+            inner.keep(record);
+        }
         Self { inner: Arc::new(Mutex::new(inner)) }
     }
 

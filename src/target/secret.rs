@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -197,12 +198,17 @@ fn json_text(text: &str) -> String {
 
 /// The inside of a JSON string that escapes everything outside of ASCII.
 fn ascii_json_text(text: &str) -> String {
-    let mut units = [0; 2];
-    let escape = |character: char| match character {
-        ascii if ascii.is_ascii() => ascii.to_string(),
-        other => other.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")).collect(),
-    };
-    json_text(text).chars().map(escape).collect()
+    let mut escaped = String::new();
+    for character in json_text(text).chars() {
+        if character.is_ascii() {
+            escaped.push(character);
+        } else {
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                let _ = write!(escaped, "\\u{unit:04x}");
+            }
+        }
+    }
+    escaped
 }
 
 fn markup_text(text: &str, apostrophe: &str) -> String {
@@ -275,7 +281,9 @@ mod tests {
 
     fn register(values: &[&str]) -> SecretRegister {
         let register = SecretRegister::new();
-        values.iter().for_each(|value| register.register(value));
+        for value in values {
+            register.register(value);
+        }
         register
     }
 

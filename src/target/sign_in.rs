@@ -204,14 +204,11 @@ impl Flow<'_> {
             ("code_verifier", verifier),
         ];
         fields.extend(resource.map(|resource| ("resource", resource)));
-        let request = match &client.client_secret {
-            Some(secret) => {
-                form::post("/oidc/token", &fields).with_header("authorization", form::basic(&client.client_id, secret))
-            }
-            None => {
-                fields.push(("client_id", &client.client_id));
-                form::post("/oidc/token", &fields)
-            }
+        let request = if let Some(secret) = &client.client_secret {
+            form::post("/oidc/token", &fields).with_header("authorization", form::basic(&client.client_id, secret))
+        } else {
+            fields.push(("client_id", &client.client_id));
+            form::post("/oidc/token", &fields)
         };
         let answer = self.expect("token", request, &[200]).await?;
         Ok(SignedIn {

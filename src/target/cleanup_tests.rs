@@ -65,7 +65,7 @@ fn user(marker: &str) -> Intent {
 #[tokio::test]
 async fn everything_is_undone_once_and_nothing_else_is_touched() {
     let mut users: Vec<Value> =
-        (0..150).map(|n| json!({"id": format!("u{n}"), "username": format!("lc_r1_{n}")})).collect();
+        (0..250).map(|n| json!({"id": format!("u{n}"), "username": format!("lc_r1_{n}")})).collect();
     users.push(json!({"id": "by-name", "username": null, "name": "lc_r1_named"}));
     users.push(json!({"id": "renamed", "username": "other", "name": null}));
     users.push(json!({"id": "foreign", "username": "lcxr1_a", "name": "see lc_r1_a"}));
@@ -81,7 +81,7 @@ async fn everything_is_undone_once_and_nothing_else_is_touched() {
 
     let report = cleanup(&gate, "token", &gate.ledger().records()).await;
     assert!(report.is_clean(), "{report:?}");
-    assert_eq!(report.undone.len(), 152 + 1 + 1);
+    assert_eq!(report.undone.len(), 252 + 1 + 1);
     assert_eq!(report.undone.last().unwrap(), "application lc_r1_first (a1)", "in reverse order");
     assert!(gate.ledger().is_settled_up());
     {
@@ -127,6 +127,12 @@ async fn settings_that_stay_different_are_residue() {
     gate.ledger().intend(&[Intent::AccountCenter { before: json!({"enabled": false}) }]).unwrap();
     let report = cleanup(&gate, "token", &gate.ledger().records()).await;
     assert_eq!(report.residue, ["account center: differs from before the run in: new keys"]);
+
+    let center = json!({"id": "other", "enabled": true});
+    let (gate, _, _) = run(Tenant { center, ..Tenant::default() }, Mode::Exclusive).await;
+    gate.ledger().intend(&[Intent::AccountCenter { before: json!({"id": "default", "enabled": false}) }]).unwrap();
+    let report = cleanup(&gate, "token", &gate.ledger().records()).await;
+    assert_eq!(report.residue, ["account center: differs from before the run in: id"]);
 }
 
 #[tokio::test]

@@ -29,6 +29,7 @@ async fn what_is_refused_never_reaches_the_server() {
     let (read_only, seen) = gate(Mode::ReadOnly).await;
     refused(&read_only, "POST", "/api/users", Clearance::intending(user("lc_r1_a"))).await;
     refused(&read_only, "GET", "/api/sends", Clearance { sends_messages: true, ..Clearance::read() }).await;
+    refused(&read_only, "GET", "/api/odd", Clearance::write()).await;
     refused(&read_only, "PATCH", "/api/users/u1", Clearance::read()).await;
     refused(&read_only, "POST", "/oidc/token/revocation", Clearance::write()).await;
     assert!(seen.lock().unwrap().is_empty());

@@ -142,3 +142,59 @@ impl Maker<'_> {
         Err(ProvisionError::Refused { step: step.to_owned(), status: answer.status, code })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::http::StatusCode;
+    use axum::response::IntoResponse;
+
+    use super::super::gate::Mode;
+    use super::super::ledger::{Ledger, Record};
+    use super::super::secret::SecretRegister;
+    use super::super::test_server::{Log, client, serve};
+    use super::*;
+
+    /// A deployment that makes applications but refuses consent scopes when `strict`.
+    async fn gate(strict: bool) -> (Gate, Log) {
+        let (endpoint, log) = serve(move |line, body| match line {
+            "POST /api/applications" => {
+                let body: Value = serde_json::from_str(body).unwrap();
+                let id = if body["isThirdParty"] == true { "third" } else { "first" };
+                json!({"id": id}).to_string().into_response()
+            }
+            "POST /api/applications/third/user-consent-scopes" if strict => {
+                (StatusCode::FORBIDDEN, json!({"code": "auth.forbidden"}).to_string()).into_response()
+            }
+            "POST /api/applications/third/user-consent-scopes" => StatusCode::CREATED.into_response(),
+            _ => json!([{"name": "Default", "value": "S1-secret"}]).to_string().into_response(),
+        })
+        .await;
+        (Gate::new(client(endpoint), Mode::Isolated, Ledger::in_memory(), SecretRegister::new(), namespace("r1")), log)
+    }
+
+    #[tokio::test]
+    async fn both_applications_are_made_and_their_secrets_registered() {
+        let (gate, log) = gate(false).await;
+        let made = provision(&gate, "token", "r1", Wants::ALL).await.unwrap();
+        let client = |id: &str| {
+            let (client_id, client_secret) = (id.to_owned(), Some("S1-secret".to_owned()));
+            Some(OidcClient { client_id, client_secret, redirect_uri: REDIRECT_URI.to_owned() })
+        };
+        assert_eq!(made, Provisioned { first_party: client("first"), third_party: client("third") });
+        assert_eq!(gate.secrets().redact("S1-secret"), "<secret>");
+        let sent = log.lock().unwrap();
+        let exchanging = |index: usize| sent[index].1.contains(r#""allowTokenExchange":true"#);
+        assert!(exchanging(0) && !exchanging(2), "{sent:?}");
+    }
+
+    #[tokio::test]
+    async fn what_was_made_before_a_failure_stands_in_the_ledger() {
+        let (gate, _) = gate(true).await;
+        let error = provision(&gate, "token", "r1", Wants::ALL).await.unwrap_err();
+        assert!(matches!(error, ProvisionError::Refused { status: 403, .. }), "{error}");
+        let settled: Vec<Record> =
+            gate.ledger().records().into_iter().filter(|record| matches!(record, Record::Settle { .. })).collect();
+        let record = |name: &str| Record::Settle { label: format!("application lc_r1_{name}"), id: name.to_owned() };
+        assert_eq!(settled, [record("first"), record("third")]);
+    }
+}

@@ -12,3 +12,4 @@ pub mod contract;
 pub mod engine;
 pub mod model;
 pub mod report;
+pub mod target;

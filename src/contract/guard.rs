@@ -100,6 +100,10 @@ pub enum AuthorizationRule {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ClientRule {
+    /// Some client authentication is sent.
+    Presented,
+    /// The id names an application.
+    Known,
     /// Known id with the right secret.
     Authenticated,
     /// May use the grant type it asks for.
@@ -189,6 +193,12 @@ guard_kinds! {
     "not-locked" NotLocked(Who),
     /// The token endpoint knows and accepts the client.
     "client" Client(ClientRule),
+    /// The value, if any, is one of these.
+    "one-of" OneOf(OneOf),
+    /// The authorization code was issued and not used.
+    "code-usable" CodeUsable(ValueRef),
+    /// The refresh token is alive.
+    "refresh-token" RefreshToken(ValueRef),
     /// The requested resource is known.
     "resource-known" ResourceKnown(ValueRef),
     /// The subject token can still be exchanged.
@@ -201,6 +211,16 @@ guard_kinds! {
 pub struct LastIdentifier {
     /// The property that would be emptied.
     pub without: String,
+}
+
+/// Argument of `one-of`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OneOf {
+    /// Where the value is.
+    pub value: ValueRef,
+    /// What it may be.
+    pub of: Vec<String>,
 }
 
 /// Argument of `exists`: exactly one kind of entity and where its id is.
@@ -397,7 +417,16 @@ impl Guard {
             | GuardKind::NotEmpty(value)
             | GuardKind::NotSelf(value)
             | GuardKind::ResourceKnown(value)
+            | GuardKind::CodeUsable(value)
+            | GuardKind::RefreshToken(value)
             | GuardKind::SubjectToken(value) => value.to_string(),
+            GuardKind::OneOf(rule) => rule.value.to_string(),
+            GuardKind::Client(rule) => match rule {
+                ClientRule::Presented => "presented".into(),
+                ClientRule::Known => "known".into(),
+                ClientRule::Authenticated => "authenticated".into(),
+                ClientRule::GrantAllowed => "grant-allowed".into(),
+            },
             GuardKind::Exists(Exists::User(value)) => format!("user {value}"),
             _ => String::new(),
         };

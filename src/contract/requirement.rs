@@ -53,7 +53,7 @@ pub struct ErrorCode {
 }
 
 /// What traffic outside the specified operations teaches and unteaches about the state.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Sighting {
     /// `METHOD /path` with `{parameters}`.
@@ -61,6 +61,12 @@ pub struct Sighting {
     /// Properties a success may have changed: `caller.NAME`, `user.NAME` (the user in the path), or an entity alone.
     #[serde(default)]
     pub forgets: Vec<String>,
+    /// Entity that is gone afterwards: `application`, named by the path's `id`.
+    #[serde(default)]
+    pub ends: Option<String>,
+    /// Properties that the answer does not show, set on what it describes.
+    #[serde(default)]
+    pub with: BTreeMap<String, serde_json::Value>,
     /// Entity the answer describes, with the answer's key that holds its id.
     #[serde(default)]
     pub learns: BTreeMap<String, String>,

@@ -101,25 +101,26 @@ impl Inspection {
 /// Judges recordings in order; they are consecutive parts of one deployment's life.
 pub fn inspect(contract: &Contract, recordings: &[Recording], waivers: &mut Waivers) -> Inspection {
     let mut inspection = Inspection::default();
-    let mut states = States::certain(State::default());
+    let mut deployments: BTreeMap<String, States> = BTreeMap::new();
     let mut last = 0;
     for recording in recordings {
         let name = recording.path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
         for entry in &recording.entries {
             let now = entry.started_ms.unwrap_or(last);
             last = now;
-            let observation = observe(contract, &states, &entry.request, &entry.answer, now);
+            let states = deployments.entry(entry.origin.clone()).or_insert_with(|| States::certain(State::default()));
+            let observation = observe(contract, states, &entry.request, &entry.answer, now);
             let Some(operation) = observation.operation.clone() else {
                 inspection.unspecified += 1;
-                states = observation.states;
+                *states = observation.states;
                 continue;
             };
             let tally = inspection.operations.entry(operation.clone()).or_default();
-            let foreign = foreign_object(contract, &states, &entry.request, &observation);
+            let foreign = foreign_object(contract, states, &entry.request, &observation);
             if let Some(reason) = foreign {
                 tally.abstained += 1;
                 *inspection.abstentions.entry(reason).or_default() += 1;
-                states = observation.states;
+                *states = observation.states;
                 states.each(|state| adopt(contract, state, &entry.request, &entry.answer));
                 continue;
             }
@@ -155,7 +156,7 @@ pub fn inspect(contract: &Contract, recordings: &[Recording], waivers: &mut Waiv
                 }
                 Some(Relation::Different(_)) | None => tally.wrong += 1,
             }
-            states = observation.states;
+            *states = observation.states;
         }
     }
     inspection
@@ -164,9 +165,12 @@ pub fn inspect(contract: &Contract, recordings: &[Recording], waivers: &mut Waiv
 /// Why an answer cannot be judged although it departs: it speaks of something that was made before the recording began.
 fn foreign_object(contract: &Contract, states: &States, request: &Request, observation: &Observation) -> Option<String> {
     let Some(Relation::Different(difference)) = &observation.relation else { return None };
-    let (kind, _) = difference.guard.as_ref()?;
     let state = states.first();
     let bearer = request.header("authorization").and_then(|header| header.strip_prefix("Bearer "));
+    if difference.actual.code.as_deref() == Some("auth.unauthorized") && difference.actual.status.admits(401) && difference.body.is_none() {
+        return Some("the token was refused; what ended it is not in the recording".into());
+    }
+    let (kind, _) = difference.guard.as_ref()?;
     match kind.as_str() {
         "authorization" if bearer.is_some_and(|token| state.find(Kind::Token, token).is_none()) => Some("the token was issued outside the recording".into()),
         "identity-verified" => {
@@ -184,10 +188,13 @@ fn foreign_object(contract: &Contract, states: &States, request: &Request, obser
 
 /// Takes over what an accepted request shows to exist.
 fn adopt(contract: &Contract, state: &mut State, request: &Request, answer: &Answer) {
+    let bearer = request.header("authorization").and_then(|header| header.strip_prefix("Bearer "));
+    if let (401, Some(token)) = (answer.status, bearer) {
+        state.update(&Key::new(Kind::Token, token), |token| token.set("alive", false));
+    }
     if !(200..300).contains(&answer.status) {
         return;
     }
-    let bearer = request.header("authorization").and_then(|header| header.strip_prefix("Bearer "));
     let Route::Operation(operation, path) = route(contract, &request.method, request.path()) else { return };
     if let Some(token) = bearer.filter(|token| state.find(Kind::Token, token).is_none()) {
         let usage = match operation.collection {

@@ -144,6 +144,8 @@ fn change_user(state: &mut State, key: Option<&Key>, change: impl FnOnce(&mut En
 }
 
 /// Sets the members of a body as they are stored.
+///
+/// Names of `profileFields` that the tenant's catalogue does not have are dropped, and the catalogue is not known here.
 fn set_members(entity: &mut Entity, input: &Value) {
     for (name, value) in input.as_object().into_iter().flatten() {
         entity.set(name.clone(), stored(name, value));
@@ -166,6 +168,7 @@ fn stored(name: &str, value: &Value) -> Term {
             }
             Value::Array(distinct)
         }
+        ("profileFields", Value::Array(names)) if !names.is_empty() => return Term::Unknown,
         _ => value.clone(),
     })
 }
@@ -243,6 +246,9 @@ fn issue_token(call: &Call<'_>, state: &mut State, now: i64) -> Key {
                 let granted: Vec<&str> = ACCOUNT_SCOPES.iter().filter(|known| scopes(&asked).any(|scope| scope == **known)).copied().collect();
                 scope = if granted.is_empty() { Term::Unknown } else { Term::Known(Value::String(granted.join(" "))) };
             }
+        }
+        "authorization_code" => {
+            state.insert(Key::new(Kind::Code, field("code").unwrap_or_default()), Entity::default());
         }
         "refresh_token" => {
             let text = field("refresh_token").unwrap_or_default();

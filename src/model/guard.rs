@@ -117,6 +117,11 @@ impl Scene<'_> {
             }
             GuardKind::NotLocked(_) => self.not_locked(),
             GuardKind::Client(rule) => self.client(*rule),
+            GuardKind::OneOf(rule) => Truth::of(call.text(&rule.value).is_none_or(|text| rule.of.contains(&text))),
+            GuardKind::CodeUsable(value) => {
+                Truth::of(call.text(value).is_none_or(|code| state.find(Kind::Code, &code).is_none()))
+            }
+            GuardKind::RefreshToken(value) => self.refresh_token(value),
             GuardKind::ResourceKnown(value) => self.resource_known(value),
             GuardKind::SubjectToken(value) => self.subject_token(value),
         }
@@ -284,8 +289,13 @@ impl Scene<'_> {
 
     fn client(&self, rule: ClientRule) -> Truth {
         let Some((_, secret)) = self.call.client() else { return Truth::No };
+        if rule == ClientRule::Presented {
+            return Truth::Yes;
+        }
+        // Applications that were there before anything was seen are not known by name.
         let Some(application) = self.application() else { return Truth::Unknown };
         match rule {
+            ClientRule::Presented | ClientRule::Known => Truth::Yes,
             ClientRule::Authenticated => match application.known("secret") {
                 Some(Value::String(known)) => Truth::of(secret.as_deref() == Some(known)),
                 Some(Value::Null) => Truth::of(secret.is_none()),
@@ -297,7 +307,7 @@ impl Scene<'_> {
                     let metadata = application.known("customClientMetadata");
                     Truth::maybe(metadata.map(|metadata| metadata.get("allowTokenExchange") == Some(&Value::Bool(true))))
                 }
-                Some("authorization_code" | "refresh_token") => Truth::Unknown,
+                Some("authorization_code" | "refresh_token") => Truth::maybe(application.text("type").map(|kind| kind != Some("MachineToMachine"))),
                 _ => Truth::No,
             },
         }
@@ -311,6 +321,12 @@ impl Scene<'_> {
         }
     }
 
+    fn refresh_token(&self, value: &ValueRef) -> Truth {
+        let Some(text) = self.call.text(value) else { return Truth::Yes };
+        let issued = self.state.all(Kind::Token).find(|(_, token)| token.text("refresh_token") == Some(Some(&text)));
+        issued.map_or(Truth::No, |(_, token)| Truth::maybe(token.flag("alive")))
+    }
+
     fn exchanged_user(&self) -> Option<&Entity> {
         let token = self.call.input.get("subject_token").and_then(Value::as_str)?;
         let owner = self.state.find(Kind::SubjectToken, token).or_else(|| self.state.find(Kind::Token, token))?.text("user")??;
@@ -319,6 +335,10 @@ impl Scene<'_> {
 
     fn subject_token(&self, value: &ValueRef) -> Truth {
         let Some(text) = self.call.text(value) else { return Truth::No };
+        let kind = self.call.input.get("subject_token_type").and_then(Value::as_str);
+        if kind.is_none_or(|kind| !SUBJECT_TOKEN_TYPES.contains(&kind)) {
+            return Truth::No;
+        }
         if let Some(token) = self.state.find(Kind::SubjectToken, &text) {
             let user = Truth::of(token.text("user").flatten().is_some_and(|id| self.state.find(Kind::User, id).is_some()));
             return Truth::maybe(token.flag("consumed").map(|consumed| !consumed)).and(user).and(self.before(token.get("expiresAt")));
@@ -326,6 +346,13 @@ impl Scene<'_> {
         if text.starts_with("sub_") { Truth::No } else { Truth::Unknown }
     }
 }
+
+/// What a subject token can be announced as.
+const SUBJECT_TOKEN_TYPES: [&str; 3] = [
+    "urn:ietf:params:oauth:token-type:access_token",
+    "urn:logto:token-type:impersonation_token",
+    "urn:logto:token-type:personal_access_token",
+];
 
 /// The scopes of a `scope` text.
 pub fn scopes(scope: &Value) -> impl Iterator<Item = &str> {

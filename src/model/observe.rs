@@ -266,9 +266,15 @@ fn learn_elsewhere(contract: &Contract, state: &mut State, request: &Request, an
             "user" | "user-tokens" => path.get("userId").cloned(),
             _ => None,
         };
-        let forget = |user: &mut Entity| if property.is_empty() { user.forget_all() } else { user.set(property, Term::Unknown) };
+        // Counters only ever go back to zero here: what is zero stays zero.
+        let forget = |user: &mut Entity| match property {
+            "" => user.forget_all(),
+            "failures" if user.known("failures").is_some_and(|count| count == 0) => {}
+            _ => user.set(property, Term::Unknown),
+        };
         match (entity, id) {
             ("users", _) => state.update_all(Kind::User, |_| true, forget),
+            ("account-center", _) => state.update(&Key::account_center(), forget),
             ("caller-tokens" | "user-tokens", Some(id)) => {
                 state.update_all(Kind::Token, |token| token.text("user") == Some(Some(&id)), forget);
             }
@@ -279,10 +285,17 @@ fn learn_elsewhere(contract: &Contract, state: &mut State, request: &Request, an
             _ => {}
         }
     }
+    if let (Some("application"), Some(id)) = (sighting.ends.as_deref(), path.get("id")) {
+        // A client that no longer resolves counts as third-party.
+        state.insert(Key::new(Kind::Application, id.clone()), Entity::default().with("isThirdParty", true).with("secret", Term::Unknown));
+    }
     let Some(json) = answer.json() else { return };
     for (kind, id_key) in &sighting.learns {
         let id = json.get(id_key).and_then(Value::as_str).map(str::to_owned);
         let mut entity = Entity::from_json(&json);
+        for (name, value) in &sighting.with {
+            entity.set(name.clone(), value.clone());
+        }
         match (kind.as_str(), id) {
             ("application", Some(id)) => {
                 let key = Key::new(Kind::Application, id);

@@ -18,6 +18,8 @@ pub enum Kind {
     Record,
     /// A subject token, by its text.
     SubjectToken,
+    /// An authorization code that was used, by its text.
+    Code,
     /// An application, by id.
     Application,
     /// A settings object: [`ACCOUNT_CENTER`] or [`SIGN_IN_EXPERIENCE`].

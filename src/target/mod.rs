@@ -1,0 +1,38 @@
+//! The deployment under test, seen from outside: one HTTP client, one gate that everything sent passes, a ledger of
+//! what the run changed, and the clean-up that takes it back.
+//!
+//! ```text
+//! engine ─► gate ─► client ─► deployment          gate: may this be sent at all? (mode, name space, own objects)
+//!            │ │                                  ledger: what it will create or change, on disk before it is sent
+//!            │ └─► secrets ─► every writer        secrets: every value that must never be printed
+//!            └─► ledger ─► cleanup
+//! ```
+//!
+//! Only the gate owns a client; everything else here ([`AdminCredentials`], [`sign_in()`], [`provision()`],
+//! [`cleanup()`]) sends through it, so no rule about harm can be forgotten by a caller.
+
+mod cleanup;
+mod client;
+mod cookies;
+mod credentials;
+mod form;
+mod gate;
+mod harvest;
+mod ledger;
+mod manners;
+mod provision;
+mod rules;
+mod secret;
+mod sign_in;
+#[cfg(test)]
+mod test_server;
+
+pub use cleanup::{CleanupReport, cleanup};
+pub use client::{Client, ClientError, ClientOptions, SendError};
+pub use credentials::{AdminCredentials, MintError, Token};
+pub use gate::{Clearance, Gate, GateError, LEASE_ROLE, Mode, ModeError};
+pub use ledger::{Header, Intent, Ledger, LedgerError, Record};
+pub use manners::Manners;
+pub use provision::{ProvisionError, Provisioned, REDIRECT_URI, Wants, namespace, provision};
+pub use secret::{MASK, Redacted, SecretRegister};
+pub use sign_in::{OidcClient, SignInError, SignedIn, sign_in};

@@ -1,0 +1,282 @@
+//! Signing a user in with username and password: authorization code with PKCE, without a browser.
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use url::{Url, form_urlencoded};
+
+use super::cookies::Jar;
+use super::form;
+use super::gate::{Clearance, Gate, GateError};
+use crate::model::wire::{Answer, Request};
+
+/// Longest chain of redirects that is followed.
+const MAX_STEPS: usize = 10;
+
+/// An application that users sign in to.
+#[derive(Clone, PartialEq, Eq)]
+pub struct OidcClient {
+    /// Application id.
+    pub client_id: String,
+    /// Secret of a confidential application; a public one has none.
+    pub client_secret: Option<String>,
+    /// One of its redirect URIs; nobody needs to listen there.
+    pub redirect_uri: String,
+}
+
+impl fmt::Debug for OidcClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OidcClient")
+            .field("client_id", &self.client_id)
+            .field("redirect_uri", &self.redirect_uri)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a sign-in brings.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SignedIn {
+    /// Opaque without a resource, a JWT with one.
+    pub access_token: String,
+    /// Present with scope `openid`.
+    pub id_token: Option<String>,
+    /// Present with scope `offline_access`.
+    pub refresh_token: Option<String>,
+    /// Granted scopes, separated by spaces.
+    pub scope: String,
+}
+
+impl fmt::Debug for SignedIn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SignedIn").field("scope", &self.scope).finish_non_exhaustive()
+    }
+}
+
+/// Why a sign-in failed.
+#[derive(Debug, thiserror::Error)]
+pub enum SignInError {
+    /// A step was refused, such as a wrong password or a suspended user.
+    #[error("sign-in refused at `{step}` with {status} {}", .code.as_deref().unwrap_or("(no code)"))]
+    Refused {
+        /// The step, in words.
+        step: &'static str,
+        /// Status code.
+        status: u16,
+        /// Error code of the answer, such as `session.invalid_credentials`.
+        code: Option<String>,
+    },
+    /// The authorization ended with an error in the redirect.
+    #[error("the authorization was denied: {error} ({description})")]
+    Denied {
+        /// OAuth error code.
+        error: String,
+        /// The server's explanation.
+        description: String,
+    },
+    /// An answer lacks what the flow needs.
+    #[error("sign-in stuck at `{step}`: {what}")]
+    Unexpected {
+        /// The step, in words.
+        step: &'static str,
+        /// What is missing or wrong.
+        what: String,
+    },
+    /// The redirects never reach the application.
+    #[error("sign-in did not reach the application within {MAX_STEPS} redirects")]
+    TooManyRedirects,
+    /// No answer.
+    #[error(transparent)]
+    Gate(#[from] GateError),
+}
+
+/// Signs a user in and exchanges the code for tokens; consents on behalf of the user where a third-party application
+/// asks for it. Users with a second factor are refused at `submit` (`session.mfa.require_mfa_verification`).
+pub async fn sign_in(
+    gate: &Gate,
+    client: &OidcClient,
+    username: &str,
+    password: &str,
+    scopes: &[&str],
+    resource: Option<&str>,
+) -> Result<SignedIn, SignInError> {
+    let (verifier, state) = (random_text(), random_text());
+    gate.secrets().register(&verifier);
+    let mut flow = Flow { gate, jar: Jar::default() };
+    let start = authorization(client, &verifier, &state, &scopes.join(" "), resource);
+    let sent_on = flow.expect("authorization", Request::new("GET", start), &[302, 303]).await?;
+    if let Some(location) = sent_on.header("location").filter(|to| is_callback(to, &client.redirect_uri)) {
+        // Nobody is signed in yet, so only an error can come back at once.
+        code_in(location, &state)?;
+        return Err(unexpected("authorization", "a code came back before anybody signed in"));
+    }
+    flow.experience(username, password).await?;
+    let submitted = flow.expect("submit", Request::new("POST", "/api/experience/submit"), &[200]).await?;
+    let code = flow.follow(redirect_to("submit", &submitted)?, &client.redirect_uri, &state).await?;
+    flow.exchange(client, &code, &verifier, resource).await
+}
+
+struct Flow<'a> {
+    gate: &'a Gate,
+    jar: Jar,
+}
+
+impl Flow<'_> {
+    async fn send(&mut self, request: Request) -> Result<Answer, SignInError> {
+        let answer = self.gate.send(&self.jar.dress(request), &Clearance::write()).await?;
+        self.jar.learn(&answer);
+        Ok(answer)
+    }
+
+    async fn expect(&mut self, step: &'static str, request: Request, statuses: &[u16]) -> Result<Answer, SignInError> {
+        let answer = self.send(request).await?;
+        if statuses.contains(&answer.status) {
+            return Ok(answer);
+        }
+        let code = answer.json().and_then(|body| Some(body.get("code")?.as_str()?.to_owned()));
+        Err(SignInError::Refused { step, status: answer.status, code })
+    }
+
+    async fn experience(&mut self, username: &str, password: &str) -> Result<(), SignInError> {
+        let start = Request::new("PUT", "/api/experience").with_json(&json!({"interactionEvent": "SignIn"}));
+        self.expect("interaction", start, &[204]).await?;
+        let identifier = json!({"type": "username", "value": username});
+        let proof = Request::new("POST", "/api/experience/verification/password")
+            .with_json(&json!({"identifier": identifier, "password": password}));
+        let verified = self.expect("password", proof, &[200]).await?;
+        let id = text(&verified, "verificationId")
+            .ok_or_else(|| unexpected("password", "the answer has no verificationId"))?;
+        let identify = Request::new("POST", "/api/experience/identification").with_json(&json!({"verificationId": id}));
+        self.expect("identification", identify, &[204]).await?;
+        Ok(())
+    }
+
+    /// Follows redirects up to the application and returns the code.
+    async fn follow(&mut self, first: String, redirect_uri: &str, state: &str) -> Result<String, SignInError> {
+        let mut location = first;
+        for _ in 0..MAX_STEPS {
+            if is_callback(&location, redirect_uri) {
+                return code_in(&location, state);
+            }
+            let target = self.target_of(&location)?;
+            let answer = self.expect("redirect", Request::new("GET", target.clone()), &[200, 302, 303]).await?;
+            location = match answer.header("location") {
+                Some(next) if answer.status != 200 => next.to_owned(),
+                // A page instead of a redirect: the consent screen of a third-party application.
+                _ if target.contains("/consent") => self.consent().await?,
+                _ => return Err(unexpected("redirect", format!("`{}` is a page", path(&target)))),
+            };
+        }
+        Err(SignInError::TooManyRedirects)
+    }
+
+    async fn consent(&mut self) -> Result<String, SignInError> {
+        let request = Request::new("POST", "/api/interaction/consent").with_json(&json!({}));
+        let answer = self.expect("consent", request, &[200]).await?;
+        redirect_to("consent", &answer)
+    }
+
+    /// The request target of a redirect. The host is left out: behind a gateway a deployment may know itself by
+    /// another name than the one we reach it by.
+    fn target_of(&self, location: &str) -> Result<String, SignInError> {
+        let url = self.gate.endpoint().join(location).map_err(|error| unexpected("redirect", error.to_string()))?;
+        let whole = match url.query() {
+            Some(query) => format!("{}?{query}", url.path()),
+            None => url.path().to_owned(),
+        };
+        let below = whole.strip_prefix(self.gate.prefix()).filter(|rest| rest.starts_with('/'));
+        Ok(below.map_or(whole.clone(), str::to_owned))
+    }
+
+    async fn exchange(
+        &mut self,
+        client: &OidcClient,
+        code: &str,
+        verifier: &str,
+        resource: Option<&str>,
+    ) -> Result<SignedIn, SignInError> {
+        let mut fields = vec![
+            ("grant_type", "authorization_code"),
+            ("code", code),
+            ("redirect_uri", &client.redirect_uri),
+            ("code_verifier", verifier),
+        ];
+        fields.extend(resource.map(|resource| ("resource", resource)));
+        let request = if let Some(secret) = &client.client_secret {
+            form::post("/oidc/token", &fields).with_header("authorization", form::basic(&client.client_id, secret))
+        } else {
+            fields.push(("client_id", &client.client_id));
+            form::post("/oidc/token", &fields)
+        };
+        let answer = self.expect("token", request, &[200]).await?;
+        Ok(SignedIn {
+            access_token: text(&answer, "access_token")
+                .ok_or_else(|| unexpected("token", "the answer has no access_token"))?,
+            id_token: text(&answer, "id_token"),
+            refresh_token: text(&answer, "refresh_token"),
+            scope: text(&answer, "scope").unwrap_or_default(),
+        })
+    }
+}
+
+fn authorization(client: &OidcClient, verifier: &str, state: &str, scope: &str, resource: Option<&str>) -> String {
+    let challenge = URL_SAFE_NO_PAD.encode(Sha256::digest(verifier));
+    let mut fields = vec![
+        ("client_id", client.client_id.as_str()),
+        ("redirect_uri", &client.redirect_uri),
+        ("response_type", "code"),
+        ("scope", scope),
+        ("state", state),
+        ("code_challenge", &challenge),
+        ("code_challenge_method", "S256"),
+        // Without it, `offline_access` brings no refresh token.
+        ("prompt", "consent"),
+    ];
+    fields.extend(resource.map(|resource| ("resource", resource)));
+    format!("/oidc/auth?{}", form::encode(&fields))
+}
+
+/// 256 random bits, as PKCE wants them.
+fn random_text() -> String {
+    URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>())
+}
+
+fn is_callback(location: &str, redirect_uri: &str) -> bool {
+    location.strip_prefix(redirect_uri).is_some_and(|rest| rest.is_empty() || rest.starts_with(['?', '&', '#']))
+}
+
+fn code_in(callback: &str, state: &str) -> Result<String, SignInError> {
+    let query = Url::parse(callback).ok().and_then(|url| url.query().map(str::to_owned)).unwrap_or_default();
+    let field = |name: &str| {
+        form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
+    };
+    if let Some(error) = field("error") {
+        return Err(SignInError::Denied { error, description: field("error_description").unwrap_or_default() });
+    }
+    if field("state").as_deref() != Some(state) {
+        return Err(unexpected("callback", "the state is not the one that was sent"));
+    }
+    field("code").ok_or_else(|| unexpected("callback", "the redirect has no code"))
+}
+
+fn redirect_to(step: &'static str, answer: &Answer) -> Result<String, SignInError> {
+    text(answer, "redirectTo").ok_or_else(|| unexpected(step, "the answer has no redirectTo"))
+}
+
+fn text(answer: &Answer, key: &str) -> Option<String> {
+    answer.json().as_ref().and_then(|body| body.get(key)).and_then(Value::as_str).map(str::to_owned)
+}
+
+fn path(target: &str) -> &str {
+    target.split('?').next().unwrap_or(target)
+}
+
+fn unexpected(step: &'static str, what: impl Into<String>) -> SignInError {
+    SignInError::Unexpected { step, what: what.into() }
+}
+
+#[cfg(test)]
+#[path = "sign_in_tests.rs"]
+mod tests;

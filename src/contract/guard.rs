@@ -197,6 +197,8 @@ guard_kinds! {
     "one-of" OneOf(OneOf),
     /// The authorization code was issued and not used.
     "code-usable" CodeUsable(ValueRef),
+    /// The actor token, if any, is a live access token with scope `openid`.
+    "actor-token" ActorToken(ValueRef),
     /// The refresh token is alive.
     "refresh-token" RefreshToken(ValueRef),
     /// The requested resource is known.
@@ -418,6 +420,7 @@ impl Guard {
             | GuardKind::NotSelf(value)
             | GuardKind::ResourceKnown(value)
             | GuardKind::CodeUsable(value)
+            | GuardKind::ActorToken(value)
             | GuardKind::RefreshToken(value)
             | GuardKind::SubjectToken(value) => value.to_string(),
             GuardKind::OneOf(rule) => rule.value.to_string(),

@@ -249,6 +249,13 @@ fn issue_token(call: &Call<'_>, state: &mut State, now: i64) -> Key {
         }
         "authorization_code" => {
             state.insert(Key::new(Kind::Code, field("code").unwrap_or_default()), Entity::default());
+            // With several sign-ins under way, whose code this is shows only later.
+            let pending = state.remove(&Key::pending_sign_ins());
+            if let Some([only]) = pending.as_ref().and_then(|pending| pending.known("users")).and_then(Value::as_array).map(Vec::as_slice)
+                && !only.is_null()
+            {
+                user = Term::Known(only.clone());
+            }
         }
         "refresh_token" => {
             let text = field("refresh_token").unwrap_or_default();

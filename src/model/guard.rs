@@ -121,6 +121,11 @@ impl Scene<'_> {
             GuardKind::CodeUsable(value) => {
                 Truth::of(call.text(value).is_none_or(|code| state.find(Kind::Code, &code).is_none()))
             }
+            GuardKind::ActorToken(value) => call.text(value).map_or(Truth::Yes, |text| {
+                let Some(token) = state.find(Kind::Token, &text) else { return Truth::No };
+                let opened = Truth::maybe(token.known("scope").map(|have| scopes(have).any(|have| have == "openid")));
+                Truth::maybe(token.flag("alive")).and(opened).and(self.before(token.get("expiresAt")))
+            }),
             GuardKind::RefreshToken(value) => self.refresh_token(value),
             GuardKind::ResourceKnown(value) => self.resource_known(value),
             GuardKind::SubjectToken(value) => self.subject_token(value),

@@ -306,6 +306,7 @@ fn learn_elsewhere(contract: &Contract, state: &mut State, request: &Request, an
                 state.insert(Key::new(Kind::Settings, super::effect::resource_id(&indicator)), entity);
             }
             ("sign-in-experience", _) => state.insert(Key::sign_in_experience(), entity),
+            ("sign-in", Some(_)) => remember_sign_in(state, request),
             ("record", Some(id)) => state.insert(Key::new(Kind::Record, id), entity),
             ("personal-access-token", Some(text)) => {
                 let owner = json.get("userId").cloned().unwrap_or_default();
@@ -326,6 +327,22 @@ impl From<bool> for Term {
     fn from(flag: bool) -> Self {
         Self::Known(flag.into())
     }
+}
+
+/// Remembers who proved a password at sign-in, so that the next authorization code can be attributed.
+fn remember_sign_in(state: &mut State, request: &Request) {
+    let Some(body) = super::json::parse(&request.body).ok() else { return };
+    let (Some(kind), Some(value)) = (body.pointer("/identifier/type").and_then(Value::as_str), body.pointer("/identifier/value")) else { return };
+    let property = match kind {
+        "email" => "primaryEmail",
+        "phone" => "primaryPhone",
+        _ => "username",
+    };
+    let who = state.all(Kind::User).find(|(_, user)| user.known(property) == Some(value)).map(|(id, _)| Value::from(id));
+    let key = Key::pending_sign_ins();
+    let mut pending = state.settings(&key).known("users").and_then(Value::as_array).cloned().unwrap_or_default();
+    pending.push(who.unwrap_or_default());
+    state.insert(key, Entity::default().with("users", Value::Array(pending)));
 }
 
 /// A short description of an answer for people.

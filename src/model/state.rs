@@ -51,6 +51,11 @@ impl Key {
         Self::new(Kind::Settings, ACCOUNT_CENTER)
     }
 
+    /// Who signed in with a password since the last authorization code was redeemed (`users`).
+    pub fn pending_sign_ins() -> Self {
+        Self::new(Kind::Settings, "pending-sign-ins")
+    }
+
     /// The sign-in experience.
     pub fn sign_in_experience() -> Self {
         Self::new(Kind::Settings, SIGN_IN_EXPERIENCE)

@@ -1,5 +1,14 @@
-//! Runs plans and judges recordings.
+//! Runs plans against a target and judges recordings.
+
+mod confirm;
+mod event;
+mod execute;
 pub mod har;
 mod inspect;
+mod run;
 
+pub use confirm::{Confirmation, REPLAYS};
+pub use event::{Event, Listener};
+pub use execute::{Context, Judged, Sighted, Trace, execute};
 pub use inspect::{Departure, Inspection, Tally, inspect};
+pub use run::{Found, OperationTally, RunError, RunOptions, RunResult, run};

@@ -1,0 +1,49 @@
+//! What a run tells while it goes on.
+
+use std::sync::Arc;
+
+/// One thing that happened. Terminal, logs and tests are consumers.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// The target was read and the plan is made.
+    Planned {
+        /// Sequences in the plan.
+        sequences: usize,
+        /// Requests in the plan.
+        requests: usize,
+        /// Password computations that the plan asks of the target.
+        passwords: usize,
+        /// Epochs (changes of settings).
+        epochs: usize,
+    },
+    /// An epoch's settings are in force.
+    EpochStarted {
+        /// Index.
+        index: usize,
+        /// Sequences in it.
+        sequences: usize,
+    },
+    /// A sequence ended.
+    SequenceFinished {
+        /// Its name.
+        id: String,
+        /// Requests it sent.
+        requests: usize,
+        /// Deviations it showed, not yet confirmed.
+        deviations: usize,
+    },
+    /// A deviation was replayed on fresh data.
+    Confirmed {
+        /// What it is.
+        cause: String,
+        /// How often it showed.
+        shown: usize,
+        /// Out of how many replays.
+        tries: usize,
+    },
+    /// Everything made is being removed.
+    CleaningUp,
+}
+
+/// Receives events.
+pub type Listener = Arc<dyn Fn(&Event) + Send + Sync>;

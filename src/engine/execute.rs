@@ -1,0 +1,280 @@
+//! Executes one sequence against a target and judges every exchange.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+
+use serde_json::Value;
+
+use crate::check::{self, Deviation, Judgement, judge, requirement_for};
+use crate::contract::{Contract, Level, Outcome};
+use crate::model::wire::{Answer, Request};
+use crate::model::{Observation, Relation, States, observe, observe_nothing};
+use crate::plan::{Action, Binding, Call, Facts, Purpose, Sequence, Settings, SignIn, Step, signed_in, start};
+use crate::target::{Clearance, Gate, GateError, Intent, OidcClient, sign_in};
+
+/// What all sequences of a run share.
+pub struct Context {
+    /// The contract.
+    pub contract: Contract,
+    /// The one place that sends.
+    pub gate: Gate,
+    /// What the target said of itself.
+    pub facts: Facts,
+    /// The run's name.
+    pub run: String,
+    /// Makes the passwords of the run's users.
+    pub secret: String,
+    /// Symbols that stand for the run's own objects.
+    pub globals: Vec<(String, String)>,
+    /// The run's first-party application.
+    pub first: Option<OidcClient>,
+    /// The run's third-party application.
+    pub third: Option<OidcClient>,
+    /// Milliseconds since 1970.
+    pub now: fn() -> i64,
+    /// Numbers executions, so that each has names of its own.
+    pub executions: AtomicU32,
+    /// Requests sent.
+    pub requests: AtomicU64,
+    /// Set when the run must end.
+    pub stop: AtomicBool,
+}
+
+/// A deviation as it showed in one execution.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sighted {
+    /// Index of the step.
+    pub step: usize,
+    /// Operation that deviates.
+    pub operation: String,
+    /// Check.
+    pub check: &'static str,
+    /// Requirement.
+    pub requirement: String,
+    /// How binding it is.
+    pub level: Level,
+    /// What differs.
+    pub deviation: Deviation,
+    /// The difference with its values, for people.
+    pub detail: String,
+}
+
+impl Sighted {
+    /// Whether another sighting is of the same deviation.
+    pub fn same(&self, other: &Self) -> bool {
+        self.operation == other.operation && self.check == other.check && self.requirement == other.requirement && self.deviation == other.deviation
+    }
+}
+
+/// One exchange, judged.
+#[derive(Debug, Clone)]
+pub struct Judged {
+    /// Operation, if the request names a specified one.
+    pub operation: Option<String>,
+    /// Status of the answer.
+    pub status: u16,
+    /// The outcome that was admitted.
+    pub matched: Option<Outcome>,
+    /// The checks' words.
+    pub judgements: Vec<Judgement>,
+}
+
+/// What one execution brought.
+#[derive(Debug, Clone, Default)]
+pub struct Trace {
+    /// Judged exchanges in order.
+    pub exchanges: Vec<Judged>,
+    /// Deviations in order.
+    pub deviations: Vec<Sighted>,
+    /// Our own trouble: what could not be sent or was not answered.
+    pub troubles: Vec<String>,
+}
+
+/// Executes a sequence on fresh data.
+pub async fn execute(context: &Context, sequence: &Sequence, settings: Option<&Settings>) -> Trace {
+    let number = context.executions.fetch_add(1, Ordering::Relaxed) + 1;
+    let mut binding = Binding::new(&context.run, number, &context.secret);
+    for (name, value) in &context.globals {
+        binding.set(name, value);
+    }
+    let state = start(&context.facts, settings, &binding, (context.now)());
+    let mut execution = Execution {
+        context,
+        sequence,
+        binding,
+        states: States::certain(state),
+        refused_kinds: vec![None; sequence.steps.len()],
+        deviated: vec![false; sequence.steps.len()],
+        trace: Trace::default(),
+    };
+    execution.announce().await;
+    for (index, step) in sequence.steps.iter().enumerate() {
+        if context.stop.load(Ordering::Relaxed) {
+            break;
+        }
+        match &step.action {
+            Action::Call(call) => execution.call(index, step, call).await,
+            Action::SignIn(sign_in) => execution.sign_in(sign_in).await,
+        }
+    }
+    execution.trace
+}
+
+struct Execution<'a> {
+    context: &'a Context,
+    sequence: &'a Sequence,
+    binding: Binding,
+    states: States,
+    /// Kind of the guard that refused each step.
+    refused_kinds: Vec<Option<String>>,
+    deviated: Vec<bool>,
+    trace: Trace,
+}
+
+impl Execution<'_> {
+    /// Writes what the sequence will make to the ledger at once.
+    async fn announce(&mut self) {
+        let calls = self.sequence.steps.iter().filter_map(|step| match &step.action {
+            Action::Call(call) => Some(call),
+            Action::SignIn(_) => None,
+        });
+        let mut intents = Vec::new();
+        for call in calls.filter(|call| call.operation.as_deref().and_then(|id| self.context.contract.operation(id)).is_some_and(|operation| operation.harm.creates.as_deref() == Some("user"))) {
+            if let Ok(request) = call.request(&self.binding) {
+                intents.push(self.user_intent(&request));
+            }
+        }
+        if !intents.is_empty()
+            && let Err(error) = self.context.gate.announce(&intents).await
+        {
+            self.trace.troubles.push(error.to_string());
+        }
+    }
+
+    fn user_intent(&self, request: &Request) -> Intent {
+        let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
+        let own = |name: &str| body.get(name).and_then(Value::as_str).filter(|text| text.starts_with(self.context.gate.namespace())).map(str::to_owned);
+        Intent::User { marker: own("username").or_else(|| own("name")).unwrap_or_else(|| format!("{}unnamed", self.context.gate.namespace())) }
+    }
+
+    fn clearance(&self, call: &Call, request: &Request) -> Clearance {
+        let Some(operation) = call.operation.as_deref().and_then(|id| self.context.contract.operation(id)) else {
+            return if request.method == "GET" || request.method == "TRACE" { Clearance::read() } else { Clearance::write() };
+        };
+        if !operation.writes() || operation.id == "IssueToken" {
+            return Clearance::read();
+        }
+        let mut clearance = Clearance::write();
+        if operation.harm.creates.as_deref() == Some("user") {
+            clearance.intents.push(self.user_intent(request));
+        }
+        if operation.harm.tenant_wide {
+            clearance.tenant_wide = true;
+            clearance.intents.push(Intent::AccountCenter { before: self.context.facts.account_center.clone() });
+        }
+        clearance.sends_messages = operation.harm.sends;
+        clearance
+    }
+
+    async fn call(&mut self, index: usize, step: &Step, call: &Call) {
+        let request = match call.request(&self.binding) {
+            Ok(request) => request,
+            Err(error) => {
+                // After a deviation it is no wonder that something is missing.
+                if self.trace.deviations.is_empty() {
+                    self.trace.troubles.push(format!("{}: step {}: {error}", self.sequence.id, index + 1));
+                }
+                return;
+            }
+        };
+        let clearance = self.clearance(call, &request);
+        let before = (self.context.now)();
+        self.context.requests.fetch_add(1, Ordering::Relaxed);
+        let answer = match self.context.gate.send(&request, &clearance).await {
+            Ok(answer) => answer,
+            Err(error) => return self.unanswered(index, &request, &error, before),
+        };
+        let observation = observe(&self.context.contract, &self.states, &request, &answer, before);
+        for (symbol, pointer) in &step.capture {
+            if let Some(text) = answer.json().as_ref().and_then(|json| json.pointer(pointer)).and_then(Value::as_str) {
+                self.binding.set(symbol.clone(), text);
+            }
+        }
+        self.judge(index, step, &request, &answer, &observation);
+        self.states = observation.states;
+    }
+
+    fn unanswered(&mut self, index: usize, request: &Request, error: &GateError, now: i64) {
+        if let GateError::Send(send) = error
+            && send.may_have_acted()
+        {
+            self.states = observe_nothing(&self.context.contract, &self.states, request, now);
+        }
+        self.trace.troubles.push(format!("{}: step {}: {} {}: {error}", self.sequence.id, index + 1, request.method, request.path()));
+    }
+
+    fn judge(&mut self, index: usize, step: &Step, request: &Request, answer: &Answer, observation: &Observation) {
+        let contract = &self.context.contract;
+        let judgements = judge(contract, request, answer, observation);
+        let matched = observation.matched.as_ref().map(|(outcome, _)| outcome.clone());
+        if let (Some((_, Some(guard))), Some(operation)) = (&observation.matched, observation.operation.as_deref().and_then(|id| contract.operation(id))) {
+            self.refused_kinds[index] = Some(operation.guards[*guard].kind.name().to_owned());
+        }
+        for judgement in &judgements {
+            let check::Result::Fail(deviation) = &judgement.result else { continue };
+            self.deviated[index] = true;
+            let mut sighted = Sighted {
+                step: index,
+                operation: observation.operation.clone().unwrap_or_else(|| format!("{} {}", request.method, request.path())),
+                check: judgement.check,
+                requirement: judgement.requirement.clone(),
+                level: judgement.level,
+                deviation: deviation.clone(),
+                detail: match &observation.relation {
+                    Some(Relation::Different(difference)) => difference.to_string(),
+                    _ => format!("expected {}, got {}", deviation.expected, deviation.actual),
+                },
+            };
+            if let Purpose::Look(of) = step.purpose
+                && ["state", "status", "toggle"].contains(&judgement.check)
+            {
+                // A look speaks of the step it looks at; after a deviation there it tells nothing new.
+                if self.deviated[of] {
+                    continue;
+                }
+                let kind = self.refused_kinds[of].clone();
+                if let Some(operation) = self.sequence.steps[of].operation() {
+                    let known = contract.operation(operation);
+                    sighted.operation = operation.to_owned();
+                    sighted.check = "state";
+                    if let Some(requirement) = requirement_for(contract, known, "state", kind.as_deref()) {
+                        sighted.requirement.clone_from(&requirement.id);
+                        sighted.level = requirement.level;
+                    }
+                    let what = if kind.is_some() { "a refused call changes nothing" } else { "what was written is there" };
+                    sighted.deviation = Deviation { expected: what.into(), actual: format!("{} shows otherwise: {}", self.sequence.steps[index].operation().unwrap_or(""), deviation.expected) };
+                }
+            }
+            self.trace.deviations.push(sighted);
+        }
+        self.trace.exchanges.push(Judged { operation: observation.operation.clone(), status: answer.status, matched, judgements });
+    }
+
+    async fn sign_in(&mut self, plan: &SignIn) {
+        let client = if plan.client == "third" { &self.context.third } else { &self.context.first };
+        let (Some(client), Ok(username), Ok(password)) = (client, self.binding.resolve(&plan.username), self.binding.resolve(&plan.password)) else {
+            return;
+        };
+        let scopes: Vec<&str> = plan.scopes.split(' ').collect();
+        match sign_in(&self.context.gate, client, &username, &password, &scopes, None).await {
+            Ok(signed) => {
+                self.binding.set(plan.token.clone(), signed.access_token);
+                if let Some(id_token) = signed.id_token {
+                    self.binding.set(plan.id_token.clone(), id_token);
+                }
+                let (binding, now) = (&self.binding, (self.context.now)());
+                self.states.each(|state| signed_in(state, plan, &signed.scope, binding, now));
+            }
+            Err(error) => self.trace.troubles.push(format!("{}: sign-in: {error}", self.sequence.id)),
+        }
+    }
+}

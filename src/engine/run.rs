@@ -1,0 +1,407 @@
+//! One run: read the target, plan, execute epoch by epoch, confirm, put everything back.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use futures_util::StreamExt as _;
+use serde_json::{Value, json};
+
+use super::confirm::{Confirmation, REPLAYS, confirm};
+use super::event::{Event, Listener};
+use super::execute::{Context, Sighted, Trace, execute};
+use crate::contract::{Contract, Files, SpecError, Version};
+use crate::model::wire::Request;
+use crate::plan::{Built, Epoch, Facts, Plan, Profile, Sequence, Settings, build};
+use crate::target::{
+    AdminCredentials, Client, ClientOptions, Clearance, Gate, GateError, Header, Intent, Ledger, MintError, Mode, SecretRegister, Wants, cleanup,
+    namespace, provision,
+};
+
+/// What a run is to do.
+#[derive(Clone)]
+pub struct RunOptions {
+    /// How to reach the target.
+    pub client: ClientOptions,
+    /// The machine application with the Management API role.
+    pub credentials: AdminCredentials,
+    /// What may be done to the target.
+    pub mode: Mode,
+    /// How much to plan.
+    pub profile: Profile,
+    /// Seed of the plan.
+    pub seed: u64,
+    /// Sequences side by side.
+    pub jobs: usize,
+    /// Version of the contract; detected when not given.
+    pub version: Option<Version>,
+    /// Specification texts.
+    pub specs: Files,
+    /// Only sequences or operations that fit this pattern.
+    pub only: Option<String>,
+    /// Runs this plan instead of building one.
+    pub plan: Option<Plan>,
+    /// Name of the run: lower-case letters and digits.
+    pub run: String,
+    /// Makes the passwords of the run's users; never written anywhere.
+    pub secret: String,
+    /// Where the ledger lies; in memory when absent.
+    pub ledger: Option<PathBuf>,
+    /// Every secret of the run.
+    pub secrets: SecretRegister,
+    /// Milliseconds since 1970.
+    pub now: fn() -> i64,
+    /// Set from outside to end the run early.
+    pub stop: Arc<AtomicBool>,
+    /// Told what happens.
+    pub listener: Listener,
+}
+
+/// Why a run brought no verdict.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The contract is wrong.
+    #[error(transparent)]
+    Spec(#[from] SpecError),
+    /// The target does not answer, or refuses the credentials.
+    #[error("{0}")]
+    Unreachable(String),
+    /// Nothing can be tested as things are.
+    #[error("{0}")]
+    Incomplete(String),
+    /// Our own fault.
+    #[error("{0}")]
+    Internal(String),
+}
+
+/// Counts of one operation.
+#[derive(Debug, Clone, Default)]
+pub struct OperationTally {
+    /// Answers by status.
+    pub statuses: BTreeMap<u16, u64>,
+    /// Admitted outcomes seen.
+    pub outcomes: BTreeMap<String, u64>,
+}
+
+/// A confirmed or flaky deviation.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// As it showed first.
+    pub sighted: Sighted,
+    /// Its replays.
+    pub confirmation: Confirmation,
+    /// Steps of the sequence it showed in.
+    pub reduced_from: usize,
+    /// How often it showed in the run.
+    pub seen: u64,
+    /// The settings it showed under.
+    pub settings: Option<Settings>,
+}
+
+/// Everything a run found out.
+#[derive(Debug)]
+pub struct RunResult {
+    /// The contract that was checked.
+    pub contract: Contract,
+    /// The plan.
+    pub plan: Plan,
+    /// Sequences left out because settings may not be changed.
+    pub left_out: Vec<String>,
+    /// Requests sent.
+    pub requests: u64,
+    /// Milliseconds it took.
+    pub duration_ms: u64,
+    /// Counts by operation.
+    pub operations: BTreeMap<String, OperationTally>,
+    /// Passes, failures and abstentions by check.
+    pub checks: BTreeMap<String, (u64, u64, u64)>,
+    /// Evidence by requirement and operation.
+    pub evidence: BTreeMap<(String, String), u64>,
+    /// Reasons for abstaining, by check.
+    pub abstentions: BTreeMap<(String, String), u64>,
+    /// Deviations.
+    pub found: Vec<Found>,
+    /// Our own trouble.
+    pub troubles: Vec<String>,
+    /// What could not be put back.
+    pub residue: Vec<String>,
+    /// The run was ended early.
+    pub stopped: bool,
+}
+
+/// Runs against a target.
+pub async fn run(options: RunOptions) -> Result<RunResult, RunError> {
+    let started = (options.now)();
+    let client = Client::new(options.client.clone()).map_err(|error| RunError::Unreachable(error.to_string()))?;
+    let endpoint = options.client.endpoint.to_string();
+    let header = Header { run: options.run.clone(), endpoint, started: crate::model::time::iso(started) };
+    let ledger = match &options.ledger {
+        Some(path) => Ledger::create(path, &header).map_err(|error| RunError::Internal(error.to_string()))?,
+        None => Ledger::in_memory(),
+    };
+    options.secrets.register(&options.credentials.client_secret);
+    let gate = Gate::new(client, options.mode, ledger, options.secrets.clone(), namespace(&options.run));
+    gate.declare_unused("lcnosuchuser");
+    let admin = options.credentials.mint_admin(&gate, Some("all")).await.map_err(unreachable)?;
+    let machine = options.credentials.mint_admin(&gate, None).await.map_err(unreachable)?;
+    let version = match options.version {
+        Some(version) => version,
+        None => detect_version(&gate, &admin.access_token).await?,
+    };
+    let contract = Contract::from_files(&options.specs, version)?;
+    let facts = read_facts(&gate, &admin.access_token, &options).await?;
+    let built = match &options.plan {
+        Some(plan) => Built { plan: Plan { facts: facts.clone(), ..plan.clone() }, left_out: Vec::new() },
+        None => build(&contract, &facts, options.seed, options.profile, options.only.as_deref()),
+    };
+    if built.plan.epochs.is_empty() {
+        return Err(RunError::Incomplete("nothing to run: no planned sequence fits the target's settings, the mode and `--only`".into()));
+    }
+    announce_plan(&options.listener, &built.plan);
+    let mut residue = Vec::new();
+    let mut board = Board::default();
+    let mut requests = 0;
+    if options.mode == Mode::ReadOnly {
+        return Err(RunError::Incomplete("every planned sequence makes a user of its own, which `--mode read-only` forbids; use `--mode isolated`".into()));
+    }
+    match provision(&gate, &admin.access_token, &options.run, Wants { first_party: true, third_party: facts.can_sign_in }).await {
+        Err(error) => board.troubles.push(format!("provisioning: {error}")),
+        Ok(provisioned) => {
+            let mut globals = vec![
+                ("admin.token".to_owned(), admin.access_token.clone()),
+                ("machine.token".to_owned(), machine.access_token.clone()),
+                ("resource".to_owned(), options.credentials.resource.clone()),
+            ];
+            let client = |name: &str, id: &str, secret: &str| {
+                vec![
+                    (format!("{name}.id"), id.to_owned()),
+                    (format!("{name}.secret"), secret.to_owned()),
+                    (format!("{name}.basic"), STANDARD.encode(format!("{id}:{secret}"))),
+                    (format!("{name}.wrong"), STANDARD.encode(format!("{id}:lc-wrong-secret"))),
+                ]
+            };
+            globals.extend(client("admin", &options.credentials.client_id, &options.credentials.client_secret));
+            for (name, oidc) in [("first", &provisioned.first_party), ("third", &provisioned.third_party)] {
+                if let Some(oidc) = oidc {
+                    globals.extend(client(name, &oidc.client_id, oidc.client_secret.as_deref().unwrap_or_default()));
+                }
+            }
+            let context = Arc::new(Context {
+                contract: contract.clone(),
+                gate: gate.clone(),
+                facts: facts.clone(),
+                run: options.run.clone(),
+                secret: options.secret.clone(),
+                globals,
+                first: provisioned.first_party,
+                third: provisioned.third_party,
+                now: options.now,
+                executions: AtomicU32::new(0),
+                requests: AtomicU64::new(0),
+                stop: AtomicBool::new(false),
+            });
+            for (index, epoch) in built.plan.epochs.iter().enumerate() {
+                if options.stop.load(Ordering::Relaxed) {
+                    break;
+                }
+                run_epoch(&context, &options, &admin.access_token, index, epoch, &mut board).await;
+            }
+            requests = context.requests.load(Ordering::Relaxed);
+        }
+    }
+    (options.listener)(&Event::CleaningUp);
+    // The token may have aged; whatever was revoked or suspended, the administrator can always be minted anew.
+    let token = options.credentials.mint_admin(&gate, Some("all")).await.map_or(admin.access_token, |token| token.access_token);
+    let report = cleanup(&gate, &token, &gate.ledger().records()).await;
+    residue.extend(report.residue);
+    Ok(RunResult {
+        contract,
+        plan: built.plan,
+        left_out: built.left_out,
+        requests,
+        duration_ms: u64::try_from((options.now)() - started).unwrap_or(0),
+        operations: board.operations,
+        checks: board.checks,
+        evidence: board.evidence,
+        abstentions: board.abstentions,
+        found: board.found,
+        troubles: board.troubles,
+        residue,
+        stopped: options.stop.load(Ordering::Relaxed),
+    })
+}
+
+/// What has been seen so far.
+#[derive(Debug, Default)]
+struct Board {
+    operations: BTreeMap<String, OperationTally>,
+    checks: BTreeMap<String, (u64, u64, u64)>,
+    evidence: BTreeMap<(String, String), u64>,
+    abstentions: BTreeMap<(String, String), u64>,
+    found: Vec<Found>,
+    troubles: Vec<String>,
+}
+
+impl Board {
+    fn add(&mut self, trace: &Trace) {
+        for exchange in &trace.exchanges {
+            let operation = exchange.operation.clone().unwrap_or_default();
+            if exchange.operation.is_some() {
+                let tally = self.operations.entry(operation.clone()).or_default();
+                *tally.statuses.entry(exchange.status).or_default() += 1;
+                if let Some(outcome) = &exchange.matched {
+                    *tally.outcomes.entry(outcome.to_string()).or_default() += 1;
+                }
+            }
+            for judgement in &exchange.judgements {
+                let counts = self.checks.entry(judgement.check.to_owned()).or_default();
+                match &judgement.result {
+                    crate::check::Result::Pass => {
+                        counts.0 += 1;
+                        *self.evidence.entry((judgement.requirement.clone(), operation.clone())).or_default() += 1;
+                    }
+                    crate::check::Result::Fail(_) => counts.1 += 1,
+                    crate::check::Result::Abstain(reason) => {
+                        counts.2 += 1;
+                        *self.abstentions.entry((judgement.check.to_owned(), reason.clone())).or_default() += 1;
+                    }
+                }
+            }
+        }
+        self.troubles.extend(trace.troubles.iter().cloned());
+    }
+}
+
+async fn run_epoch(context: &Arc<Context>, options: &RunOptions, admin: &str, index: usize, epoch: &Epoch, board: &mut Board) {
+    if let Some(settings) = &epoch.settings
+        && let Err(error) = apply(context, admin, settings).await
+    {
+        board.troubles.push(format!("settings of epoch {}: {error}", index + 1));
+        return;
+    }
+    (options.listener)(&Event::EpochStarted { index, sequences: epoch.sequences.len() });
+    let jobs = if epoch.alone { 1 } else { options.jobs.max(1) };
+    let settings = Arc::new(epoch.settings.clone());
+    let sequences: Vec<Arc<Sequence>> = epoch.sequences.iter().cloned().map(Arc::new).collect();
+    let mut running = futures_util::stream::iter(sequences.iter().cloned().enumerate())
+        .map(|(place, sequence)| {
+            let (context, settings, stop, admin) = (Arc::clone(context), Arc::clone(&settings), Arc::clone(&options.stop), admin.to_owned());
+            let alone = epoch.alone;
+            tokio::spawn(async move {
+                if stop.load(Ordering::Relaxed) {
+                    return (place, sequence, None);
+                }
+                // A sequence that writes settings starts from the epoch's.
+                if let (true, Some(settings)) = (alone, settings.as_ref()) {
+                    drop(apply(&context, &admin, settings).await);
+                }
+                let trace = execute(&context, &sequence, settings.as_ref().as_ref()).await;
+                (place, sequence, Some(trace))
+            })
+        })
+        .buffer_unordered(jobs);
+    let mut traces: Vec<(usize, Arc<Sequence>, Trace)> = Vec::new();
+    while let Some(finished) = running.next().await {
+        match finished {
+            Ok((place, sequence, Some(trace))) => {
+                let deviations = trace.deviations.len();
+                (options.listener)(&Event::SequenceFinished { id: sequence.id.clone(), requests: trace.exchanges.len(), deviations });
+                traces.push((place, sequence, trace));
+            }
+            Ok(_) => {}
+            Err(error) => board.troubles.push(format!("a sequence ended abnormally: {error}")),
+        }
+    }
+    traces.sort_by_key(|(place, _, _)| *place);
+    for (_, sequence, trace) in &traces {
+        board.add(trace);
+        for sighted in &trace.deviations {
+            if let Some(known) = board.found.iter_mut().find(|known| known.sighted.same(sighted)) {
+                known.seen += 1;
+                continue;
+            }
+            if let (true, Some(settings)) = (epoch.alone, &epoch.settings) {
+                drop(apply(context, admin, settings).await);
+            }
+            let confirmation = confirm(context, sequence, epoch.settings.as_ref(), sighted).await;
+            (options.listener)(&Event::Confirmed { cause: sighted.detail.clone(), shown: confirmation.shown, tries: REPLAYS });
+            board.found.push(Found {
+                sighted: sighted.clone(),
+                reduced_from: sighted.step + 1,
+                seen: 1,
+                settings: epoch.settings.clone(),
+                confirmation,
+            });
+        }
+    }
+}
+
+/// Brings settings about and reads back until they show: the server caches them.
+async fn apply(context: &Context, admin: &str, settings: &Settings) -> Result<(), String> {
+    let body = settings.patch();
+    let intent = Intent::AccountCenter { before: context.facts.account_center.clone() };
+    let clearance = Clearance { tenant_wide: true, ..Clearance::intending(intent) };
+    let request = Request::new("PATCH", "/api/account-center").with_header("authorization", format!("Bearer {admin}")).with_json(&body);
+    let answer = context.gate.send(&request, &clearance).await.map_err(|error| error.to_string())?;
+    if answer.status != 200 {
+        return Err(format!("PATCH /api/account-center answers {}", answer.status));
+    }
+    for _ in 0..50 {
+        let center = get(&context.gate, admin, "/api/account-center").await.map_err(|error| error.to_string())?;
+        if center.get("fields") == body.get("fields") && center.get("enabled") == body.get("enabled") {
+            return Ok(());
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    Err("the settings do not show after 5 s".into())
+}
+
+async fn get(gate: &Gate, token: &str, path: &str) -> Result<Value, GateError> {
+    let request = Request::new("GET", path).with_header("authorization", format!("Bearer {token}"));
+    let answer = gate.send(&request, &Clearance::read()).await?;
+    Ok(if answer.status == 200 { answer.json().unwrap_or_default() } else { Value::Null })
+}
+
+/// 1.43 knows client id metadata documents; the document's own version does not tell.
+async fn detect_version(gate: &Gate, admin: &str) -> Result<Version, RunError> {
+    let request = Request::new("GET", "/api/configs/cimd").with_header("authorization", format!("Bearer {admin}"));
+    let answer = gate.send(&request, &Clearance::read()).await.map_err(|error| RunError::Unreachable(error.to_string()))?;
+    Ok(if answer.status == 404 { Version::KNOWN[0] } else { Version::NEWEST })
+}
+
+async fn read_facts(gate: &Gate, admin: &str, options: &RunOptions) -> Result<Facts, RunError> {
+    let fail = |error: GateError| RunError::Unreachable(error.to_string());
+    let account_center = get(gate, admin, "/api/account-center").await.map_err(fail)?;
+    let experience = get(gate, admin, "/api/sign-in-exp").await.map_err(fail)?;
+    if !account_center.is_object() || !experience.is_object() {
+        return Err(RunError::Unreachable(
+            "GET /api/account-center or /api/sign-in-exp brings no settings: the endpoint is no Logto of a known version, or the machine application lacks the Management API role".into(),
+        ));
+    }
+    let methods = experience.pointer("/signIn/methods").and_then(Value::as_array).cloned().unwrap_or_default();
+    let by_username = methods.iter().any(|method| method.get("identifier") == Some(&json!("username")) && method.get("password") == Some(&json!(true)));
+    let kept = ["id", "passwordPolicy", "usernamePolicy", "sentinelPolicy"];
+    let experience: serde_json::Map<String, Value> =
+        kept.iter().filter_map(|name| Some(((*name).to_owned(), experience.get(*name)?.clone()))).collect();
+    Ok(Facts {
+        account_center,
+        sign_in_experience: Value::Object(experience),
+        resource: options.credentials.resource.clone(),
+        may_change_settings: options.mode == Mode::Exclusive,
+        can_sign_in: by_username,
+    })
+}
+
+fn unreachable(error: MintError) -> RunError {
+    RunError::Unreachable(error.to_string())
+}
+
+fn announce_plan(listener: &Listener, plan: &Plan) {
+    let steps = || plan.sequences().flat_map(|sequence| &sequence.steps);
+    let passwords = steps().filter(|step| serde_json::to_string(step).is_ok_and(|text| text.contains("{{password#"))).count();
+    listener(&Event::Planned { sequences: plan.sequences().count(), requests: steps().count(), passwords, epochs: plan.epochs.len() });
+}
+

@@ -1,0 +1,102 @@
+//! Builds a plan: drafts sequences, gathers them under settings, writes them while the model thinks along.
+
+use rand::SeedableRng as _;
+
+use super::epoch::{Need, fields};
+use super::script::Script;
+use super::sequence::{Epoch, Facts, PLAN_VERSION, Plan};
+use super::{lives, matrix, toggles};
+use crate::check::glob;
+use crate::contract::Contract;
+
+/// A sequence that is not written yet.
+pub struct Draft<'a> {
+    /// Name.
+    pub id: String,
+    /// Settings it needs.
+    pub need: Need,
+    /// It changes settings itself.
+    pub alone: bool,
+    /// Writes it.
+    pub write: Box<dyn Fn(&mut Script<'_>) + 'a>,
+}
+
+/// How much is planned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Profile {
+    /// The opening lap, the stories and a few settings.
+    Quick,
+    /// The guard matrix and all toggles as well.
+    Standard,
+    /// As standard, today; the place for longer walks.
+    Deep,
+}
+
+/// A plan, and what was left out of it.
+#[derive(Debug, Clone)]
+pub struct Built {
+    /// The plan.
+    pub plan: Plan,
+    /// Sequences that cannot run under the settings as found, which may not be changed.
+    pub left_out: Vec<String>,
+}
+
+/// Builds the plan of a run. `only` keeps the sequences whose name, or one of whose operations, fits the pattern.
+pub fn build(contract: &Contract, facts: &Facts, seed: u64, profile: Profile, only: Option<&str>) -> Built {
+    let mut rng = rand::rngs::StdRng::seed_from_u64(seed);
+    let mut drafts = vec![matrix::routes(contract)];
+    drafts.extend(matrix::lap(contract));
+    drafts.extend(lives::lives(contract, facts));
+    let toggles = toggles::toggles(contract, &mut rng);
+    if profile == Profile::Quick {
+        drafts.extend(toggles.into_iter().rev().take(4));
+    } else {
+        drafts.extend(toggles);
+        drafts.extend(matrix::matrix(contract, facts));
+    }
+    let names = fields(contract);
+    let mut groups: Vec<(Need, bool, Vec<Draft<'_>>)> = Vec::new();
+    let mut left_out = Vec::new();
+    for draft in drafts {
+        if !facts.may_change_settings {
+            if draft.alone || !draft.need.met_by(facts) {
+                left_out.push(draft.id);
+                continue;
+            }
+            match groups.first_mut() {
+                Some((_, _, members)) => members.push(draft),
+                None => groups.push((Need::default(), false, vec![draft])),
+            }
+            continue;
+        }
+        let place = groups.iter().position(|(need, alone, _)| *alone == draft.alone && need.join(&draft.need).is_some());
+        match place {
+            Some(index) => {
+                groups[index].0 = groups[index].0.join(&draft.need).expect("just tried");
+                groups[index].2.push(draft);
+            }
+            None => groups.push((draft.need.clone(), draft.alone, vec![draft])),
+        }
+    }
+    let mut epochs = Vec::new();
+    for (need, alone, drafts) in groups {
+        let settings = facts.may_change_settings.then(|| need.settings(&names));
+        let mut sequences = Vec::new();
+        for draft in drafts {
+            let mut script = Script::new(contract, facts, settings.as_ref());
+            (draft.write)(&mut script);
+            let sequence = script.finish(draft.id);
+            let wanted = only.is_none_or(|pattern| {
+                glob(pattern, &sequence.id) || sequence.steps.iter().any(|step| step.operation().is_some_and(|operation| glob(pattern, operation)))
+            });
+            if !sequence.steps.is_empty() && wanted {
+                sequences.push(sequence);
+            }
+        }
+        if !sequences.is_empty() {
+            epochs.push(Epoch { settings, alone, sequences });
+        }
+    }
+    let plan = Plan { plan_version: PLAN_VERSION, contract: contract.version, seed, facts: facts.clone(), epochs };
+    Built { plan, left_out }
+}

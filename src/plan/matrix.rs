@@ -1,0 +1,222 @@
+//! The opening lap (each accepted case of each operation) and the guard matrix (each guard broken alone, and with others).
+
+use super::build::Draft;
+use super::epoch::Need;
+use super::probe::{Cast, Credential, Payload, Probe};
+use super::script::{Client, Script, User};
+use super::sequence::{Call, Facts, Purpose};
+use super::twist::break_guard;
+use crate::contract::guard::GuardKind;
+use crate::contract::{Contract, Effect, Operation};
+
+/// Probes per sequence: enough to share users and tokens, few enough to run side by side.
+const PROBES_PER_SEQUENCE: usize = 24;
+
+/// Guards whose combinations show the order in which an operation refuses.
+const fn counts_for_order(kind: &GuardKind) -> bool {
+    matches!(
+        kind,
+        GuardKind::Field(_) | GuardKind::FieldReadable(_) | GuardKind::Scope(_) | GuardKind::FirstParty(_) | GuardKind::IdentityVerified(_) | GuardKind::LastIdentifier(_)
+    )
+}
+
+/// What a probe needs of the settings.
+fn need(probe: &Probe<'_>) -> Need {
+    Need { enabled: probe.by_user().then_some(probe.enabled), levels: probe.levels.clone() }
+}
+
+/// Every accepted case of every operation, and a look at what it did through both collections.
+pub fn lap<'a>(contract: &'a Contract) -> Vec<Draft<'a>> {
+    let mut drafts = Vec::new();
+    for operation in &contract.operations {
+        let probes: Vec<Probe<'a>> = operation.cases.iter().map(|(name, case)| Probe::accepted(operation, name, case)).collect();
+        let Some(need) = probes.iter().try_fold(Need::default(), |all, probe| all.join(&need(probe))) else { continue };
+        drafts.push(Draft {
+            id: format!("lap/{}", operation.id),
+            need,
+            alone: operation.harm.tenant_wide,
+            write: Box::new(move |script| {
+                let mut cast = Cast::new();
+                for probe in &probes {
+                    accepted(script, &mut cast, probe);
+                }
+            }),
+        });
+    }
+    drafts
+}
+
+fn accepted(script: &mut Script<'_>, cast: &mut Cast, probe: &Probe<'_>) {
+    let operation = probe.operation;
+    let (persona, call, user, password) = probe.render(script, cast);
+    script.call(persona, Purpose::Probe(probe.label.clone()), call, &[]);
+    let of = script.last();
+    if let (Some(Effect::SetCallerPassword), Some(user), Some(password)) = (operation.effect, user, password) {
+        script.set_password(user, password);
+    }
+    if !operation.writes() {
+        return;
+    }
+    look(script, cast, probe, user, of, true);
+    if operation.effect == Some(Effect::DeleteUser) {
+        cast.forget_subject();
+    }
+}
+
+/// Looks at what a call may have changed.
+fn look(script: &mut Script<'_>, cast: &mut Cast, probe: &Probe<'_>, user: Option<User>, of: usize, both: bool) {
+    if probe.operation.harm.tenant_wide {
+        let call = script.admin_call("GetAccountCenterSettings", "/api/account-center".into(), None);
+        script.call(super::sequence::Persona::Admin, Purpose::Look(of), call, &[]);
+    }
+    let touches = probe.by_user() || probe.has_subject();
+    if let Some(user) = user.filter(|_| touches) {
+        script.look(user, of);
+        if both && probe.by_user() && probe.operation.id != "GetProfile" {
+            let caller = cast.caller(script, probe.who);
+            script.look_as_user(caller, of);
+        }
+    }
+}
+
+/// Each guard of each operation broken in every way, and every combination of those that show the order of refusals.
+pub fn matrix<'a>(contract: &'a Contract, facts: &Facts) -> Vec<Draft<'a>> {
+    let mut drafts = Vec::new();
+    for operation in &contract.operations {
+        let mut groups: Vec<(Need, Vec<Probe<'a>>)> = Vec::new();
+        for probe in spoiled(operation, facts) {
+            let wanted = need(&probe);
+            // What an earlier group needs may be refined, never contradicted.
+            let place = groups.iter().position(|(known, probes)| probes.len() < PROBES_PER_SEQUENCE && known.join(&wanted).is_some());
+            match place {
+                Some(index) => {
+                    groups[index].0 = groups[index].0.join(&wanted).expect("just tried");
+                    groups[index].1.push(probe);
+                }
+                None => groups.push((wanted, vec![probe])),
+            }
+        }
+        for (index, (need, probes)) in groups.into_iter().enumerate() {
+            drafts.push(Draft {
+                id: format!("guards/{}/{}", operation.id, index + 1),
+                need,
+                alone: operation.harm.tenant_wide,
+                write: Box::new(move |script| {
+                    let mut cast = Cast::new();
+                    for probe in &probes {
+                        refused(script, &mut cast, probe);
+                    }
+                }),
+            });
+        }
+    }
+    drafts
+}
+
+fn refused(script: &mut Script<'_>, cast: &mut Cast, probe: &Probe<'_>) {
+    let (persona, call, user, _) = probe.render(script, cast);
+    // What the model cannot tell, or does not refuse after all, belongs elsewhere.
+    if !script.foresee(&call).is_some_and(|outcome| !outcome.status.is_success()) {
+        return;
+    }
+    script.call(persona, Purpose::Probe(probe.label.clone()), call, &[]);
+    let of = script.last();
+    if probe.operation.writes() {
+        look(script, cast, probe, user, of, false);
+    }
+}
+
+fn spoiled<'a>(operation: &'a Operation, facts: &Facts) -> Vec<Probe<'a>> {
+    let mut probes: Vec<Probe<'a>> = Vec::new();
+    let possible = |probe: &Probe<'_>| facts.can_sign_in || probe.client != Client::Third;
+    let mut shared_done = false;
+    for (name, case) in &operation.cases {
+        let accepted = Probe::accepted(operation, name, case);
+        let mut order: Vec<Probe<'a>> = vec![accepted.clone()];
+        for guard in &operation.guards {
+            if guard.shared && shared_done {
+                continue;
+            }
+            let ways = break_guard(guard, &accepted);
+            if counts_for_order(&guard.kind) && !guard.shared {
+                order = combine(order, ways.first());
+            }
+            probes.extend(ways.into_iter().filter(|probe| possible(probe)));
+        }
+        shared_done = true;
+        probes.extend(order.into_iter().filter(|probe| probe.label.matches(" + ").count() > 1 && possible(probe)));
+    }
+    let mut distinct: Vec<Probe<'a>> = Vec::new();
+    for probe in probes {
+        let same = |other: &Probe<'_>| {
+            other.payload == probe.payload
+                && other.credential == probe.credential
+                && other.scopes == probe.scopes
+                && other.client == probe.client
+                && other.who == probe.who
+                && other.proof == probe.proof
+                && other.levels == probe.levels
+                && other.enabled == probe.enabled
+                && other.path == probe.path
+                && other.query == probe.query
+        };
+        if !distinct.iter().any(same) {
+            distinct.push(probe);
+        }
+    }
+    distinct
+}
+
+/// Each probe as it is, and once more with what `way` does to an accepted request.
+fn combine<'a>(probes: Vec<Probe<'a>>, way: Option<&Probe<'a>>) -> Vec<Probe<'a>> {
+    let Some(way) = way else { return probes };
+    let what = way.label.split_once(": ").map_or("", |(_, what)| what);
+    let mut more = Vec::with_capacity(probes.len() * 2);
+    for probe in probes {
+        let mut spoiled = probe.clone();
+        spoiled.label = format!("{} + {what}", probe.label);
+        spoiled.scopes = probe.scopes.intersection(&way.scopes).cloned().collect();
+        if way.client == Client::Third {
+            spoiled.client = Client::Third;
+        }
+        if way.proof != probe.proof {
+            spoiled.proof = way.proof;
+        }
+        for (field, level) in &way.levels {
+            if level.as_deref() != Some("Edit") {
+                spoiled.levels.insert(field.clone(), level.clone());
+            }
+        }
+        if way.who != probe.who && way.who != super::probe::Who::Whole {
+            spoiled.who = way.who;
+        }
+        if way.payload != probe.payload && matches!(way.payload, Payload::Json(_)) && matches!(way.credential, Credential::Caller) {
+            spoiled.payload = way.payload.clone();
+        }
+        more.push(probe);
+        more.push(spoiled);
+    }
+    more
+}
+
+/// Paths and methods that do not exist, under the prefixes whose paths are all known.
+pub fn routes<'a>(contract: &'a Contract) -> Draft<'a> {
+    let prefixes: Vec<String> = contract.prefixes.keys().cloned().collect();
+    Draft {
+        id: "routes".into(),
+        need: Need::default(),
+        alone: false,
+        write: Box::new(move |script| {
+            for prefix in &prefixes {
+                for (label, method, target) in
+                    [("unknown path", "GET", format!("{prefix}/lc-no-such-path")), ("method without route", "PUT", prefix.clone()), ("unknown method", "TRACE", prefix.clone())]
+                {
+                    let call = Call { operation: None, method: method.into(), target, headers: Vec::new(), body: None, body_base64: None };
+                    if script.foresee(&call).is_some() {
+                        script.call(super::sequence::Persona::Anonymous, Purpose::Probe(label.into()), call, &[]);
+                    }
+                }
+            }
+        }),
+    }
+}

@@ -1,0 +1,17 @@
+//! What is sent: sequences with symbols, gathered under settings, thought through with the model before anything leaves.
+
+mod build;
+mod epoch;
+mod lives;
+mod matrix;
+mod probe;
+mod script;
+mod sequence;
+mod symbol;
+mod toggles;
+mod twist;
+
+pub use build::{Built, Profile, build};
+pub use script::{signed_in, start};
+pub use sequence::{Action, Call, CallError, Epoch, Facts, PLAN_VERSION, Persona, Plan, Purpose, Sequence, Settings, SignIn, Step};
+pub use symbol::{Binding, Unbound, symbols};

@@ -1,0 +1,384 @@
+//! One request to be tried: an accepted request of an operation, and the ways to spoil it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+use super::script::{ALL_SCOPES, Client, Script, Traits, User};
+use super::sequence::{Call, Persona};
+use crate::contract::guard::{AuthorizationRule, FieldRule, GuardKind, When, BodyShape};
+use crate::contract::{Case, Operation};
+
+/// Who the request says it is from.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Credential {
+    /// The caller's access token.
+    Caller,
+    /// This header.
+    Header(String),
+    /// No header.
+    None,
+    /// The caller's ID token.
+    IdToken,
+    /// The caller's access token, with the scheme in lower case.
+    LowerCase,
+}
+
+/// Which proof of identity goes with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Proof {
+    /// None.
+    None,
+    /// The caller's own record.
+    Own,
+    /// An id no record has.
+    Unknown,
+    /// Another user's record.
+    OtherUsers,
+}
+
+/// What is in the body.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Payload {
+    /// Nothing.
+    Nothing,
+    /// JSON.
+    Json(Value),
+    /// A form.
+    Form(BTreeMap<String, String>),
+    /// These bytes with this content type.
+    Raw(&'static str, Vec<u8>),
+}
+
+/// The user that sends it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Who {
+    /// Username, e-mail and password.
+    Whole,
+    /// Username and password: one identifier only.
+    OneIdentifier,
+    /// A username alone.
+    Bare,
+}
+
+/// A request to be tried.
+#[derive(Debug, Clone)]
+pub struct Probe<'a> {
+    /// The operation.
+    pub operation: &'a Operation,
+    /// What is tried, for people.
+    pub label: String,
+    /// Who it says it is from.
+    pub credential: Credential,
+    /// Scopes of the caller's token.
+    pub scopes: BTreeSet<String>,
+    /// Application of the caller's token.
+    pub client: Client,
+    /// The caller.
+    pub who: Who,
+    /// Proof of identity.
+    pub proof: Proof,
+    /// Field levels it needs; `None` for an absent key.
+    pub levels: BTreeMap<String, Option<String>>,
+    /// Whether the account center must be on.
+    pub enabled: bool,
+    /// Body.
+    pub payload: Payload,
+    /// Path parameters.
+    pub path: BTreeMap<String, String>,
+    /// Query.
+    pub query: BTreeMap<String, String>,
+}
+
+impl<'a> Probe<'a> {
+    /// An accepted request: one of the operation's cases, with everything its guards ask for.
+    pub fn accepted(operation: &'a Operation, name: &str, case: &Case) -> Self {
+        let payload = match (&case.body, &case.form) {
+            (Some(body), _) => Payload::Json(body.clone()),
+            (None, Some(form)) => Payload::Form(form.clone()),
+            (None, None) => Payload::Nothing,
+        };
+        let mut probe = Self {
+            operation,
+            label: name.to_owned(),
+            credential: Credential::None,
+            scopes: BTreeSet::from(["openid".to_owned()]),
+            client: Client::First,
+            who: Who::Whole,
+            proof: Proof::None,
+            levels: BTreeMap::new(),
+            enabled: true,
+            payload,
+            path: case.path.clone(),
+            query: case.query.clone(),
+        };
+        for guard in &operation.guards {
+            if guard.when.as_ref().is_none_or(|when| probe.concerns(when)) {
+                probe.satisfy(&guard.kind);
+            }
+        }
+        probe
+    }
+
+    /// Whether a condition can apply to this request. Facts about the caller count as given.
+    fn concerns(&self, when: &When) -> bool {
+        let body = when.body.as_ref().is_none_or(|shape| match shape {
+            BodyShape::Has(key) => self.member(key).is_some(),
+            BodyShape::Keys(keys) => {
+                keys.iter().all(|(key, shape)| self.member(key).is_some_and(|value| if shape == "string" { value.is_string() } else { value == *shape }))
+            }
+        });
+        body && when.not.as_ref().is_none_or(|inner| !self.concerns(inner))
+    }
+
+    /// A top-level member of the body.
+    pub fn member(&self, key: &str) -> Option<Value> {
+        match &self.payload {
+            Payload::Json(body) => body.get(key).cloned(),
+            Payload::Form(form) => form.get(key).map(|value| Value::String(value.clone())),
+            Payload::Nothing | Payload::Raw(..) => None,
+        }
+    }
+
+    /// Sets a top-level member of the body.
+    pub fn set(&mut self, key: &str, value: Value) {
+        match &mut self.payload {
+            Payload::Json(Value::Object(body)) => {
+                body.insert(key.to_owned(), value);
+            }
+            Payload::Form(form) => {
+                form.insert(key.to_owned(), value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+            }
+            payload => *payload = Payload::Json(json!({key: value})),
+        }
+    }
+
+    /// Removes a top-level member of the body.
+    pub fn remove(&mut self, key: &str) {
+        match &mut self.payload {
+            Payload::Json(Value::Object(body)) => {
+                body.shift_remove(key);
+            }
+            Payload::Form(form) => {
+                form.remove(key);
+            }
+            _ => {}
+        }
+    }
+
+    fn satisfy(&mut self, kind: &GuardKind) {
+        match kind {
+            GuardKind::Authorization(AuthorizationRule::ManagementToken) => self.credential = Credential::Header("Bearer {{admin.token}}".into()),
+            GuardKind::Authorization(_) => self.credential = Credential::Caller,
+            GuardKind::Client(_) => {
+                let machine = self.member("grant_type").is_some_and(|grant| grant == "client_credentials");
+                let client = if machine { "admin" } else { "first" };
+                self.credential = Credential::Header(format!("Basic {{{{{client}.basic}}}}"));
+            }
+            GuardKind::Scope(scope) if scope != "all" => {
+                self.scopes.insert(scope.clone());
+            }
+            GuardKind::Field(rule) | GuardKind::FieldReadable(rule) => {
+                for field in self.fields(rule) {
+                    self.levels.insert(field, Some("Edit".into()));
+                }
+            }
+            GuardKind::IdentityVerified(_) => self.proof = Proof::Own,
+            _ => {}
+        }
+    }
+
+    /// The fields that a rule asks about for this request.
+    pub fn fields(&self, rule: &FieldRule) -> Vec<String> {
+        match rule {
+            FieldRule::One(field) => vec![field.clone()],
+            FieldRule::Each { each } => each.iter().filter(|field| self.member(field).is_some()).cloned().collect(),
+            FieldRule::FirstSet { first_set } => first_set.clone(),
+        }
+    }
+
+    /// Whether end users send it.
+    pub fn by_user(&self) -> bool {
+        self.operation.guards.iter().any(|guard| guard.kind == GuardKind::Authorization(AuthorizationRule::UserToken))
+    }
+
+    /// Whether it acts on the user in the path.
+    pub fn has_subject(&self) -> bool {
+        self.operation.path.contains("{userId}")
+    }
+}
+
+/// The users of a sequence that probes share.
+pub struct Cast {
+    callers: BTreeMap<Who, User>,
+    /// Somebody else, with username, e-mail and password.
+    other: Option<User>,
+    /// The user that management operations act on.
+    subject: Option<User>,
+}
+
+impl Cast {
+    /// Nobody yet.
+    pub const fn new() -> Self {
+        Self { callers: BTreeMap::new(), other: None, subject: None }
+    }
+
+    /// The caller of that kind, made when first asked for.
+    pub fn caller(&mut self, script: &mut Script<'_>, who: Who) -> User {
+        *self.callers.entry(who).or_insert_with(|| {
+            script.user(Traits { password: who != Who::Bare, email: who == Who::Whole })
+        })
+    }
+
+    /// Somebody else.
+    pub fn other(&mut self, script: &mut Script<'_>) -> User {
+        *self.other.get_or_insert_with(|| script.user(Traits { password: true, email: true }))
+    }
+
+    /// The user acted upon.
+    pub fn subject(&mut self, script: &mut Script<'_>) -> User {
+        *self.subject.get_or_insert_with(|| script.user(Traits { password: false, email: true }))
+    }
+
+    /// The next one to act upon is a new one.
+    pub fn forget_subject(&mut self) {
+        self.subject = None;
+    }
+}
+
+impl Probe<'_> {
+    /// The request, after the setup it needs. Also the user it speaks of and the new password in it, if any.
+    pub fn render(&self, script: &mut Script<'_>, cast: &mut Cast) -> (Persona, Call, Option<User>, Option<String>) {
+        let needs_caller = self.by_user() || matches!(self.credential, Credential::Caller | Credential::IdToken | Credential::LowerCase);
+        let caller = needs_caller.then(|| cast.caller(script, self.who));
+        let text = match &self.payload {
+            Payload::Json(body) => body.to_string(),
+            Payload::Form(form) => form.values().cloned().collect::<Vec<_>>().join(" "),
+            _ => String::new(),
+        };
+        let speaks_of_subject = self.has_subject() || text.contains("{{subject.id}}") || text.contains("{{subject-token}}");
+        let subject = speaks_of_subject.then(|| cast.subject(script));
+        let mut headers = Vec::new();
+        let (persona, authorization) = self.authorization(script, caller);
+        if let Some(value) = authorization {
+            headers.push(("authorization".to_owned(), value));
+        }
+        match (self.proof, caller) {
+            (Proof::Own, Some(caller)) if script.password(caller) != "no-password" => headers.push(("logto-verification-id".to_owned(), script.record(caller))),
+            (Proof::Unknown, _) => headers.push(("logto-verification-id".to_owned(), "lc0no0such0record0000".to_owned())),
+            (Proof::OtherUsers, _) => {
+                let other = cast.other(script);
+                headers.push(("logto-verification-id".to_owned(), script.record(other)));
+            }
+            _ => {}
+        }
+        let mut target = self.operation.path.clone();
+        for (name, value) in &self.path {
+            target = target.replace(&format!("{{{name}}}"), value);
+        }
+        if let Some(subject) = subject {
+            target = target.replace("{userId}", &subject.id());
+        }
+        if !self.query.is_empty() {
+            let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(&self.query).finish();
+            target = format!("{target}?{query}");
+        }
+        let mut password = None;
+        let mut fill = |text: &str, script: &mut Script<'_>, cast: &mut Cast| match text {
+            "{{username}}" => script.username(),
+            "{{email}}" => script.email(),
+            "{{phone}}" => script.phone(),
+            "{{text}}" => script.text(),
+            "{{password}}" => {
+                let fresh = script.new_password();
+                password = Some(fresh.clone());
+                fresh
+            }
+            "{{own.password}}" => caller.map_or_else(String::new, |caller| script.password(caller)),
+            "{{subject.id}}" => subject.map_or_else(String::new, User::id),
+            "{{subject-token}}" => subject.map_or_else(String::new, |subject| script.subject_token(subject)),
+            "{{other.username}}" => cast.other(script).username(),
+            other => other.to_owned(),
+        };
+        let (body, body_base64) = match &self.payload {
+            Payload::Nothing => (None, None),
+            Payload::Json(body) => {
+                headers.push(("content-type".to_owned(), "application/json".to_owned()));
+                let mut filled = fill_json(body, &mut |text| fill(text, script, cast));
+                // Whatever is made carries the run's prefix in its username, or in its name where there is none.
+                if self.operation.harm.creates.as_deref() == Some("user")
+                    && let Some(object) = filled.as_object_mut()
+                    && !object.contains_key("username")
+                    && !object.contains_key("name")
+                {
+                    object.insert("name".into(), Value::String(script.text()));
+                }
+                (Some(filled.to_string()), None)
+            }
+            Payload::Form(form) => {
+                headers.push(("content-type".to_owned(), "application/x-www-form-urlencoded".to_owned()));
+                let mut pairs = Vec::new();
+                for (key, value) in form {
+                    let value = fill(value, script, cast);
+                    // Symbols stay as they are; what they stand for needs no escaping.
+                    let escaped = if value.contains("{{") { value } else { url::form_urlencoded::byte_serialize(value.as_bytes()).collect() };
+                    pairs.push(format!("{key}={escaped}"));
+                }
+                (Some(pairs.join("&")), None)
+            }
+            Payload::Raw(content_type, bytes) => {
+                headers.push(("content-type".to_owned(), (*content_type).to_owned()));
+                (None, Some(STANDARD.encode(bytes)))
+            }
+        };
+        let call = Call {
+            operation: Some(self.operation.id.clone()),
+            method: self.operation.method.clone(),
+            target,
+            headers,
+            body,
+            body_base64,
+        };
+        (persona, call, subject.or(caller), password)
+    }
+
+    fn authorization(&self, script: &mut Script<'_>, caller: Option<User>) -> (Persona, Option<String>) {
+        let scopes: Vec<&str> = ALL_SCOPES.split(' ').filter(|scope| self.scopes.contains(*scope)).collect();
+        let scopes = scopes.join(" ");
+        let persona = match (self.client, self.scopes.contains("openid")) {
+            (Client::Third, _) => Persona::ThirdPartyUser,
+            (_, false) => Persona::WithoutOpenid,
+            _ => Persona::User,
+        };
+        match (&self.credential, caller) {
+            (Credential::None, _) => (Persona::Anonymous, None),
+            (Credential::Header(header), _) => {
+                let persona = match header.as_str() {
+                    "Bearer {{admin.token}}" if self.by_user() => Persona::Forged,
+                    "Bearer {{admin.token}}" | "Basic {{admin.basic}}" | "Basic {{first.basic}}" => Persona::Admin,
+                    "Bearer {{machine.token}}" => Persona::MachineWithoutScope,
+                    _ => Persona::Forged,
+                };
+                (persona, Some(header.clone()))
+            }
+            (Credential::Caller, Some(caller)) => (persona, Some(format!("Bearer {}", script.token(caller, &scopes, self.client)))),
+            (Credential::LowerCase, Some(caller)) => (persona, Some(format!("bearer {}", script.token(caller, &scopes, self.client)))),
+            (Credential::IdToken, Some(caller)) => {
+                let token = script.token(caller, ALL_SCOPES, Client::FirstBySignIn);
+                (Persona::IdToken, Some(format!("Bearer {}", token.replace("}}", ".id}}"))))
+            }
+            (_, None) => (Persona::Anonymous, None),
+        }
+    }
+}
+
+fn fill_json(value: &Value, fill: &mut dyn FnMut(&str) -> String) -> Value {
+    match value {
+        Value::String(text) => Value::String(fill(text)),
+        Value::Array(items) => Value::Array(items.iter().map(|item| fill_json(item, fill)).collect()),
+        Value::Object(object) => Value::Object(object.iter().map(|(key, member)| (key.clone(), fill_json(member, fill))).collect()),
+        other => other.clone(),
+    }
+}

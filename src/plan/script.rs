@@ -1,0 +1,422 @@
+//! Writes one sequence while the model says what each step will bring.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+use super::sequence::{Action, Call, Facts, Persona, Purpose, Sequence, Settings, SignIn, Step};
+use super::symbol::Binding;
+use crate::contract::{Contract, Outcome};
+use crate::model::{Entity, Fresh, Key, Kind, State, Term, accept, predict};
+
+/// The moment plans are thought through at; any would do.
+const PLAN_NOW: i64 = 1_800_000_000_000;
+
+/// All scopes of the Account API that the harness asks for.
+pub const ALL_SCOPES: &str = "openid profile email phone address custom_data identities urn:logto:scope:sessions";
+
+/// A user of a sequence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct User(usize);
+
+impl User {
+    /// The user's id as a symbol.
+    pub fn id(self) -> String {
+        format!("{{{{user#{}.id}}}}", self.0)
+    }
+
+    /// The username the user is made with.
+    pub fn username(self) -> String {
+        format!("lc_{{{{run}}}}_{{{{tag}}}}_{}", self.0)
+    }
+}
+
+/// What a user is made with besides a username.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Traits {
+    /// A password.
+    pub password: bool,
+    /// A primary e-mail.
+    pub email: bool,
+}
+
+/// Which application a token is for, and how it is got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Client {
+    /// The run's first-party application, by token exchange.
+    First,
+    /// The run's first-party application, by signing in (brings an ID token).
+    FirstBySignIn,
+    /// The run's third-party application, by signing in.
+    Third,
+}
+
+/// A sequence being written.
+pub struct Script<'a> {
+    contract: &'a Contract,
+    binding: Binding,
+    state: State,
+    steps: Vec<Step>,
+    users: usize,
+    words: usize,
+    passwords: BTreeMap<User, String>,
+    tokens: BTreeMap<(User, String, Client), String>,
+    records: BTreeMap<User, String>,
+    born: u64,
+}
+
+impl<'a> Script<'a> {
+    /// An empty sequence under settings (`None`: as found).
+    pub fn new(contract: &'a Contract, facts: &Facts, settings: Option<&Settings>) -> Self {
+        let mut binding = Binding::new("plan", 1, "plan");
+        for (name, value) in stand_ins(facts) {
+            binding.set(name, value);
+        }
+        Self {
+            contract,
+            state: start(facts, settings, &binding, PLAN_NOW),
+            binding,
+            steps: Vec::new(),
+            users: 0,
+            words: 0,
+            passwords: BTreeMap::new(),
+            tokens: BTreeMap::new(),
+            records: BTreeMap::new(),
+            born: 0,
+        }
+    }
+
+    /// The contract.
+    pub fn contract(&self) -> &'a Contract {
+        self.contract
+    }
+
+    /// The finished sequence.
+    pub fn finish(self, id: impl Into<String>) -> Sequence {
+        Sequence { id: id.into(), steps: self.steps }
+    }
+
+    /// Index of the step added last.
+    pub fn last(&self) -> usize {
+        self.steps.len().saturating_sub(1)
+    }
+
+    /// Adds a call and returns the outcome the model predicts, if it is certain.
+    pub fn call(&mut self, persona: Persona, purpose: Purpose, call: Call, capture: &[(&str, &str)]) -> Option<Outcome> {
+        let outcome = self.think(&call, capture);
+        self.steps.push(Step {
+            persona,
+            purpose,
+            action: Action::Call(call),
+            capture: capture.iter().map(|(symbol, pointer)| ((*symbol).to_owned(), (*pointer).to_owned())).collect(),
+            expect: outcome.as_ref().map(ToString::to_string),
+        });
+        outcome
+    }
+
+    /// What the model predicts for a call, without adding it.
+    pub fn foresee(&self, call: &Call) -> Option<Outcome> {
+        let request = call.request(&self.binding).ok()?;
+        predict(self.contract, &self.state, &request, PLAN_NOW).certain().map(|only| only.outcome.clone())
+    }
+
+    fn think(&mut self, call: &Call, capture: &[(&str, &str)]) -> Option<Outcome> {
+        let request = call.request(&self.binding).expect("a plan only uses symbols that earlier steps capture");
+        let prediction = predict(self.contract, &self.state, &request, PLAN_NOW);
+        let certain = prediction.certain().map(|only| only.outcome.clone());
+        let alternative = prediction.alternatives.into_iter().next_back()?;
+        let born = &mut self.born;
+        let refused = alternative.guard.is_some();
+        let body = (!refused).then(|| {
+            alternative.body.sample(&mut |fresh| {
+                *born += 1;
+                stand_in(fresh, *born)
+            })
+        });
+        let body = body.flatten();
+        for (symbol, pointer) in capture {
+            if let Some(text) = body.as_ref().and_then(|body| body.pointer(pointer)).and_then(Value::as_str) {
+                self.binding.set(*symbol, text);
+            } else {
+                // The answer should not bring it; whatever uses the symbol shows a deviation anyway.
+                self.binding.set(*symbol, format!("never-{symbol}"));
+            }
+        }
+        self.state = accept(alternative, body.as_ref());
+        certain
+    }
+
+    /// A call of an operation by the administrator.
+    pub fn admin_call(&self, operation: &str, target: String, body: Option<&Value>) -> Call {
+        let method = self.contract.operation(operation).map_or("GET", |operation| operation.method.as_str()).to_owned();
+        call_with(operation, method, target, "Bearer {{admin.token}}", body)
+    }
+
+    /// Makes a user.
+    pub fn user(&mut self, traits: Traits) -> User {
+        self.users += 1;
+        let user = User(self.users);
+        let mut body = json!({"username": user.username()});
+        if traits.password {
+            let password = self.new_password();
+            body["password"] = password.clone().into();
+            self.passwords.insert(user, password);
+        }
+        if traits.email {
+            body["primaryEmail"] = self.email().into();
+        }
+        let call = self.admin_call("CreateUser", "/api/users".into(), Some(&body));
+        self.call(Persona::Admin, Purpose::Setup, call, &[(&format!("user#{}.id", user.0), "/id")]);
+        user
+    }
+
+    /// A fresh password as a symbol.
+    pub fn new_password(&mut self) -> String {
+        self.words += 1;
+        format!("{{{{password#{}}}}}", self.words)
+    }
+
+    /// The user's current password as a symbol.
+    pub fn password(&self, user: User) -> String {
+        self.passwords.get(&user).cloned().unwrap_or_else(|| "no-password".into())
+    }
+
+    /// Says that the user's password has changed.
+    pub fn set_password(&mut self, user: User, symbol: String) {
+        self.passwords.insert(user, symbol);
+    }
+
+    /// A fresh username.
+    pub fn username(&mut self) -> String {
+        self.words += 1;
+        format!("lc_{{{{run}}}}_{{{{tag}}}}_n{}", self.words)
+    }
+
+    /// A fresh e-mail of a reserved domain.
+    pub fn email(&mut self) -> String {
+        self.words += 1;
+        format!("lc_{{{{run}}}}_{{{{tag}}}}_{}@example.com", self.words)
+    }
+
+    /// A fresh phone number of a range reserved for fiction.
+    pub fn phone(&mut self) -> String {
+        self.words += 1;
+        format!("{{{{phone#{}}}}}", self.words)
+    }
+
+    /// Some short text, never twice the same.
+    pub fn text(&mut self) -> String {
+        self.words += 1;
+        format!("lc_{{{{run}}}}_ text {}", self.words)
+    }
+
+    /// A subject token for a user.
+    pub fn subject_token(&mut self, user: User) -> String {
+        self.words += 1;
+        let symbol = format!("subject-token#{}", self.words);
+        let call = self.admin_call("CreateSubjectToken", "/api/subject-tokens".into(), Some(&json!({"userId": user.id()})));
+        self.call(Persona::Admin, Purpose::Setup, call, &[(&symbol, "/subjectToken")]);
+        format!("{{{{{symbol}}}}}")
+    }
+
+    /// An access token of a user with exactly these scopes; the same one when asked again.
+    pub fn token(&mut self, user: User, scopes: &str, client: Client) -> String {
+        let key = (user, scopes.to_owned(), client);
+        if let Some(token) = self.tokens.get(&key) {
+            return token.clone();
+        }
+        let token = self.fresh_token(user, scopes, client);
+        self.tokens.insert(key, token.clone());
+        token
+    }
+
+    /// An access token of a user that no other step uses.
+    pub fn fresh_token(&mut self, user: User, scopes: &str, client: Client) -> String {
+        match client {
+            Client::First => {
+                let subject = self.subject_token(user);
+                self.words += 1;
+                let symbol = format!("token#{}", self.words);
+                let call = token_call(&exchange_form(&subject, scopes));
+                self.call(Persona::Admin, Purpose::Setup, call, &[(&symbol, "/access_token")]);
+                format!("{{{{{symbol}}}}}")
+            }
+            Client::Third | Client::FirstBySignIn => self.sign_in(user, scopes, client),
+        }
+    }
+
+    fn sign_in(&mut self, user: User, scopes: &str, client: Client) -> String {
+        self.words += 1;
+        let symbol = format!("token#{}", self.words);
+        let client = if client == Client::Third { "third" } else { "first" };
+        let sign_in = SignIn {
+            user: user.id(),
+            username: user.username(),
+            password: self.password(user),
+            client: client.into(),
+            scopes: scopes.into(),
+            token: symbol.clone(),
+            id_token: format!("{symbol}.id"),
+        };
+        self.binding.set(sign_in.token.clone(), format!("plan-{symbol}"));
+        self.binding.set(sign_in.id_token.clone(), format!("plan-{symbol}-id"));
+        signed_in(&mut self.state, &sign_in, scopes, &self.binding, PLAN_NOW);
+        self.steps.push(Step {
+            persona: if client == "third" { Persona::ThirdPartyUser } else { Persona::User },
+            purpose: Purpose::Setup,
+            action: Action::SignIn(sign_in),
+            capture: BTreeMap::new(),
+            expect: None,
+        });
+        format!("{{{{{symbol}}}}}")
+    }
+
+    /// A password record of a user; the same one when asked again.
+    pub fn record(&mut self, user: User) -> String {
+        if let Some(record) = self.records.get(&user) {
+            return record.clone();
+        }
+        let token = self.token(user, ALL_SCOPES, Client::First);
+        self.words += 1;
+        let symbol = format!("verification#{}", self.words);
+        let call = call_with(
+            "CreateVerificationByPassword",
+            "POST".into(),
+            "/api/verifications/password".into(),
+            &format!("Bearer {token}"),
+            Some(&json!({"password": self.password(user)})),
+        );
+        self.call(Persona::User, Purpose::Setup, call, &[(&symbol, "/verificationRecordId")]);
+        let record = format!("{{{{{symbol}}}}}");
+        self.records.insert(user, record.clone());
+        record
+    }
+
+    /// Looks at a user through the Management API, to see whether the step `of` did what it said and nothing else.
+    pub fn look(&mut self, user: User, of: usize) {
+        let call = self.admin_call("GetUser", format!("/api/users/{}?includeSsoIdentities=true", user.id()), None);
+        self.call(Persona::Admin, Purpose::Look(of), call, &[]);
+    }
+
+    /// Looks at a user through the Account API.
+    pub fn look_as_user(&mut self, user: User, of: usize) {
+        let token = self.token(user, ALL_SCOPES, Client::First);
+        let call = call_with("GetProfile", "GET".into(), "/api/my-account".into(), &format!("Bearer {token}"), None);
+        self.call(Persona::User, Purpose::Look(of), call, &[]);
+    }
+}
+
+/// A call with a credential and an optional JSON body.
+pub fn call_with(operation: &str, method: String, target: String, authorization: &str, body: Option<&Value>) -> Call {
+    let mut headers = vec![("authorization".to_owned(), authorization.to_owned())];
+    if body.is_some() {
+        headers.push(("content-type".to_owned(), "application/json".to_owned()));
+    }
+    Call { operation: Some(operation.to_owned()), method, target, headers, body: body.map(Value::to_string), body_base64: None }
+}
+
+/// A call of the token endpoint by the run's first-party application.
+pub fn token_call(form: &str) -> Call {
+    Call {
+        operation: Some("IssueToken".into()),
+        method: "POST".into(),
+        target: "/oidc/token".into(),
+        headers: vec![
+            ("authorization".into(), "Basic {{first.basic}}".into()),
+            ("content-type".into(), "application/x-www-form-urlencoded".into()),
+        ],
+        body: Some(form.to_owned()),
+        body_base64: None,
+    }
+}
+
+/// The form that exchanges a subject token.
+pub fn exchange_form(subject: &str, scopes: &str) -> String {
+    let form = url::form_urlencoded::Serializer::new(String::new())
+        .append_pair("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange")
+        .append_pair("subject_token_type", "urn:ietf:params:oauth:token-type:access_token")
+        .append_pair("scope", scopes)
+        .finish();
+    format!("{form}&subject_token={subject}")
+}
+
+/// The state a sequence starts from.
+pub fn start(facts: &Facts, settings: Option<&Settings>, binding: &Binding, now: i64) -> State {
+    let mut state = State::default();
+    let mut center = facts.account_center.clone();
+    if let (Some(settings), Some(center)) = (settings, center.as_object_mut()) {
+        for (name, value) in settings.patch().as_object().into_iter().flatten() {
+            center.insert(name.clone(), value.clone());
+        }
+    }
+    state.insert(Key::account_center(), Entity::from_json(&center));
+    state.insert(Key::sign_in_experience(), Entity::from_json(&facts.sign_in_experience));
+    let value = |name: &str| binding.get(name).unwrap_or_default();
+    let clients = [("first", false, "Traditional", true), ("third", true, "Traditional", false), ("admin", false, "MachineToMachine", false)];
+    for (client, third, kind, exchange) in clients {
+        let application = Entity::default()
+            .with("isThirdParty", third)
+            .with("type", kind)
+            .with("customClientMetadata", json!({"allowTokenExchange": exchange}))
+            .with("secret", Term::Known(value(&format!("{client}.secret")).into()));
+        state.insert(Key::new(Kind::Application, value(&format!("{client}.id"))), application);
+    }
+    for (name, scope) in [("admin.token", "all"), ("machine.token", "")] {
+        let token = Entity::default()
+            .with("use", "management")
+            .with("scope", scope)
+            .with("user", Value::Null)
+            .with("client", Term::Known(value("admin.id").into()))
+            .with("alive", true)
+            .with("expiresAt", json!(now + 3_600_000));
+        state.insert(Key::new(Kind::Token, value(name)), token);
+    }
+    state
+}
+
+/// What a sign-in leaves in the state: a token, and traces on the user.
+pub fn signed_in(state: &mut State, sign_in: &SignIn, scope: &str, binding: &Binding, now: i64) {
+    let user = binding.resolve(&sign_in.user).unwrap_or_default();
+    let token = Entity::default()
+        .with("use", "account")
+        .with("user", Term::Known(user.clone().into()))
+        .with("scope", scope)
+        .with("client", Term::Known(binding.get(&format!("{}.id", sign_in.client)).unwrap_or_default().into()))
+        .with("alive", true)
+        .with("expiresAt", json!(now + 3_600_000));
+    if let Some(text) = binding.get(&sign_in.token) {
+        state.insert(Key::new(Kind::Token, text), token);
+    }
+    state.update(&Key::new(Kind::User, user), |user| {
+        for name in ["lastSignInAt", "updatedAt", "applicationId"] {
+            user.set(name, Term::Unknown);
+        }
+    });
+}
+
+/// Values that stand for the run's own objects while planning.
+fn stand_ins(facts: &Facts) -> Vec<(String, String)> {
+    let mut values = vec![("resource".to_owned(), facts.resource.clone())];
+    for client in ["admin", "first", "third"] {
+        let (id, secret) = (format!("plan-{client}"), format!("plan-{client}-secret"));
+        values.push((format!("{client}.basic"), STANDARD.encode(format!("{id}:{secret}"))));
+        values.push((format!("{client}.wrong"), STANDARD.encode(format!("{id}:lc-wrong-secret"))));
+        values.push((format!("{client}.id"), id));
+        values.push((format!("{client}.secret"), secret));
+    }
+    values.push(("admin.token".to_owned(), "plan-admin-token".to_owned()));
+    values.push(("machine.token".to_owned(), "plan-machine-token".to_owned()));
+    values
+}
+
+fn stand_in(fresh: Fresh, number: u64) -> Value {
+    match fresh {
+        Fresh::Now => json!(PLAN_NOW),
+        Fresh::IsoAfter(seconds) => json!(crate::model::time::iso(PLAN_NOW + i64::from(seconds) * 1000)),
+        Fresh::UserId => json!(format!("u{number:011}")),
+        Fresh::SubjectToken => json!(format!("sub_{number:021}")),
+        Fresh::RecordId | Fresh::OpaqueToken | Fresh::Jwt | Fresh::Digest => json!(format!("plan{number:017}")),
+    }
+}

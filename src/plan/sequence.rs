@@ -1,0 +1,274 @@
+//! Plans as data: what `--report plan:` writes and `replay` reads.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::symbol::{Binding, Unbound, symbols};
+use crate::contract::Version;
+use crate::model::wire::Request;
+
+/// Format of plan files.
+pub const PLAN_VERSION: u32 = 1;
+
+/// All sequences of a run, with what they were planned from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// Format of the file, [`PLAN_VERSION`].
+    pub plan_version: u32,
+    /// The contract's version.
+    pub contract: Version,
+    /// Seed.
+    pub seed: u64,
+    /// What the target said of itself.
+    pub facts: Facts,
+    /// Groups of sequences that run under the same settings, in order.
+    pub epochs: Vec<Epoch>,
+}
+
+impl Plan {
+    /// All sequences in order.
+    pub fn sequences(&self) -> impl Iterator<Item = &Sequence> {
+        self.epochs.iter().flat_map(|epoch| &epoch.sequences)
+    }
+}
+
+/// What a target says of itself before planning. Part of the plan, since the plan depends on it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Facts {
+    /// The account-center settings as found.
+    pub account_center: Value,
+    /// Policies of the sign-in experience that the model needs.
+    pub sign_in_experience: Value,
+    /// The Management API's resource.
+    pub resource: String,
+    /// Whether settings may be changed.
+    pub may_change_settings: bool,
+    /// Whether a user can sign in with username and password, which tokens of third-party applications need.
+    pub can_sign_in: bool,
+}
+
+/// Account-center settings that sequences need: `None` for a level means the field's key is absent.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Whether the account center is on.
+    pub enabled: bool,
+    /// Level by field.
+    pub fields: BTreeMap<String, Option<String>>,
+}
+
+impl Settings {
+    /// The body of `PATCH /api/account-center` that brings the settings about.
+    pub fn patch(&self) -> Value {
+        let fields: serde_json::Map<String, Value> =
+            self.fields.iter().filter_map(|(field, level)| Some((field.clone(), Value::String(level.clone()?)))).collect();
+        serde_json::json!({"enabled": self.enabled, "fields": fields})
+    }
+}
+
+/// Sequences that run under the same settings.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Epoch {
+    /// The settings; `None`: as found.
+    pub settings: Option<Settings>,
+    /// The sequences change settings themselves, so they run one after the other.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub alone: bool,
+    /// The sequences.
+    pub sequences: Vec<Sequence>,
+}
+
+/// Calls in order. Each sequence makes its own users, so sequences do not disturb each other.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sequence {
+    /// Name, unique within the plan.
+    pub id: String,
+    /// The steps.
+    pub steps: Vec<Step>,
+}
+
+/// One step.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Step {
+    /// Who sends it.
+    pub persona: Persona,
+    /// What it is for.
+    pub purpose: Purpose,
+    /// What it does.
+    pub action: Action,
+    /// Symbols that the answer gives a meaning, with the JSON pointer of their value.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub capture: BTreeMap<String, String>,
+    /// The outcome the plan expects, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expect: Option<String>,
+}
+
+/// Why a step is in a sequence.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Purpose {
+    /// Makes what later steps need.
+    Setup,
+    /// The point of the sequence; says what is tried.
+    Probe(String),
+    /// Looks whether the step of this index did what it said, and nothing else.
+    Look(usize),
+}
+
+/// Who sends a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Persona {
+    /// The machine application with scope `all`.
+    Admin,
+    /// A user of the sequence, with a token of a first-party application.
+    User,
+    /// Another user of the sequence.
+    OtherUser,
+    /// A user with a token of a third-party application.
+    ThirdPartyUser,
+    /// A user whose token lacks `openid`.
+    WithoutOpenid,
+    /// A user with an ID token in place of an access token.
+    IdToken,
+    /// A user whose token should be dead.
+    DeadToken,
+    /// The machine application without scope `all`.
+    MachineWithoutScope,
+    /// Nobody.
+    Anonymous,
+    /// Somebody with a made-up credential.
+    Forged,
+}
+
+/// What a step does.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Action {
+    /// Sends one request.
+    Call(Call),
+    /// Signs a user in by authorization code, below the contract.
+    SignIn(SignIn),
+}
+
+/// One request with symbols.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Call {
+    /// The operation meant; none for paths that do not exist.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operation: Option<String>,
+    /// Method.
+    pub method: String,
+    /// Path and query.
+    pub target: String,
+    /// Headers, names in lower case.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub headers: Vec<(String, String)>,
+    /// Body as text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<String>,
+    /// Body as raw bytes, base64; without symbols.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body_base64: Option<String>,
+}
+
+/// A sign-in with username and password.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SignIn {
+    /// The user's id.
+    pub user: String,
+    /// Username.
+    pub username: String,
+    /// Password.
+    pub password: String,
+    /// `first` or `third` party application of the run.
+    pub client: String,
+    /// Scopes asked for.
+    pub scopes: String,
+    /// Symbol of the access token.
+    pub token: String,
+    /// Symbol of the ID token.
+    pub id_token: String,
+}
+
+/// Why a step cannot be turned into a request.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CallError {
+    /// A symbol without meaning.
+    #[error(transparent)]
+    Unbound(#[from] Unbound),
+    /// The raw body is no base64.
+    #[error("`body_base64` is no base64: {0}")]
+    Body(String),
+}
+
+impl Call {
+    /// The request with every symbol replaced.
+    pub fn request(&self, binding: &Binding) -> Result<Request, CallError> {
+        let mut request = Request::new(self.method.clone(), binding.resolve(&self.target)?);
+        for (name, value) in &self.headers {
+            request.headers.push((name.clone(), binding.resolve(value)?));
+        }
+        request.body = match (&self.body, &self.body_base64) {
+            (Some(text), _) => binding.resolve(text)?.into_bytes(),
+            (None, Some(raw)) => STANDARD.decode(raw).map_err(|error| CallError::Body(error.to_string()))?,
+            (None, None) => Vec::new(),
+        };
+        Ok(request)
+    }
+}
+
+impl Step {
+    /// The symbols the step needs.
+    pub fn needs(&self) -> Vec<&str> {
+        let texts: Vec<&str> = match &self.action {
+            Action::Call(call) => {
+                let headers = call.headers.iter().map(|(_, value)| value.as_str());
+                std::iter::once(call.target.as_str()).chain(headers).chain(call.body.as_deref()).collect()
+            }
+            Action::SignIn(sign_in) => vec![&sign_in.user, &sign_in.username, &sign_in.password],
+        };
+        texts.into_iter().flat_map(symbols).collect()
+    }
+
+    /// The symbols the step gives a meaning.
+    pub fn gives(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = self.capture.keys().map(String::as_str).collect();
+        if let Action::SignIn(sign_in) = &self.action {
+            names.extend([sign_in.token.as_str(), sign_in.id_token.as_str()]);
+        }
+        names
+    }
+
+    /// The operation meant.
+    pub fn operation(&self) -> Option<&str> {
+        match &self.action {
+            Action::Call(call) => call.operation.as_deref(),
+            Action::SignIn(_) => None,
+        }
+    }
+
+    /// One line for people.
+    pub fn line(&self) -> String {
+        let persona = serde_json::to_value(self.persona).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default();
+        match &self.action {
+            Action::Call(call) => {
+                let body = call.body.as_deref().map_or_else(String::new, |body| format!(" {}", body.chars().take(120).collect::<String>()));
+                format!("{persona}: {} {}{body}", call.method, call.target)
+            }
+            Action::SignIn(sign_in) => format!("{persona}: signs in at the {}-party application with {}", sign_in.client, sign_in.scopes),
+        }
+    }
+}

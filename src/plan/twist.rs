@@ -1,0 +1,215 @@
+//! The ways to break each guard kind: what to change in an accepted request so that exactly this guard refuses it.
+
+use serde_json::{Value, json};
+
+use super::probe::{Credential, Payload, Probe, Proof, Who};
+use super::script::Client;
+use crate::contract::guard::{AuthorizationRule, BodyShape, ClientRule, Exists, Guard, GuardKind, Place, When};
+
+/// A signed token that nobody issued.
+const FORGED_TOKEN: &str = "Bearer eyJhbGciOiJFUzM4NCIsInR5cCI6ImF0K2p3dCJ9.eyJzdWIiOiJmb3JnZWQiLCJzY29wZSI6ImFsbCIsImF1ZCI6Imh0dHBzOi8vZGVmYXVsdC5sb2d0by5hcHAvYXBpIn0.Zm9yZ2Vk";
+
+/// Spoiled copies of a request, each with what was done to it. The first one is the plainest.
+pub fn break_guard<'a>(guard: &Guard, accepted: &Probe<'a>) -> Vec<Probe<'a>> {
+    let mut base = accepted.clone();
+    if let Some(when) = &guard.when {
+        bring_about(when, &mut base);
+    }
+    let mut spoiled = Vec::new();
+    let mut add = |label: &str, change: &dyn Fn(&mut Probe<'a>)| {
+        let mut probe = base.clone();
+        change(&mut probe);
+        probe.label = format!("{}: {label}", accepted.label);
+        spoiled.push(probe);
+    };
+    let header = |text: &str| Credential::Header(text.to_owned());
+    match &guard.kind {
+        GuardKind::Authorization(AuthorizationRule::Present) | GuardKind::Client(ClientRule::Presented) => {
+            add("no credentials", &|probe| {
+                probe.credential = Credential::None;
+                probe.remove("client_id");
+            });
+        }
+        GuardKind::Authorization(AuthorizationRule::Bearer) => {
+            add("Basic credentials", &|probe| probe.credential = header("Basic bGM6bGM="));
+            if base.by_user() {
+                add("scheme in lower case", &|probe| probe.credential = Credential::LowerCase);
+            } else {
+                add("scheme in lower case", &|probe| probe.credential = header("bearer {{admin.token}}"));
+            }
+        }
+        GuardKind::Authorization(AuthorizationRule::UserToken) => {
+            add("made-up token", &|probe| probe.credential = header("Bearer lc-no-such-token"));
+            add("forged signed token", &|probe| probe.credential = header(FORGED_TOKEN));
+            add("management token", &|probe| probe.credential = header("Bearer {{admin.token}}"));
+            add("empty token", &|probe| probe.credential = header("Bearer "));
+        }
+        GuardKind::Authorization(AuthorizationRule::ManagementToken) => {
+            add("made-up token", &|probe| probe.credential = header("Bearer lc-no-such-token"));
+            add("forged signed token", &|probe| probe.credential = header(FORGED_TOKEN));
+            add("token of a user", &|probe| probe.credential = Credential::Caller);
+        }
+        GuardKind::Scope(scope) if scope == "all" => add("machine token without scope", &|probe| probe.credential = header("Bearer {{machine.token}}")),
+        GuardKind::Scope(scope) => add(&format!("token without {scope}"), &|probe| {
+            probe.scopes.remove(scope);
+        }),
+        GuardKind::CenterEnabled(_) => add("account center off", &|probe| probe.enabled = false),
+        GuardKind::MaxBody(most) => add("body too large", &|probe| {
+            let padding = "x".repeat(*most);
+            probe.payload = match &probe.payload {
+                Payload::Form(_) => Payload::Raw("application/x-www-form-urlencoded", format!("padding={padding}").into_bytes()),
+                _ => Payload::Raw("application/json", format!("{{\"padding\":\"{padding}\"}}").into_bytes()),
+            };
+        }),
+        GuardKind::Parsable(_) => {
+            for (label, bytes) in [("broken JSON", "{\"a\":"), ("JSON null", "null"), ("a JSON text", "\"x\"")] {
+                add(label, &|probe| probe.payload = Payload::Raw("application/json", bytes.as_bytes().to_vec()));
+            }
+        }
+        GuardKind::ValidInput(_) => spoil_input(&base, &mut add),
+        GuardKind::NoNul(_) => {
+            if let Some((_, schema)) = &base.operation.body {
+                let nul = json!("a\u{0}b");
+                let free = schema.properties().into_iter().find(|(name, inner)| {
+                    !name.starts_with("password") && crate::contract::Schema::compile((*inner).clone()).is_ok_and(|inner| inner.admits(&nul))
+                });
+                if let Some((name, _)) = free {
+                    add("U+0000 in a text", &|probe| probe.set(name, nul.clone()));
+                }
+            }
+        }
+        GuardKind::Field(rule) => {
+            for field in base.fields(rule) {
+                for (label, level) in [("Off", Some("Off")), ("ReadOnly", Some("ReadOnly")), ("absent", None)] {
+                    add(&format!("field {field} {label}"), &|probe| {
+                        probe.levels.insert(field.clone(), level.map(str::to_owned));
+                    });
+                }
+            }
+        }
+        GuardKind::FieldReadable(rule) => {
+            for field in base.fields(rule) {
+                for (label, level) in [("Off", Some("Off")), ("absent", None)] {
+                    add(&format!("field {field} {label}"), &|probe| {
+                        probe.levels.insert(field.clone(), level.map(str::to_owned));
+                    });
+                }
+            }
+        }
+        GuardKind::FirstParty(_) => add("third-party application", &|probe| probe.client = Client::Third),
+        GuardKind::IdentityVerified(_) => {
+            for (label, proof) in [("no proof", Proof::None), ("unknown record", Proof::Unknown), ("another user's record", Proof::OtherUsers)] {
+                add(label, &|probe| probe.proof = proof);
+            }
+        }
+        GuardKind::LastIdentifier(rule) => add("last identifier", &|probe| {
+            probe.who = Who::OneIdentifier;
+            probe.set(&rule.without, Value::Null);
+        }),
+        GuardKind::UsernamePolicy(value) => add("username too long", &|probe| probe.set(&value.name, json!("u".repeat(129)))),
+        GuardKind::PasswordPolicy(value) => {
+            add("password too short", &|probe| probe.set(&value.name, json!("Kx7-bd")));
+            add("repetitive password", &|probe| probe.set(&value.name, json!("aaaaaaaaaaaa")));
+        }
+        GuardKind::NewPassword(value) => add("same password", &|probe| probe.set(&value.name, json!("{{own.password}}"))),
+        GuardKind::PasswordMatches(value) => add("wrong password", &|probe| probe.set(&value.name, json!("lc-wrong-password"))),
+        GuardKind::Unique(property) => {
+            if property == "username" {
+                add("taken username", &|probe| probe.set(property, json!("{{other.username}}")));
+            }
+        }
+        GuardKind::PhoneValid(value) => add("no phone number", &|probe| probe.set(&value.name, json!("1"))),
+        GuardKind::MaxChars(bounds) => {
+            for (key, most) in bounds {
+                let text = match key.as_str() {
+                    "avatar" => format!("https://example.com/{}", "a".repeat(*most)),
+                    "primaryEmail" => format!("{}@example.com", "a".repeat(*most)),
+                    _ => "u".repeat(most + 1),
+                };
+                add(&format!("{key} too long"), &|probe| probe.set(key, json!(text)));
+            }
+        }
+        GuardKind::AnyKey(_) => {
+            add("nothing to set", &|probe| probe.payload = Payload::Json(json!({})));
+            add("only unknown keys", &|probe| probe.payload = Payload::Json(json!({"lcUnknown": 1})));
+        }
+        GuardKind::NotTogether(keys) => add("both at once", &|probe| {
+            for key in keys {
+                if probe.member(key).is_none() {
+                    probe.set(key, json!("{{password}}"));
+                }
+            }
+        }),
+        GuardKind::HasKey(key) => add(&format!("{key} missing"), &|probe| probe.remove(key)),
+        GuardKind::LegacyDigest(value) => add("no legacy digest", &|probe| probe.set(&value.name, json!("garbage"))),
+        GuardKind::DistinctNames(value) => {
+            add("a name twice", &|probe| probe.set(&value.name, json!([{"name": "nickname"}, {"name": "nickname"}])));
+        }
+        GuardKind::NotEmpty(value) => add(&format!("{} empty", value.name), &|probe| probe.set(&value.name, json!(""))),
+        GuardKind::Exists(Exists::User(value)) => add("unknown user", &|probe| match value.place {
+            Place::Path => {
+                probe.path.insert(value.name.clone(), "lcnosuchuser".into());
+            }
+            _ => probe.set(&value.name, json!("lcnosuchuser")),
+        }),
+        GuardKind::Client(ClientRule::Known) => add("unknown client", &|probe| probe.credential = header("Basic bGMtbm8tc3VjaC1jbGllbnQ6bGM=")),
+        GuardKind::Client(ClientRule::Authenticated) => add("wrong secret", &|probe| probe.credential = header("Basic {{first.wrong}}")),
+        GuardKind::Client(ClientRule::GrantAllowed) => {
+            let machine = base.member("grant_type").is_some_and(|grant| grant == "client_credentials");
+            let wrong = if machine { "Basic {{first.basic}}" } else { "Basic {{third.basic}}" };
+            add("grant not allowed for this client", &|probe| probe.credential = header(wrong));
+        }
+        GuardKind::OneOf(rule) => add("unknown choice", &|probe| probe.set(&rule.value.name, json!("password"))),
+        GuardKind::SubjectToken(value) => {
+            add("unknown subject token", &|probe| probe.set(&value.name, json!("sub_lcnosuchtoken0000000")));
+            add("unknown kind of subject token", &|probe| probe.set("subject_token_type", json!("urn:lc:no-such-kind")));
+        }
+        GuardKind::ActorToken(value) => add("bad actor token", &|probe| {
+            probe.set(&value.name, json!("lc-no-such-token"));
+            probe.set("actor_token_type", json!("urn:ietf:params:oauth:token-type:access_token"));
+        }),
+        GuardKind::ResourceKnown(value) => add("unknown resource", &|probe| probe.set(&value.name, json!("https://nowhere.example"))),
+        GuardKind::CodeUsable(value) => add("unknown code", &|probe| probe.set(&value.name, json!("lc-no-such-code"))),
+        GuardKind::RefreshToken(value) => add("unknown refresh token", &|probe| probe.set(&value.name, json!("lc-no-such-token"))),
+        // Needs a user of the tenant with the Management API's scope, a suspended user with a live token, or a changed lock-out policy.
+        GuardKind::NotSelf(_) | GuardKind::NotSuspended(_) | GuardKind::NotLocked(_) => {}
+    }
+    spoiled
+}
+
+/// Changes the body so that a condition applies.
+fn bring_about(when: &When, probe: &mut Probe<'_>) {
+    match &when.body {
+        Some(BodyShape::Has(key)) if probe.member(key).is_none() => probe.set(key, json!("lc")),
+        Some(BodyShape::Keys(keys)) => {
+            for (key, shape) in keys {
+                match (shape, probe.member(key)) {
+                    (shape, Some(_)) if shape == "string" => {}
+                    (shape, None) if shape == "string" => probe.set(key, json!("lc")),
+                    (shape, _) => probe.set(key, shape.clone()),
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Bodies that differ from an accepted one in exactly one member, which the schema does not admit.
+fn spoil_input<'a>(base: &Probe<'a>, add: &mut dyn FnMut(&str, &dyn Fn(&mut Probe<'a>))) {
+    let Some((content_type, schema)) = &base.operation.body else { return };
+    let required = schema.raw().get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+    for key in required {
+        add(&format!("{key} missing"), &|probe| probe.remove(key));
+    }
+    if content_type.contains("json") {
+        add("a list", &|probe| probe.payload = Payload::Raw("application/json", b"[]".to_vec()));
+        add("plain text", &|probe| probe.payload = Payload::Raw("text/plain", b"hello".to_vec()));
+        for (name, inner) in schema.properties() {
+            let Ok(inner) = crate::contract::Schema::compile(inner.clone()) else { continue };
+            let wrong = [("an object", json!({"lc": 1})), ("a number", json!(12345)), ("null", Value::Null), ("an empty text", json!("")), ("a text", json!("lc lc"))];
+            for (label, value) in wrong.iter().filter(|(_, value)| !inner.admits(value)) {
+                add(&format!("{name} is {label}"), &|probe| probe.set(name, value.clone()));
+            }
+        }
+    }
+}

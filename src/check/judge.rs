@@ -51,7 +51,7 @@ pub fn judge(contract: &Contract, request: &Request, answer: &Answer, observatio
     bench.pass("robustness", None);
     bench.relation(observation);
     if let Some(operation) = operation {
-        bench.schema(operation, request, answer);
+        bench.schema(operation, request, answer, observation);
         bench.headers(answer);
         bench.secrecy(operation, request, answer);
     }
@@ -138,8 +138,10 @@ impl Bench<'_> {
         }
     }
 
-    fn schema(&mut self, operation: &Operation, request: &Request, answer: &Answer) {
-        if answer.status == 304 || request.method == "HEAD" {
+    fn schema(&mut self, operation: &Operation, request: &Request, answer: &Answer, observation: &Observation) {
+        // Refusals without a code are plain text or a bare message.
+        let bare = observation.matched.as_ref().is_some_and(|(outcome, guard)| guard.is_some() && outcome.code.is_none());
+        if answer.status == 304 || request.method == "HEAD" || bare {
             return;
         }
         match operation.response(answer.status) {

@@ -1,5 +1,6 @@
 //! Executes one sequence against a target and judges every exchange.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use serde_json::Value;
@@ -36,7 +37,7 @@ pub struct Context {
     /// Requests sent.
     pub requests: AtomicU64,
     /// Set when the run must end.
-    pub stop: AtomicBool,
+    pub stop: Arc<AtomicBool>,
 }
 
 /// A deviation as it showed in one execution.

@@ -201,7 +201,7 @@ pub async fn run(options: RunOptions) -> Result<RunResult, RunError> {
                 now: options.now,
                 executions: AtomicU32::new(0),
                 requests: AtomicU64::new(0),
-                stop: AtomicBool::new(false),
+                stop: Arc::clone(&options.stop),
             });
             for (index, epoch) in built.plan.epochs.iter().enumerate() {
                 if options.stop.load(Ordering::Relaxed) {
@@ -341,7 +341,15 @@ async fn run_epoch(context: &Arc<Context>, options: &RunOptions, admin: &str, in
 
 /// Brings settings about and reads back until they show: the server caches them.
 async fn apply(context: &Context, admin: &str, settings: &Settings) -> Result<(), String> {
-    let body = settings.patch();
+    let mut body = json!({});
+    for name in ["webauthnRelatedOrigins", "deleteAccountUrl", "customCss", "profileFields"] {
+        if let Some(value) = context.facts.account_center.get(name) {
+            body[name] = value.clone();
+        }
+    }
+    for (name, value) in settings.patch().as_object().into_iter().flatten() {
+        body[name] = value.clone();
+    }
     let intent = Intent::AccountCenter { before: context.facts.account_center.clone() };
     let clearance = Clearance { tenant_wide: true, ..Clearance::intending(intent) };
     let request = Request::new("PATCH", "/api/account-center").with_header("authorization", format!("Bearer {admin}")).with_json(&body);

@@ -57,14 +57,14 @@ fn accepted(script: &mut Script<'_>, cast: &mut Cast, probe: &Probe<'_>) {
     if !operation.writes() {
         return;
     }
-    look(script, cast, probe, user, of, true);
+    look(script, probe, user, of, true);
     if operation.effect == Some(Effect::DeleteUser) {
         cast.forget_subject();
     }
 }
 
 /// Looks at what a call may have changed.
-fn look(script: &mut Script<'_>, cast: &mut Cast, probe: &Probe<'_>, user: Option<User>, of: usize, both: bool) {
+fn look(script: &mut Script<'_>, probe: &Probe<'_>, user: Option<User>, of: usize, both: bool) {
     if probe.operation.harm.tenant_wide {
         let call = script.admin_call("GetAccountCenterSettings", "/api/account-center".into(), None);
         script.call(super::sequence::Persona::Admin, Purpose::Look(of), call, &[]);
@@ -73,8 +73,7 @@ fn look(script: &mut Script<'_>, cast: &mut Cast, probe: &Probe<'_>, user: Optio
     if let Some(user) = user.filter(|_| touches) {
         script.look(user, of);
         if both && probe.by_user() && probe.operation.id != "GetProfile" {
-            let caller = cast.caller(script, probe.who);
-            script.look_as_user(caller, of);
+            script.look_as_user(user, of);
         }
     }
 }
@@ -122,7 +121,7 @@ fn refused(script: &mut Script<'_>, cast: &mut Cast, probe: &Probe<'_>) {
     script.call(persona, Purpose::Probe(probe.label.clone()), call, &[]);
     let of = script.last();
     if probe.operation.writes() {
-        look(script, cast, probe, user, of, false);
+        look(script, probe, user, of, false);
     }
 }
 

@@ -55,12 +55,10 @@ pub enum Payload {
 /// The user that sends it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Who {
-    /// Username, e-mail and password.
+    /// Username and e-mail.
     Whole,
-    /// Username and password: one identifier only.
+    /// A username only.
     OneIdentifier,
-    /// A username alone.
-    Bare,
 }
 
 /// A request to be tried.
@@ -204,6 +202,12 @@ impl<'a> Probe<'a> {
         self.operation.guards.iter().any(|guard| guard.kind == GuardKind::Authorization(AuthorizationRule::UserToken))
     }
 
+    /// Whether the caller must have a password.
+    fn needs_password(&self) -> bool {
+        let speaks = matches!(&self.payload, Payload::Json(body) if body.to_string().contains("{{own.password}}"));
+        speaks || self.proof == Proof::Own || self.client != Client::First || self.credential == Credential::IdToken
+    }
+
     /// Whether it acts on the user in the path.
     pub fn has_subject(&self) -> bool {
         self.operation.path.contains("{userId}")
@@ -212,7 +216,7 @@ impl<'a> Probe<'a> {
 
 /// The users of a sequence that probes share.
 pub struct Cast {
-    callers: BTreeMap<Who, User>,
+    callers: BTreeMap<(Who, bool), User>,
     /// Somebody else, with username, e-mail and password.
     other: Option<User>,
     /// The user that management operations act on.
@@ -225,11 +229,9 @@ impl Cast {
         Self { callers: BTreeMap::new(), other: None, subject: None }
     }
 
-    /// The caller of that kind, made when first asked for.
-    pub fn caller(&mut self, script: &mut Script<'_>, who: Who) -> User {
-        *self.callers.entry(who).or_insert_with(|| {
-            script.user(Traits { password: who != Who::Bare, email: who == Who::Whole })
-        })
+    /// The caller of that kind, made when first asked for. Passwords cost the target much, so only some have one.
+    pub fn caller(&mut self, script: &mut Script<'_>, who: Who, password: bool) -> User {
+        *self.callers.entry((who, password)).or_insert_with(|| script.user(Traits { password, email: who == Who::Whole }))
     }
 
     /// Somebody else.
@@ -252,7 +254,7 @@ impl Probe<'_> {
     /// The request, after the setup it needs. Also the user it speaks of and the new password in it, if any.
     pub fn render(&self, script: &mut Script<'_>, cast: &mut Cast) -> (Persona, Call, Option<User>, Option<String>) {
         let needs_caller = self.by_user() || matches!(self.credential, Credential::Caller | Credential::IdToken | Credential::LowerCase);
-        let caller = needs_caller.then(|| cast.caller(script, self.who));
+        let caller = needs_caller.then(|| cast.caller(script, self.who, self.needs_password()));
         let text = match &self.payload {
             Payload::Json(body) => body.to_string(),
             Payload::Form(form) => form.values().cloned().collect::<Vec<_>>().join(" "),

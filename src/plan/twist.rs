@@ -53,7 +53,11 @@ pub fn break_guard<'a>(guard: &Guard, accepted: &Probe<'a>) -> Vec<Probe<'a>> {
         GuardKind::Scope(scope) => add(&format!("token without {scope}"), &|probe| {
             probe.scopes.remove(scope);
         }),
-        GuardKind::CenterEnabled(_) => add("account center off", &|probe| probe.enabled = false),
+        GuardKind::CenterEnabled(_) => add("account center off", &|probe| {
+            probe.enabled = false;
+            // With the account center off nobody can make a record.
+            probe.proof = Proof::None;
+        }),
         GuardKind::MaxBody(most) => add("body too large", &|probe| {
             let padding = "x".repeat(*most);
             probe.payload = match &probe.payload {

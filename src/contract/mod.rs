@@ -1,6 +1,7 @@
 //! The contract: what may be asked, by whom, in which order it is refused, and what it answers. Pure data, read from
 //! `specs/` and checked.
 
+mod bundle;
 mod document;
 pub mod guard;
 mod load;
@@ -11,6 +12,7 @@ mod version;
 
 use std::collections::BTreeMap;
 
+pub use bundle::bundle;
 pub use document::RawCase as Case;
 pub use load::{DOCUMENTS, Files, SpecError, nearest};
 pub use operation::{Collection, Effect, Operation, Outcome};

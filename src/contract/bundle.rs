@@ -130,9 +130,15 @@ mod tests {
         for (collection, version, document) in documents() {
             assert_eq!(document["info"]["version"], version.to_string());
             let contract = crate::contract::Contract::embedded(version).unwrap();
-            let mut ids: Vec<&str> =
-                document["paths"].as_object().unwrap().values().flat_map(|item| item.as_object().unwrap().values()).map(|o| o["operationId"].as_str().unwrap()).collect();
-            let mut expected: Vec<&str> = contract.operations.iter().filter(|o| o.collection == collection).map(|o| o.id.as_str()).collect();
+            let mut ids: Vec<&str> = document["paths"]
+                .as_object()
+                .unwrap()
+                .values()
+                .flat_map(|item| item.as_object().unwrap().values())
+                .map(|o| o["operationId"].as_str().unwrap())
+                .collect();
+            let mut expected: Vec<&str> =
+                contract.operations.iter().filter(|o| o.collection == collection).map(|o| o.id.as_str()).collect();
             ids.sort_unstable();
             expected.sort_unstable();
             assert_eq!(ids, expected);

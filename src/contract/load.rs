@@ -371,8 +371,16 @@ fn check(files: &Files, contract: &Contract) -> Result<(), SpecError> {
 
 /// `did you mean …?` with the candidate that differs least.
 pub fn nearest<'a>(wrong: &str, candidates: impl Iterator<Item = &'a str>) -> String {
-    let best = candidates.map(|candidate| (distance(wrong, candidate), candidate)).min();
-    best.map_or_else(String::new, |(_, candidate)| format!("did you mean `{candidate}`?"))
+    closest(wrong, candidates, 1).first().map_or_else(String::new, |candidate| format!("did you mean `{candidate}`?"))
+}
+
+/// The candidates that differ least, letter case aside, at most `count` of them.
+pub fn closest<'a>(wrong: &str, candidates: impl Iterator<Item = &'a str>, count: usize) -> Vec<&'a str> {
+    let wrong = wrong.to_lowercase();
+    let mut ranked: Vec<(usize, &str)> = candidates.map(|candidate| (distance(&wrong, &candidate.to_lowercase()), candidate)).collect();
+    ranked.sort_unstable();
+    ranked.dedup();
+    ranked.into_iter().take(count).map(|(_, candidate)| candidate).collect()
 }
 
 fn distance(a: &str, b: &str) -> usize {

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 
 pub use bundle::bundle;
 pub use document::RawCase as Case;
-pub use load::{DOCUMENTS, Files, SpecError, nearest};
+pub use load::{DOCUMENTS, Files, SpecError, closest, nearest};
 pub use operation::{Collection, Effect, Operation, Outcome};
 pub use requirement::{ErrorCode, Level, Requirement, Sighting};
 pub use schema::Schema;

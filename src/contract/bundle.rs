@@ -31,7 +31,9 @@ fn retain_version(value: &mut Value, version: Version) {
     match value {
         Value::Array(items) => {
             items.retain(|item| has(item, version));
-            items.iter_mut().for_each(|item| retain_version(item, version));
+            for item in items {
+                retain_version(item, version);
+            }
         }
         Value::Object(object) => {
             let gone: Vec<String> = object.iter().filter(|(_, member)| !has(member, version)).map(|(key, _)| key.clone()).collect();
@@ -41,7 +43,9 @@ fn retain_version(value: &mut Value, version: Version) {
             if let (Some(dropped), Some(Value::Array(required))) = (dropped, object.get_mut("required")) {
                 required.retain(|name| !name.as_str().is_some_and(|name| dropped.iter().any(|gone| gone == name)));
             }
-            object.values_mut().for_each(|member| retain_version(member, version));
+            for member in object.values_mut() {
+                retain_version(member, version);
+            }
             if let Some(Value::Object(paths)) = object.get_mut("paths") {
                 paths.retain(|_, item| item.as_object().is_none_or(|item| !item.is_empty()));
             }

@@ -465,7 +465,10 @@ impl<'de> Deserialize<'de> for Guard {
                                 return Err(de::Error::custom(format!("`{other}` is a second kind in one entry; write one entry per kind")));
                             }
                             Some(found) => kind = Some(found),
-                            None => return Err(de::Error::unknown_field(other, GuardKind::NAMES)),
+                            None => {
+                                let known = GuardKind::NAMES.join(", ");
+                                return Err(de::Error::custom(format!("unknown guard kind `{other}`, expected one of {known}")));
+                            }
                         },
                     }
                 }

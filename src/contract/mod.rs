@@ -9,6 +9,7 @@ pub mod operation;
 pub mod requirement;
 pub mod schema;
 mod version;
+mod yaml;
 
 use std::collections::BTreeMap;
 

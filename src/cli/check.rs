@@ -4,8 +4,7 @@ use super::Settings;
 use super::print_error;
 use crate::report::RunVerdict;
 
-pub(super) const EXAMPLE: &str =
-    "Example:\n  $ logto-conformance check --target https://logto.example.com --mode isolated --report junit:conformance.xml";
+pub(super) const EXAMPLE: &str = "Example:\n  $ logto-conformance check --target https://logto.example.com --report junit:out.xml";
 
 /// Arguments of `check` that are no settings.
 #[derive(Debug, Clone, clap::Args)]
@@ -16,7 +15,6 @@ pub struct Args {
 }
 
 /// Plans, runs and judges; prints the result.
-#[expect(clippy::needless_pass_by_value, reason = "the body to come takes the arguments apart")]
 pub fn run(_args: Args, _settings: &Settings) -> RunVerdict {
     print_error("`check` is not built in");
     RunVerdict::Internal

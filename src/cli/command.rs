@@ -1,7 +1,7 @@
 //! The commands, and the way from arguments to the end of the process.
 
 use std::ffi::OsString;
-use std::panic;
+use std::panic::{self, UnwindSafe};
 
 use clap::{Parser, Subcommand};
 
@@ -11,18 +11,18 @@ use crate::report::RunVerdict;
 
 /// Contract-testing conformance harness for Logto's Account API and Management API.
 #[derive(Debug, Parser)]
-#[command(name = "logto-conformance", version, arg_required_else_help = true, max_term_width = 110, after_help = EXIT_CODES)]
+#[command(name = "logto-conformance", version, arg_required_else_help = true, max_term_width = 100, after_help = EXIT_CODES)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
 }
 
 const EXIT_CODES: &str = "\
-Exit codes: 0 conformant · 1 deviating · 2 usage · 3 unreachable · 4 incomplete · 5 internal · 6 residue
-(`logto-conformance explain 4` says what one means).
+Exit codes: 0 conformant, 1 deviating, 2 usage, 3 unreachable, 4 incomplete,
+5 internal, 6 residue (`logto-conformance explain 4` says what one means).
 
-Settings come from `conformance.toml` (found upwards from the working directory), overridden by LOGTO_CONFORMANCE_*,
-overridden by flags.";
+Settings come from `conformance.toml` (found upwards from the working directory),
+overridden by LOGTO_CONFORMANCE_* variables, overridden by flags.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -111,16 +111,18 @@ enum Form {
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> RunVerdict {
     panic::set_hook(Box::new(|info| {
         let place = info.location().map_or_else(String::new, |place| format!(" at {}:{}", place.file(), place.line()));
-        output::print_error(&format!(
-            "internal error{place}; nothing is claimed about the target. This is a fault of ours: please report it"
-        ));
+        let remedy = "this is a fault of ours: please report it";
+        output::print_error(&format!("internal error{place}; nothing is claimed about the target\n  help: {remedy}"));
     }));
     let arguments: Vec<OsString> = arguments.into_iter().collect();
-    panic::catch_unwind(|| match Cli::try_parse_from(arguments) {
+    guarded(|| match Cli::try_parse_from(arguments) {
         Ok(cli) => dispatch(cli.command),
         Err(error) => output::clap(&error),
     })
-    .unwrap_or(RunVerdict::Internal)
+}
+
+fn guarded(run: impl FnOnce() -> RunVerdict + UnwindSafe) -> RunVerdict {
+    panic::catch_unwind(run).unwrap_or(RunVerdict::Internal)
 }
 
 fn dispatch(command: Command) -> RunVerdict {
@@ -176,6 +178,12 @@ mod tests {
             let words = line.split_whitespace().skip_while(|word| *word != "logto-conformance");
             Cli::try_parse_from(words).unwrap_or_else(|error| panic!("{line}: {error}"));
         }
+    }
+
+    #[test]
+    fn a_fault_of_ours_is_internal() {
+        assert_eq!(guarded(|| panic!("planted")), RunVerdict::Internal);
+        assert_eq!(guarded(|| RunVerdict::Residue), RunVerdict::Residue);
     }
 
     #[test]

@@ -6,8 +6,7 @@ use super::Settings;
 use super::print_error;
 use crate::report::RunVerdict;
 
-pub(super) const EXAMPLE: &str =
-    "Example:\n  $ logto-conformance replay conformance-out/latest/findings/1.json --target https://logto.example.com";
+pub(super) const EXAMPLE: &str = "Example:\n  $ logto-conformance replay finding.json --target https://logto.example.com";
 
 /// Arguments of `replay`.
 #[derive(Debug, Clone, clap::Args)]
@@ -18,7 +17,6 @@ pub struct Args {
 }
 
 /// Runs the file's sequences and judges them.
-#[expect(clippy::needless_pass_by_value, reason = "the body to come takes the arguments apart")]
 pub fn run(_args: Args, _settings: &Settings) -> RunVerdict {
     print_error("`replay` is not built in");
     RunVerdict::Internal

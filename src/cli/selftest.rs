@@ -21,7 +21,6 @@ pub struct Args {
 }
 
 /// Runs the catalogue of faults and prints the kill matrix.
-#[expect(clippy::needless_pass_by_value, reason = "the body to come takes the arguments apart")]
 pub fn run(_args: Args, _settings: &Settings) -> RunVerdict {
     print_error("`selftest` is not built in");
     RunVerdict::Internal

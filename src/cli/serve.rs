@@ -26,7 +26,6 @@ pub struct Args {
 }
 
 /// Serves until it is stopped.
-#[expect(clippy::needless_pass_by_value, reason = "the body to come takes the arguments apart")]
 pub fn run(_args: Args, _settings: &Settings) -> RunVerdict {
     print_error("`serve` is not built in");
     RunVerdict::Internal

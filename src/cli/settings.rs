@@ -79,10 +79,10 @@ pub struct TargetSettings {
     /// Id of a machine-to-machine application with the Management API role
     #[arg(long, value_name = "ID")]
     pub client_id: Option<String>,
-    /// Its secret; better given in LOGTO_CONFORMANCE_CLIENT_SECRET, where other users of the machine cannot see it
+    /// Its secret; better given in a variable, where other users of the machine cannot see it
     #[arg(long, value_name = "SECRET")]
     pub client_secret: Option<Secret>,
-    /// Resource indicator of the Management API [default: https://default.logto.app/api]
+    /// Resource indicator of the Management API; that of a self-hosted deployment when not given
     #[arg(long, value_name = "URI")]
     pub resource: Option<String>,
     /// Accept any certificate
@@ -167,7 +167,7 @@ pub struct RunSettings {
     /// Wait this long for the target to answer, for example 60s
     #[arg(long, value_name = "TIME", value_parser = values::duration)]
     pub wait: Option<std::time::Duration>,
-    /// Folder for what the run keeps [default: conformance-out/<run>]
+    /// Folder for what the run keeps [default: a new one in conformance-out]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
 }
@@ -255,24 +255,37 @@ mod tests {
         None
     }
 
-    fn folder(name: &str, text: &str) -> PathBuf {
-        let dir = env::temp_dir().join(format!("logto-conformance-{}-{name}", std::process::id()));
-        std::fs::create_dir_all(dir.join("inner")).unwrap();
-        std::fs::write(dir.join(FILE), text).unwrap();
-        dir
+    /// A folder of its own with a configuration file; gone with the value.
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new(name: &str, text: &str) -> Self {
+            let dir = env::temp_dir().join(format!("logto-conformance-{}-{name}", std::process::id()));
+            std::fs::create_dir_all(dir.join("inner")).unwrap();
+            std::fs::write(dir.join(FILE), text).unwrap();
+            Self(dir)
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
     }
 
     #[test]
     fn flags_beat_the_environment_and_that_beats_the_file() {
-        let dir =
-            folder("order", "client-id = \"file\"\nresource = \"file\"\nseed = 1\nreport = [\"json:a\", \"junit:b\"]\nstrict = true\n");
+        let dir = Folder::new(
+            "order",
+            "client-id = \"file\"\nresource = \"file\"\nseed = 1\nreport = [\"json:a\", \"junit:b\"]\nstrict = true\n",
+        );
         let environment = |name: &str| match name {
             "LOGTO_CONFORMANCE_CLIENT_ID" | "LOGTO_CONFORMANCE_SEED" => Some("2".to_owned()),
             "LOGTO_CONFORMANCE_RESOURCE" => Some(String::new()),
             _ => None,
         };
         let flags = parse(&["--seed=3".into(), "--strict=false".into()]).unwrap();
-        let settings = Settings::load(flags, &dir.join("inner"), &environment).unwrap();
+        let settings = Settings::load(flags, &dir.0.join("inner"), &environment).unwrap();
         assert_eq!(settings.run.seed, Some(3));
         assert_eq!(settings.target.client_id.as_deref(), Some("2"));
         assert_eq!(settings.target.resource.as_deref(), Some("file"), "an empty variable is none");
@@ -318,22 +331,22 @@ mod tests {
 
     #[test]
     fn secrets_come_from_elsewhere_and_are_not_shown() {
-        let dir = folder("secret", "client-id = {env = \"ID\"}\nclient-secret = {file = \"secret.txt\"}\nwaivers = [\"w.toml\"]\n");
-        std::fs::write(dir.join("secret.txt"), "hush-hush\n").unwrap();
-        let settings = Settings::load(Settings::default(), &dir, &|name| (name == "ID").then(|| "me".into())).unwrap();
+        let dir = Folder::new("secret", "client-id = {env = \"ID\"}\nclient-secret = {file = \"secret.txt\"}\nwaivers = [\"w.toml\"]\n");
+        std::fs::write(dir.0.join("secret.txt"), "hush-hush\n").unwrap();
+        let settings = Settings::load(Settings::default(), &dir.0, &|name| (name == "ID").then(|| "me".into())).unwrap();
         let credentials = settings.target.credentials().unwrap();
         assert_eq!((credentials.client_id.as_str(), credentials.client_secret.as_str()), ("me", "hush-hush"));
         assert_eq!(credentials.resource, DEFAULT_RESOURCE);
         assert!(!format!("{settings:?}").contains("hush"));
-        assert_eq!(settings.waivers.waivers, [dir.join("w.toml")]);
+        assert_eq!(settings.waivers.waivers, [dir.0.join("w.toml")]);
     }
 
     #[test]
     fn what_is_wrong_in_the_file_is_shown_with_place_and_remedy() {
         let shown = |name: &str, text: &str| {
-            let dir = folder(name, text);
-            let error = Settings::load(Settings::default(), &dir, &none).unwrap_err().to_string();
-            error.replace(&dir.join(FILE).display().to_string(), FILE)
+            let dir = Folder::new(name, text);
+            let error = Settings::load(Settings::default(), &dir.0, &none).unwrap_err().to_string();
+            error.replace(&dir.0.join(FILE).display().to_string(), FILE)
         };
         assert_eq!(
             shown("key", "seed = 1\nclientid = \"x\"\n"),

@@ -42,7 +42,7 @@ pub(super) fn read(path: &Path, environment: &dyn Fn(&str) -> Option<String>) ->
         remedy: "check its permissions".into(),
     })?;
     let reader = Reader { path, text: &text, environment };
-    let table = DeTable::parse(&text).map_err(|error| reader.error(error.span().unwrap_or(0..0), error.message().to_owned(), ""))?;
+    let table = DeTable::parse(&text).map_err(|error| reader.error(error.span().unwrap_or(0..0), error.message(), ""))?;
     reader.settings(table.get_ref())
 }
 
@@ -116,7 +116,7 @@ impl Reader<'_> {
         self.path.parent().map_or_else(|| PathBuf::from(name), |dir| dir.join(name))
     }
 
-    fn error(&self, span: Range<usize>, what: String, remedy: &str) -> SettingsError {
+    fn error(&self, span: Range<usize>, what: impl Into<String>, remedy: &str) -> SettingsError {
         let before = self.text.get(..span.start).unwrap_or(self.text);
         let line = before.matches('\n').count() + 1;
         let start = before.rfind('\n').map_or(0, |index| index + 1);
@@ -125,7 +125,7 @@ impl Reader<'_> {
         let marked = shown.chars().count().saturating_sub(column).min(span.len()).max(1);
         SettingsError {
             place: Some(format!("{}:{line}", self.path.display())),
-            what: format!("{what}\n  | {shown}\n  | {}{}", " ".repeat(column), "^".repeat(marked)),
+            what: format!("{}\n  | {shown}\n  | {}{}", what.into(), " ".repeat(column), "^".repeat(marked)),
             remedy: remedy.to_owned(),
         }
     }

@@ -7,7 +7,9 @@
 //! ```
 //!
 //! `contract`, `model`, `plan` and `check` are pure: no clock, no network, no asynchronous runtime.
+//! Only `cli` prints and reads the environment.
 pub mod check;
+pub mod cli;
 pub mod contract;
 pub mod engine;
 pub mod model;

@@ -1,2 +1,7 @@
 //! Command line of the conformance harness.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    logto_conformance::cli::main(std::env::args_os()).exit_code().into()
+}

@@ -1,8 +1,12 @@
 //! The OpenAPI documents of `specs/` as they stand in the files.
+//!
+//! Keys that only other tools read have a type, so that a document without them or with a misspelt one is refused, but
+//! their values stay unread here (`_name`); `bundle` passes them on.
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::guard::{Guard, Place, Refusal};
@@ -16,10 +20,11 @@ pub struct Document {
     /// OpenAPI's own version, `3.1.0`.
     pub openapi: String,
     /// Title, version, licence.
-    pub info: Value,
+    #[serde(rename = "info")]
+    _info: IgnoredAny,
     /// Where the API is served.
-    #[serde(default)]
-    pub servers: Vec<Value>,
+    #[serde(rename = "servers", default)]
+    _servers: Vec<IgnoredAny>,
     /// Which collection the document describes.
     #[serde(rename = "x-collection")]
     pub collection: Collection,
@@ -33,14 +38,14 @@ pub struct Document {
     #[serde(rename = "x-refusals", default)]
     pub refusals: BTreeMap<String, Refusal>,
     /// How callers authenticate, for other tools.
-    #[serde(default)]
-    pub security: Vec<Value>,
+    #[serde(rename = "security", default)]
+    _security: Vec<IgnoredAny>,
     /// Security schemes, for other tools.
-    #[serde(default)]
-    pub components: Value,
+    #[serde(rename = "components")]
+    _components: IgnoredAny,
     /// Tags, for other tools.
-    #[serde(default)]
-    pub tags: Vec<Value>,
+    #[serde(rename = "tags", default)]
+    _tags: Vec<IgnoredAny>,
     /// Operations by path and lower-case method.
     pub paths: BTreeMap<String, BTreeMap<String, RawOperation>>,
 }
@@ -54,14 +59,14 @@ pub struct RawOperation {
     /// One line for people.
     pub summary: String,
     /// More for people.
-    #[serde(default)]
-    pub description: String,
+    #[serde(rename = "description", default)]
+    _description: String,
     /// Tags, for other tools.
-    #[serde(default)]
-    pub tags: Vec<String>,
+    #[serde(rename = "tags", default)]
+    _tags: Vec<String>,
     /// Overrides the document's `security`, for other tools.
-    #[serde(default)]
-    pub security: Option<Vec<Value>>,
+    #[serde(rename = "security", default)]
+    _security: Vec<IgnoredAny>,
     /// Path and query parameters.
     #[serde(default)]
     pub parameters: Vec<RawParameter>,
@@ -145,8 +150,8 @@ pub struct RawParameter {
     #[serde(default)]
     pub required: bool,
     /// For people.
-    #[serde(default)]
-    pub description: String,
+    #[serde(rename = "description", default)]
+    _description: String,
     /// Schema of the value (as text, or as the number the text stands for).
     pub schema: Value,
 }
@@ -155,9 +160,9 @@ pub struct RawParameter {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RawBody {
-    /// Must it be sent?
-    #[serde(default)]
-    pub required: bool,
+    /// Must it be sent? The guards say so for a run.
+    #[serde(rename = "required", default)]
+    _required: bool,
     /// Schemas by content type.
     pub content: BTreeMap<String, RawMedia>,
 }
@@ -167,7 +172,8 @@ pub struct RawBody {
 #[serde(deny_unknown_fields)]
 pub struct RawResponse {
     /// For people.
-    pub description: String,
+    #[serde(rename = "description")]
+    _description: String,
     /// Schemas by content type; none for an empty body.
     #[serde(default)]
     pub content: BTreeMap<String, RawMedia>,

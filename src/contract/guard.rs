@@ -111,14 +111,17 @@ pub enum ClientRule {
 }
 
 macro_rules! guard_kinds {
-    ($($(#[$doc:meta])* $key:literal $variant:ident($argument:ty),)*) => {
+    ($($(#[doc = $doc:literal])+ $key:literal $variant:ident($argument:ty),)*) => {
         /// One kind of condition with its argument. The semantics of each kind are Rust (`model::guard`), its use is data.
         #[derive(Debug, Clone, PartialEq)]
-        pub enum GuardKind { $($(#[$doc])* $variant($argument),)* }
+        pub enum GuardKind { $($(#[doc = $doc])+ $variant($argument),)* }
 
         impl GuardKind {
             /// Every kind's name as written in `x-guards`.
             pub const NAMES: &'static [&'static str] = &[$($key),*];
+
+            /// What each kind demands, by its name as written in `x-guards`; one sentence for people.
+            pub const MEANINGS: &'static [(&'static str, &'static str)] = &[$(($key, concat!($($doc),+))),*];
 
             /// The kind's name as written in `x-guards`.
             pub const fn name(&self) -> &'static str {
@@ -462,7 +465,10 @@ impl<'de> Deserialize<'de> for Guard {
                                 return Err(de::Error::custom(format!("`{other}` is a second kind in one entry; write one entry per kind")));
                             }
                             Some(found) => kind = Some(found),
-                            None => return Err(de::Error::unknown_field(other, GuardKind::NAMES)),
+                            None => {
+                                let known = GuardKind::NAMES.join(", ");
+                                return Err(de::Error::custom(format!("unknown guard kind `{other}`, expected one of {known}")));
+                            }
                         },
                     }
                 }

@@ -1,6 +1,6 @@
 //! Reading and checking `specs/`. Whatever is wrong is said with file, line and remedy.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -14,6 +14,7 @@ use super::operation::{AnswerSpec, Operation, Parameter};
 use super::requirement::{ErrorCode, Requirement, Sighting};
 use super::schema::{Schema, resolve};
 use super::version::Version;
+use super::yaml;
 use super::{Contract, Prefixes};
 
 static EMBEDDED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/specs");
@@ -104,13 +105,7 @@ impl Files {
 
     /// Parses one YAML file.
     pub fn yaml<T: DeserializeOwned>(&self, file: &str) -> Result<T, SpecError> {
-        let text = self.text(file)?;
-        serde_saphyr::from_str(text).map_err(|error| SpecError {
-            file: file.to_owned(),
-            line: error.location().and_then(|location| usize::try_from(location.line()).ok()),
-            what: error.to_string(),
-            remedy: String::new(),
-        })
+        yaml::parse(file, self.text(file)?)
     }
 
     /// The schema files by name, parsed.
@@ -134,9 +129,12 @@ impl Files {
         let mut line = None;
         let mut lines = text.lines().enumerate();
         for needle in near {
-            match lines.find(|(_, content)| content.contains(needle)) {
-                Some((index, _)) => line = Some(index + 1),
-                None => break,
+            if let Some((index, _)) = lines.find(|(_, content)| content.contains(needle)) {
+                line = Some(index + 1);
+            } else {
+                // Not below the operation: then it is in what the document states for all of them.
+                line = text.lines().position(|content| content.contains(needle)).map_or(line, |index| Some(index + 1));
+                break;
             }
         }
         SpecError { file: file.to_owned(), line, what, remedy: remedy.into() }
@@ -312,12 +310,12 @@ impl Assembly<'_> {
 /// Cross-checks between the files.
 fn check(files: &Files, contract: &Contract) -> Result<(), SpecError> {
     let document = |operation: &Operation| format!("{}.openapi.yaml", operation.collection);
-    let mut seen = BTreeMap::new();
+    let mut seen = BTreeSet::new();
     for operation in &contract.operations {
         let near = |needle: &str, what: String, remedy: &str| {
             files.error(&document(operation), &[&format!("operationId: {}", operation.id), needle], format!("{}: {what}", operation.id), remedy)
         };
-        if seen.insert(&operation.id, ()).is_some() {
+        if !seen.insert(&operation.id) {
             return Err(near("operationId", "is defined twice".into(), "an operationId is unique across both documents"));
         }
         if operation.requirements.is_empty() {
@@ -371,8 +369,16 @@ fn check(files: &Files, contract: &Contract) -> Result<(), SpecError> {
 
 /// `did you mean …?` with the candidate that differs least.
 pub fn nearest<'a>(wrong: &str, candidates: impl Iterator<Item = &'a str>) -> String {
-    let best = candidates.map(|candidate| (distance(wrong, candidate), candidate)).min();
-    best.map_or_else(String::new, |(_, candidate)| format!("did you mean `{candidate}`?"))
+    closest(wrong, candidates, 1).first().map_or_else(String::new, |candidate| format!("did you mean `{candidate}`?"))
+}
+
+/// The candidates that differ least, letter case aside, at most `count` of them.
+pub fn closest<'a>(wrong: &str, candidates: impl Iterator<Item = &'a str>, count: usize) -> Vec<&'a str> {
+    let wrong = wrong.to_lowercase();
+    let mut ranked: Vec<(usize, &str)> = candidates.map(|candidate| (distance(&wrong, &candidate.to_lowercase()), candidate)).collect();
+    ranked.sort_unstable();
+    ranked.dedup();
+    ranked.into_iter().take(count).map(|(_, candidate)| candidate).collect()
 }
 
 fn distance(a: &str, b: &str) -> usize {
@@ -389,3 +395,7 @@ fn distance(a: &str, b: &str) -> usize {
     }
     row[b.len()]
 }
+
+#[cfg(test)]
+#[path = "load_tests.rs"]
+mod tests;

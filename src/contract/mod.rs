@@ -1,6 +1,7 @@
 //! The contract: what may be asked, by whom, in which order it is refused, and what it answers. Pure data, read from
 //! `specs/` and checked.
 
+mod bundle;
 mod document;
 pub mod guard;
 mod load;
@@ -8,11 +9,13 @@ pub mod operation;
 pub mod requirement;
 pub mod schema;
 mod version;
+mod yaml;
 
 use std::collections::BTreeMap;
 
+pub use bundle::bundle;
 pub use document::RawCase as Case;
-pub use load::{DOCUMENTS, Files, SpecError, nearest};
+pub use load::{DOCUMENTS, Files, SpecError, closest, nearest};
 pub use operation::{Collection, Effect, Operation, Outcome};
 pub use requirement::{ErrorCode, Level, Requirement, Sighting};
 pub use schema::Schema;

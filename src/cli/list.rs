@@ -1,0 +1,100 @@
+//! `list`: what the contract consists of.
+
+use serde_json::{Value, json};
+
+use super::settings::Settings;
+use super::table::table;
+use super::{Failure, print};
+use crate::contract::guard::{Guard, GuardKind};
+use crate::contract::{Contract, Requirement};
+use crate::report::RunVerdict;
+
+pub(super) const EXAMPLE: &str = "Example:\n  $ logto-conformance list --requirements --json";
+
+/// Arguments of `list`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Args {
+    /// List the requirements instead of the operations
+    #[arg(long, conflicts_with = "guards")]
+    requirements: bool,
+    /// List the guard kinds instead of the operations
+    #[arg(long)]
+    guards: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &Args, settings: &Settings) -> Result<RunVerdict, Failure> {
+    let contract = Contract::embedded(settings.contract.or_newest())?;
+    let (name, head, rows) = if args.requirements {
+        ("requirements", ["id", "level", "operations", "checks", "text"].as_slice(), requirements(&contract))
+    } else if args.guards {
+        ("guards", ["kind", "operations", "demands"].as_slice(), guards(&contract))
+    } else {
+        ("operations", ["id", "method", "path", "guards", "outcomes", "requirements"].as_slice(), operations(&contract))
+    };
+    if args.json {
+        let rows: Vec<&Value> = rows.iter().map(|(_, json)| json).collect();
+        print(&format!("{:#}\n", json!({"contract": contract.version, name: rows})))?;
+    } else {
+        let cells: Vec<Vec<String>> = rows.into_iter().map(|(cells, _)| cells).collect();
+        print(&format!("{}\n{} {name}, contract {}\n", table(head, &cells), cells.len(), contract.version))?;
+    }
+    Ok(RunVerdict::Conformant)
+}
+
+/// One row for people and the same for programs.
+type Row = (Vec<String>, Value);
+
+fn operations(contract: &Contract) -> Vec<Row> {
+    let row = |operation: &crate::contract::Operation| {
+        let outcomes = operation.outcomes();
+        let cells = vec![
+            operation.id.clone(),
+            operation.method.clone(),
+            operation.path.clone(),
+            operation.guards.len().to_string(),
+            outcomes.len().to_string(),
+            operation.requirements.join(" "),
+        ];
+        let json = json!({
+            "id": operation.id, "collection": operation.collection, "method": operation.method, "path": operation.path, "summary": operation.summary,
+            "guards": operation.guards.iter().map(Guard::label).collect::<Vec<_>>(), "outcomes": outcomes, "requirements": operation.requirements,
+        });
+        (cells, json)
+    };
+    contract.operations.iter().map(row).collect()
+}
+
+fn requirements(contract: &Contract) -> Vec<Row> {
+    let row = |requirement: &Requirement| {
+        let operations: Vec<&str> =
+            contract.operations.iter().filter(|o| o.requirements.contains(&requirement.id)).map(|o| o.id.as_str()).collect();
+        // General requirements are named by no operation: they speak of all.
+        let count = if operations.is_empty() { "-".to_owned() } else { operations.len().to_string() };
+        let checks = if requirement.excluded.is_some() { "(excluded)".to_owned() } else { requirement.checks.join(" ") };
+        let cells = vec![requirement.id.clone(), level(requirement), count, checks, requirement.text.clone()];
+        let json = json!({
+            "id": requirement.id, "level": requirement.level, "text": requirement.text, "source": requirement.source, "collection": requirement.collection,
+            "guards": requirement.guards, "checks": requirement.checks, "excluded": requirement.excluded, "operations": operations,
+        });
+        (cells, json)
+    };
+    contract.requirements.iter().map(row).collect()
+}
+
+fn guards(contract: &Contract) -> Vec<Row> {
+    let row = |(kind, meaning): &(&str, &str)| {
+        let uses = |operation: &&crate::contract::Operation| operation.guards.iter().any(|guard| guard.kind.name() == *kind);
+        let operations: Vec<&str> = contract.operations.iter().filter(uses).map(|operation| operation.id.as_str()).collect();
+        let cells = vec![(*kind).to_owned(), operations.len().to_string(), meaning.trim().to_owned()];
+        (cells, json!({"kind": kind, "demands": meaning.trim(), "operations": operations}))
+    };
+    GuardKind::MEANINGS.iter().map(row).collect()
+}
+
+/// `MUST` or `SHOULD`.
+pub(super) fn level(requirement: &Requirement) -> String {
+    json!(requirement.level).as_str().unwrap_or_default().to_owned()
+}

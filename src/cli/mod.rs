@@ -1,0 +1,23 @@
+//! The command line: the only part that prints, reads the environment, or decides how the process ends.
+//!
+//! One file per command. A command gets its own arguments and the effective [`Settings`] (file, environment and flags
+//! already laid over each other) and says how the run ended.
+
+pub mod check;
+mod command;
+mod explain;
+mod failure;
+mod inspect;
+mod list;
+mod output;
+pub mod replay;
+pub mod selftest;
+pub mod serve;
+pub mod settings;
+mod spec;
+mod table;
+
+pub use command::main;
+pub use failure::Failure;
+pub use output::{print, print_error};
+pub use settings::Settings;

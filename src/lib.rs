@@ -11,5 +11,6 @@ pub mod check;
 pub mod contract;
 pub mod engine;
 pub mod model;
+pub mod reference;
 pub mod report;
 pub mod target;

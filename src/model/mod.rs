@@ -20,7 +20,7 @@ pub mod wire;
 pub use body::form;
 pub use call::Call;
 pub use guard::{NEAR_MS, Scene};
-pub use observe::{Difference, Observation, Relation, describe, observe, observe_nothing};
+pub use observe::{Difference, Observation, Relation, accept, describe, observe, observe_nothing};
 pub use pattern::{Lesson, Member, Mismatch, Pattern, Teaching, brief};
 pub use predict::{Alternative, Prediction, predict, success};
 pub use route::{Route, route};

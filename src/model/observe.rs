@@ -137,6 +137,12 @@ pub fn observe_nothing(contract: &Contract, states: &States, request: &Request, 
     States::any_of(open)
 }
 
+/// The state after an admitted answer was given with this body: what the body shows is bound into it.
+pub fn accept(alternative: &Alternative, body: Option<&Value>) -> Result<State, Mismatch> {
+    let lessons = alternative.body.matches(body)?;
+    Ok(learn(alternative.next.clone(), &lessons))
+}
+
 /// An answer as the comparison needs it.
 struct Seen<'a> {
     answer: &'a Answer,

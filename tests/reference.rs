@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use logto_conformance::contract::{Contract, Version};
 use logto_conformance::model::wire::{Answer, Request};
 use logto_conformance::reference::{ManualClock, Reference, ReferenceOptions, Running};
-use logto_conformance::target::{Client, ClientOptions};
+use logto_conformance::target::{Client, ClientOptions, Gate, Ledger, Mode, SecretRegister, Wants, namespace, provision, sign_in};
 use serde_json::{Value, json};
 
 const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
@@ -297,4 +297,33 @@ async fn the_marker_of_a_version_shows_and_remote_addresses_are_refused() {
     let mut options = ReferenceOptions::new(Contract::embedded(Version::NEWEST).unwrap());
     options.bind = "0.0.0.0:0".parse().unwrap();
     assert!(Reference::start(options).await.unwrap_err().to_string().contains("other machines"));
+}
+
+#[tokio::test]
+async fn users_sign_in_with_code_and_proof_key() {
+    let world = World::new().await;
+    world.center(json!({"enabled": true})).await;
+    let user = world.user(json!({"username": "lc_r1_ann", "password": PASSWORD})).await;
+    let gate = Gate::new(world.client.clone(), Mode::Isolated, Ledger::in_memory(), SecretRegister::new(), namespace("r1"));
+    let made = provision(&gate, &world.admin, "r1", Wants::ALL).await.unwrap();
+    for (third, client) in [(false, made.first_party.unwrap()), (true, made.third_party.unwrap())] {
+        let scopes = ["openid", "offline_access", "profile", "nonsense"];
+        let signed_in = sign_in(&gate, &client, "lc_r1_ann", PASSWORD, &scopes, None).await.unwrap();
+        assert_eq!(signed_in.scope, "openid offline_access profile");
+        assert_eq!(signed_in.id_token.unwrap().split('.').count(), 3);
+        let own = world.call(&signed_in.access_token, "GET", "/api/my-account", None).await;
+        assert_eq!((own.status, text(&own, "id")), (200, user.clone()));
+        let renamed = world.call(&signed_in.access_token, "POST", "/api/verifications/password", Some(json!({"password": PASSWORD}))).await;
+        assert_eq!(renamed.status, if third { 403 } else { 201 });
+        let authorization = basic(&client.client_id, client.client_secret.as_deref().unwrap());
+        let refresh = signed_in.refresh_token.unwrap();
+        let fields = [("grant_type", "refresh_token"), ("refresh_token", refresh.as_str())];
+        let again = world.token(Some(&authorization), &fields).await;
+        assert_eq!((again.status, text(&again, "scope")), (200, "openid offline_access profile".into()));
+        let bad = [("grant_type", "authorization_code"), ("code", "nope"), ("redirect_uri", client.redirect_uri.as_str()), ("code_verifier", "x")];
+        assert_eq!(refused(&world.token(Some(&authorization), &bad).await), (400, "oidc.invalid_grant".into()));
+        assert!(sign_in(&gate, &client, "lc_r1_ann", "wrong", &scopes, None).await.unwrap_err().to_string().contains("session.invalid_credentials"));
+    }
+    let seen = world.manage("GET", &format!("/api/users/{user}"), None).await.json().unwrap();
+    assert!(seen["lastSignInAt"].is_number() && seen["applicationId"].is_string());
 }

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use super::clock::Clock;
 use super::mint::Mint;
 use super::refusal::{empty_answer, json_answer, refusal, text_answer};
+use super::sign_in::{Grant, SignIns};
 use super::{edge, paths, support};
 use crate::contract::guard::{GuardKind, Status};
 use crate::contract::{Contract, Effect};
@@ -27,6 +28,8 @@ pub struct Store {
     pub mint: Mint,
     /// Roles, in the order they were made.
     pub roles: Vec<Value>,
+    /// Sign-ins under way.
+    pub sign_ins: SignIns,
 }
 
 /// A deployment: the contract it keeps, its clock, and what it remembers.
@@ -42,7 +45,7 @@ pub struct Deployment {
 impl Deployment {
     /// A deployment in a first state.
     pub fn new(contract: Contract, endpoint: String, clock: Arc<dyn Clock>, state: State, mint: Mint) -> Self {
-        Self { contract, endpoint, clock, store: Mutex::new(Store { state, mint, roles: Vec::new() }) }
+        Self { contract, endpoint, clock, store: Mutex::new(Store { state, mint, roles: Vec::new(), sign_ins: SignIns::default() }) }
     }
 
     fn store(&self) -> MutexGuard<'_, Store> {
@@ -93,7 +96,9 @@ impl Deployment {
     /// A specified operation: the model says what to answer, the mint makes up what the model leaves open.
     fn operate(&self, store: &mut Store, request: &Request, now: i64) -> Answer {
         let decided = Decided::read(&store.state, request, now);
-        let view = decided.view(&store.state);
+        let mut view = decided.view(&store.state);
+        let Route::Operation(operation, path) = route(&self.contract, &request.method, request.path()) else { return text_answer(404, "Not Found") };
+        let redeemed = Redeemed::read(&store.sign_ins, &mut view, &Call::read(operation, path, request), now);
         let prediction = predict(&self.contract, &view, request, now);
         let Some(call) = &prediction.call else { return text_answer(404, "Not Found") };
         let scene = Scene { call, state: &view, now };
@@ -102,8 +107,9 @@ impl Deployment {
         };
         let (answer, mut next) = match chosen.guard {
             Some(index) => (refusal(&scene, &call.operation.guards[index]), chosen.next.clone()),
-            None => succeed(&mut store.mint, call, &view, chosen, now),
+            None => succeed(&mut store.mint, call, &view, chosen, redeemed.grant.as_ref(), now),
         };
+        redeemed.restore(&mut next);
         decided.restore(&mut next);
         store.state = next;
         answer
@@ -145,19 +151,17 @@ fn is_live_access(token: &Entity, now: i64) -> bool {
 }
 
 /// Carries a success out: the body with made-up values, and the state it leads to.
-fn succeed(mint: &mut Mint, call: &Call<'_>, view: &State, chosen: &Alternative, now: i64) -> (Answer, State) {
+fn succeed(mint: &mut Mint, call: &Call<'_>, view: &State, chosen: &Alternative, grant: Option<&Grant>, now: i64) -> (Answer, State) {
     let status = match chosen.outcome.status {
         Status::Exact(status) => status,
         Status::AnyRefusal => 400,
     };
-    let claims = claims(call, view, now);
+    let claims = claims(call, view, grant, now);
     let mut body = chosen.body.sample(&mut |fresh| mint.make(fresh, now, &claims));
     if let (Some(Value::Object(body)), Pattern::Object(members)) = (&mut body, &chosen.body) {
         fill_open(body, members, &call.input);
-        if call.operation.effect == Some(Effect::IssueToken)
-            && let Some(scope) = granted_scope(call, view)
-        {
-            body.insert("scope".into(), scope.into());
+        if call.operation.effect == Some(Effect::IssueToken) {
+            body.extend(companions(mint, call, view, grant, &claims));
         }
     }
     let mut next = accept(chosen, body.as_ref()).unwrap_or_else(|_| chosen.next.clone());
@@ -168,7 +172,12 @@ fn succeed(mint: &mut Mint, call: &Call<'_>, view: &State, chosen: &Alternative,
     });
     let center = call.operation.harm.tenant_wide.then(Key::account_center);
     for key in [born, call.caller(view), call.subject(), center].into_iter().flatten() {
-        next.update(&key, |entity| settle(entity, mint, &call.input, now));
+        next.update(&key, |entity| {
+            if let (Kind::Token, Some(grant)) = (key.kind, grant) {
+                entity.set("user", grant.user.as_str());
+            }
+            settle(entity, mint, &call.input, now);
+        });
     }
     let answer = match body {
         Some(_) if matches!(call.operation.response(status), Some(None)) => text_answer(status, "Created"),
@@ -209,24 +218,79 @@ fn settle(entity: &mut Entity, mint: &mut Mint, input: &Value, now: i64) {
 }
 
 /// What a signed token says.
-fn claims(call: &Call<'_>, view: &State, now: i64) -> Value {
+fn claims(call: &Call<'_>, view: &State, grant: Option<&Grant>, now: i64) -> Value {
     let field = |name: &str| call.input.get(name).and_then(Value::as_str);
     let client = call.client().map(|(id, _)| id);
     let owner = field("subject_token").and_then(|text| view.find(Kind::SubjectToken, text).or_else(|| view.find(Kind::Token, text)));
-    let subject = owner.and_then(|token| token.text("user").flatten()).map(str::to_owned).or_else(|| client.clone());
+    let owner = owner.and_then(|token| token.text("user").flatten()).or(grant.map(|grant| grant.user.as_str()));
+    let subject = owner.map(str::to_owned).or_else(|| client.clone());
     json!({"sub": subject, "client_id": client, "aud": field("resource"), "iat": now / 1000, "exp": now / 1000 + 3600})
 }
 
-/// The scopes of a resource that are granted. The contract is silent about roles: only the administrator has one here.
-fn granted_scope(call: &Call<'_>, view: &State) -> Option<String> {
-    let asked = call.input.get("scope").and_then(Value::as_str)?;
-    let grant = call.input.get("grant_type").and_then(Value::as_str)?;
-    let client = view.find(Kind::Application, &call.client()?.0)?;
-    if grant != "client_credentials" || client.flag("isAdmin") != Some(true) {
-        return None;
+/// What comes with an access token: granted scopes, an ID token, a refresh token.
+///
+/// The contract is silent about the scopes of a resource: only the administrator has one here.
+fn companions(mint: &mut Mint, call: &Call<'_>, view: &State, grant: Option<&Grant>, claims: &Value) -> Map<String, Value> {
+    let field = |name: &str| call.input.get(name).and_then(Value::as_str);
+    let has = |scopes: &str, one: &str| scopes.split_whitespace().any(|scope| scope == one);
+    let mut body = Map::new();
+    let client = call.client().and_then(|(id, _)| view.find(Kind::Application, &id));
+    let refreshed = field("refresh_token").and_then(|text| view.all(Kind::Token).find(|(_, token)| token.text("refresh_token") == Some(Some(text))));
+    let refreshed = refreshed.and_then(|(_, token)| token.text("scope").flatten());
+    let scope = match (field("grant_type"), grant) {
+        (Some("client_credentials"), _) if client.and_then(|client| client.flag("isAdmin")) == Some(true) => {
+            let granted: Vec<&str> = field("scope").unwrap_or_default().split_whitespace().filter(|scope| ADMIN_SCOPES.contains(scope)).collect();
+            Some(granted.join(" "))
+        }
+        (Some("authorization_code"), Some(grant)) => {
+            if has(&grant.scope, "offline_access") {
+                body.insert("refresh_token".into(), mint.opaque().into());
+            }
+            Some(grant.scope.clone())
+        }
+        (Some("refresh_token"), _) => {
+            body.insert("refresh_token".into(), field("refresh_token").into());
+            refreshed.map(str::to_owned)
+        }
+        _ => None,
+    };
+    if let Some(scope) = scope.filter(|scope| !scope.is_empty()) {
+        if has(&scope, "openid") {
+            body.insert("id_token".into(), mint.jwt("JWT", claims).into());
+        }
+        if field("resource").is_none_or(str::is_empty) || field("grant_type") == Some("client_credentials") {
+            body.insert("scope".into(), scope.into());
+        }
     }
-    let granted: Vec<&str> = asked.split_whitespace().filter(|scope| ADMIN_SCOPES.contains(scope)).collect();
-    (!granted.is_empty()).then(|| granted.join(" "))
+    body
+}
+
+/// What an authorization code is redeemed for. A code that is none counts as used, so that the model refuses it at its place.
+struct Redeemed {
+    grant: Option<Grant>,
+    bad: Option<Key>,
+}
+
+impl Redeemed {
+    fn read(sign_ins: &SignIns, view: &mut State, call: &Call<'_>, now: i64) -> Self {
+        let code = call.input.get("code").and_then(Value::as_str);
+        let asked = call.operation.effect == Some(Effect::IssueToken) && call.input.get("grant_type") == Some(&json!("authorization_code"));
+        let Some(code) = code.filter(|_| asked) else { return Self { grant: None, bad: None } };
+        let key = Key::new(Kind::Code, code);
+        match sign_ins.redeem(call, view, now) {
+            None if view.get(&key).is_none() => {
+                view.insert(key.clone(), Entity::default());
+                Self { grant: None, bad: Some(key) }
+            }
+            grant => Self { grant, bad: None },
+        }
+    }
+
+    fn restore(&self, state: &mut State) {
+        if let Some(key) = &self.bad {
+            state.remove(key);
+        }
+    }
 }
 
 /// Limits in time that are near: a deployment knows its own clock, so it decides them to the millisecond.

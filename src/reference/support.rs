@@ -1,23 +1,30 @@
 //! What provisioning, facts and clean-up need besides the specified operations: settings, applications, roles, lists.
+//!
+//! One table holds every supporting endpoint, those of the sign-in included.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
 use super::deployment::{Deployment, Store};
-use super::paths;
+use super::{paths, sign_in};
 use super::refusal::{coded, empty_answer, json_answer, text_answer};
 use crate::contract::Version;
 use crate::model::wire::{Answer, Request};
 use crate::model::{Entity, Key, Kind, json as parser};
 
 /// One request to a supporting endpoint.
-struct Visit<'a> {
-    deployment: &'a Deployment,
-    store: &'a mut Store,
-    request: &'a Request,
-    path: BTreeMap<String, String>,
-    now: i64,
+pub struct Visit<'a> {
+    /// The deployment.
+    pub deployment: &'a Deployment,
+    /// What it remembers.
+    pub store: &'a mut Store,
+    /// The request.
+    pub request: &'a Request,
+    /// Path parameters.
+    pub path: BTreeMap<String, String>,
+    /// Milliseconds since 1970.
+    pub now: i64,
 }
 
 struct Endpoint {
@@ -56,6 +63,14 @@ const ENDPOINTS: &[Endpoint] = &[
     admin("POST", "/api/roles", create_role),
     admin("GET", "/api/roles/{id}", read_role),
     admin("DELETE", "/api/roles/{id}", delete_role),
+    open("GET", "/oidc/auth", sign_in::authorize),
+    open("PUT", "/api/experience", sign_in::begin),
+    open("POST", "/api/experience/verification/password", sign_in::verify_password),
+    open("POST", "/api/experience/identification", sign_in::identify),
+    open("POST", "/api/experience/submit", sign_in::submit),
+    open("GET", "/oidc/auth/{id}", sign_in::resume),
+    open("GET", "/consent", sign_in::consent_page),
+    open("POST", "/api/interaction/consent", sign_in::give_consent),
 ];
 
 /// Method and path of every supporting endpoint that a version has.
@@ -80,7 +95,8 @@ pub fn answer(deployment: &Deployment, store: &mut Store, request: &Request, now
 }
 
 impl Visit<'_> {
-    fn body(&self) -> Map<String, Value> {
+    /// The body as an object; empty when it is none.
+    pub fn body(&self) -> Map<String, Value> {
         parser::parse(&self.request.body).ok().and_then(|value| value.as_object().cloned()).unwrap_or_default()
     }
 
@@ -136,7 +152,8 @@ fn shown(entity: &Entity) -> Value {
     Value::Object(known.collect())
 }
 
-fn invalid(path: &str) -> Answer {
+/// The refusal of a value.
+pub fn invalid(path: &str) -> Answer {
     json_answer(400, &json!({
         "code": "guard.invalid_input",
         "data": {"issues": [{"code": "custom", "path": [path], "message": "Invalid value"}], "name": "ZodError"},

@@ -8,6 +8,7 @@ use super::clock::Clock;
 use super::mint::Mint;
 use super::refusal::{empty_answer, json_answer, refusal, text_answer};
 use super::sign_in::{Grant, SignIns};
+use super::tamper::{Deed, Faults};
 use super::{edge, paths, support};
 use crate::contract::guard::{GuardKind, Status};
 use crate::contract::{Contract, Effect};
@@ -18,6 +19,9 @@ use crate::model::{
 
 /// Scopes that the machine-to-machine administrator may have.
 const ADMIN_SCOPES: &[&str] = &["all"];
+
+/// Calls after which dead credentials are dropped.
+const CALLS_PER_SWEEP: u32 = 256;
 
 /// What the deployment keeps.
 #[derive(Debug)]
@@ -30,6 +34,10 @@ pub struct Store {
     pub roles: Vec<Value>,
     /// Sign-ins under way.
     pub sign_ins: SignIns,
+    /// What entities were before they last changed; kept only for faults.
+    previous: State,
+    /// Calls since the last sweep.
+    calls: u32,
 }
 
 /// A deployment: the contract it keeps, its clock, and what it remembers.
@@ -39,13 +47,16 @@ pub struct Deployment {
     /// Its own address, without trailing slash.
     pub endpoint: String,
     clock: Arc<dyn Clock>,
+    faults: Faults,
     store: Mutex<Store>,
 }
 
 impl Deployment {
     /// A deployment in a first state.
-    pub fn new(contract: Contract, endpoint: String, clock: Arc<dyn Clock>, state: State, mint: Mint) -> Self {
-        Self { contract, endpoint, clock, store: Mutex::new(Store { state, mint, roles: Vec::new(), sign_ins: SignIns::default() }) }
+    pub fn new(contract: Contract, endpoint: String, clock: Arc<dyn Clock>, faults: Faults, state: State, mint: Mint) -> Self {
+        let (sign_ins, previous) = (SignIns::default(), State::default());
+        let store = Store { state, mint, roles: Vec::new(), sign_ins, previous, calls: 0 };
+        Self { contract, endpoint, clock, faults, store: Mutex::new(store) }
     }
 
     fn store(&self) -> MutexGuard<'_, Store> {
@@ -59,7 +70,9 @@ impl Deployment {
         let mut store = self.store();
         let answer = self.route(&mut store, request, now);
         let request_id = store.mint.id(16);
-        edge::dress(request, answer, request_id)
+        let mut answer = edge::dress(request, answer, request_id);
+        self.faults.distort(&self.contract, &store.state, request, &mut answer);
+        answer
     }
 
     fn route(&self, store: &mut Store, request: &Request, now: i64) -> Answer {
@@ -95,24 +108,70 @@ impl Deployment {
 
     /// A specified operation: the model says what to answer, the mint makes up what the model leaves open.
     fn operate(&self, store: &mut Store, request: &Request, now: i64) -> Answer {
+        let Route::Operation(operation, path) = route(&self.contract, &request.method, request.path()) else { return text_answer(404, "Not Found") };
+        if self.faults.crashes(&operation.id, request) {
+            return failed();
+        }
+        let disguised = self.faults.disguise(operation, &store.state, request);
+        let request = disguised.as_ref().unwrap_or(request);
         let decided = Decided::read(&store.state, request, now);
         let mut view = decided.view(&store.state);
-        let Route::Operation(operation, path) = route(&self.contract, &request.method, request.path()) else { return text_answer(404, "Not Found") };
-        let redeemed = Redeemed::read(&store.sign_ins, &mut view, &Call::read(operation, path, request), now);
+        let met = Call::read(operation, path, request);
+        let redeemed = Redeemed::read(&store.sign_ins, &mut view, &met, now);
+        let blurred = self.faults.blur(&met, &mut view, &store.previous, now);
         let prediction = predict(&self.contract, &view, request, now);
         let Some(call) = &prediction.call else { return text_answer(404, "Not Found") };
         let scene = Scene { call, state: &view, now };
         let Some(chosen) = prediction.alternatives.iter().find(|alternative| is_answer(&scene, alternative)) else {
-            return json_answer(500, &json!({"message": "Internal server error."}));
+            return failed();
         };
-        let (answer, mut next) = match chosen.guard {
-            Some(index) => (refusal(&scene, &call.operation.guards[index]), chosen.next.clone()),
+        let refused = chosen.guard.map(|index| &call.operation.guards[index]);
+        let (answer, mut next, born) = match refused {
+            Some(guard) => (refusal(&scene, guard), chosen.next.clone(), None),
             None => succeed(&mut store.mint, call, &view, chosen, redeemed.grant.as_ref(), now),
         };
         redeemed.restore(&mut next);
         decided.restore(&mut next);
+        for key in blurred.into_iter().filter(|key| next.get(key) == view.get(key)).collect::<Vec<_>>() {
+            match store.state.get(&key) {
+                Some(stored) => next.insert(key, stored.clone()),
+                None => drop(next.remove(&key)),
+            }
+        }
+        let deed = Deed { call, view: &view, before: &store.state, refused, born: born.as_ref(), now };
+        self.faults.keep(&deed, &mut next);
+        if !self.faults.is_empty() {
+            for key in deed.keys() {
+                if let Some(old) = store.state.get(&key).filter(|old| Some(*old) != next.get(&key)) {
+                    store.previous.insert(key, old.clone());
+                }
+            }
+        }
         store.state = next;
+        self.sweep(store, now);
         answer
+    }
+
+    /// Drops credentials that are refused whether they are known or not, so that a long run does not slow down. Faults
+    /// may want to raise the dead.
+    fn sweep(&self, store: &mut Store, now: i64) {
+        store.calls += 1;
+        if store.calls < CALLS_PER_SWEEP || !self.faults.is_empty() {
+            return;
+        }
+        store.calls = 0;
+        let is_over = |entity: &Entity| {
+            let expired = entity.known("expiresAt").and_then(time::millis).is_some_and(|limit| limit + NEAR_MS < now);
+            let refreshable = entity.text("refresh_token").flatten().is_some();
+            entity.flag("alive") == Some(false) || entity.flag("consumed") == Some(true) || (expired && !refreshable)
+        };
+        let mut over: Vec<Key> = Vec::new();
+        for kind in [Kind::Token, Kind::Record, Kind::SubjectToken] {
+            over.extend(store.state.all(kind).filter(|(_, entity)| is_over(entity)).map(|(id, _)| Key::new(kind, id)));
+        }
+        for key in over {
+            store.state.remove(&key);
+        }
     }
 
     /// Whether a request carries a token for the Management API with its scope; the refusal otherwise.
@@ -125,6 +184,10 @@ impl Deployment {
         let broken = operation.guards.iter().filter(|guard| guard.shared).find(|guard| scene.holds(&guard.kind) != Truth::Yes);
         broken.map_or(Ok(()), |guard| Err(refusal(&scene, guard)))
     }
+}
+
+fn failed() -> Answer {
+    json_answer(500, &json!({"message": "Internal server error."}))
 }
 
 /// Whether this alternative is what happens. A model of a foreign deployment leaves open what it has not seen; here
@@ -151,7 +214,7 @@ fn is_live_access(token: &Entity, now: i64) -> bool {
 }
 
 /// Carries a success out: the body with made-up values, and the state it leads to.
-fn succeed(mint: &mut Mint, call: &Call<'_>, view: &State, chosen: &Alternative, grant: Option<&Grant>, now: i64) -> (Answer, State) {
+fn succeed(mint: &mut Mint, call: &Call<'_>, view: &State, chosen: &Alternative, grant: Option<&Grant>, now: i64) -> (Answer, State, Option<Key>) {
     let status = match chosen.outcome.status {
         Status::Exact(status) => status,
         Status::AnyRefusal => 400,
@@ -171,7 +234,7 @@ fn succeed(mint: &mut Mint, call: &Call<'_>, view: &State, chosen: &Alternative,
         Teaching::Property(_) => None,
     });
     let center = call.operation.harm.tenant_wide.then(Key::account_center);
-    for key in [born, call.caller(view), call.subject(), center].into_iter().flatten() {
+    for key in [born.clone(), call.caller(view), call.subject(), center].into_iter().flatten() {
         next.update(&key, |entity| {
             if let (Kind::Token, Some(grant)) = (key.kind, grant) {
                 entity.set("user", grant.user.as_str());
@@ -184,7 +247,7 @@ fn succeed(mint: &mut Mint, call: &Call<'_>, view: &State, chosen: &Alternative,
         Some(body) => json_answer(status, &body),
         None => empty_answer(status),
     };
-    (answer, next)
+    (answer, next, born)
 }
 
 /// Where the model leaves a shown value open, the deployment stores what was asked for.

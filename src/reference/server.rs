@@ -15,7 +15,9 @@ use tokio::task::JoinHandle;
 
 use super::clock::{Clock, SystemClock};
 use super::deployment::Deployment;
+use super::fault::Fault;
 use super::mint::Mint;
+use super::tamper::Faults;
 use crate::contract::Contract;
 use crate::model::wire::{Answer, Request};
 use crate::model::{Entity, Key, Kind, State};
@@ -33,6 +35,8 @@ const MOST_READ: usize = 16 << 20;
 pub struct ReferenceOptions {
     /// The contract it keeps.
     pub contract: Contract,
+    /// Deliberate deviations.
+    pub faults: Vec<Fault>,
     /// Source of time.
     pub clock: Arc<dyn Clock>,
     /// Where to listen; port 0 takes a free one.
@@ -50,6 +54,7 @@ impl ReferenceOptions {
     pub fn new(contract: Contract) -> Self {
         Self {
             contract,
+            faults: Vec::new(),
             clock: Arc::new(SystemClock),
             bind: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             allow_remote: false,
@@ -80,8 +85,12 @@ pub struct Running {
 impl Reference {
     /// Starts a reference on the current runtime.
     ///
-    /// Fails when the address cannot be bound, or is no loopback address without `allow_remote`.
-    pub async fn start(options: ReferenceOptions) -> io::Result<Running> {
+    /// Fails when the address cannot be bound or is no loopback address without `allow_remote`, and when a fault does not
+    /// fit the contract (kind `InvalidInput`, with a [`FaultError`](super::FaultError) inside).
+    pub async fn start(mut options: ReferenceOptions) -> io::Result<Running> {
+        for fault in &options.faults {
+            fault.apply(&mut options.contract).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        }
         if !options.bind.ip().is_loopback() && !options.allow_remote {
             let what = format!("{} can be reached from other machines; the reference keeps passwords in clear (allow it explicitly)", options.bind);
             return Err(io::Error::new(io::ErrorKind::PermissionDenied, what));
@@ -92,7 +101,7 @@ impl Reference {
         let mut mint = Mint::new(options.seed);
         let (client_id, client_secret) = (mint.id(21), mint.id(32));
         let state = first_state(&client_id, &client_secret, options.clock.now_ms());
-        let deployment = Arc::new(Deployment::new(options.contract, endpoint.clone(), options.clock, state, mint));
+        let deployment = Arc::new(Deployment::new(options.contract, endpoint.clone(), options.clock, Faults(options.faults), state, mint));
         let router = Router::new().fallback(move |request: HttpRequest<Body>| {
             let deployment = Arc::clone(&deployment);
             async move { respond(&deployment, request).await }

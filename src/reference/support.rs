@@ -284,7 +284,7 @@ fn list_users(visit: &mut Visit<'_>) -> Answer {
             names.iter().any(|name| user.text(name).flatten().is_some_and(|text| is_like(&text.to_lowercase(), &pattern.to_lowercase())))
         })
     };
-    let users = visit.store.state.all(Kind::User).filter(|(_, user)| wanted(user));
+    let users = visit.store.state.all(Kind::User).filter(|(_, user)| user.known("id").is_some() && wanted(user));
     let items = users.map(|(_, user)| names.iter().filter_map(|name| Some((name.clone(), user.known(name)?.clone()))).collect()).collect();
     visit.page(items)
 }

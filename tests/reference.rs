@@ -1,4 +1,5 @@
 //! The reference over HTTP: the flows that users of it rely on.
+#![expect(clippy::unwrap_used, reason = "the steps shared by the tests fail like the tests themselves")]
 
 use std::sync::Arc;
 
@@ -6,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use logto_conformance::contract::{Contract, Version};
 use logto_conformance::model::wire::{Answer, Request};
-use logto_conformance::reference::{ManualClock, Reference, ReferenceOptions, Running};
+use logto_conformance::reference::{Fault, FaultError, ManualClock, Reference, ReferenceOptions, Running};
 use logto_conformance::target::{Client, ClientOptions, Gate, Ledger, Mode, SecretRegister, Wants, namespace, provision, sign_in};
 use serde_json::{Value, json};
 
@@ -188,7 +189,9 @@ async fn subject_tokens_serve_once_and_suspension_kills_tokens() {
     assert_eq!((again.status, again.json().unwrap()["scope"].clone()), (200, json!("openid")));
     let own = async || world.call(&token, "GET", "/api/my-account", None).await.status;
     assert_eq!(own().await, 200);
-    let suspend = async |flag: bool| world.manage("PATCH", &format!("/api/users/{user}/is-suspended"), Some(json!({"isSuspended": flag}))).await.status;
+    let suspend = async |flag: bool| {
+        world.manage("PATCH", &format!("/api/users/{user}/is-suspended"), Some(json!({"isSuspended": flag}))).await.status
+    };
     assert_eq!((suspend(true).await, own().await), (200, 401));
     let fresh = world.subject_token(&user).await;
     assert_eq!(refused(&world.exchange(&fresh, "openid").await), (400, "oidc.invalid_grant".into()));
@@ -225,10 +228,20 @@ async fn the_router_answers_in_plain_text() {
     assert_eq!(plain("GET", "/api/status").await.0, 204);
     assert_eq!(plain("GET", "/API/My-Account/").await.0, 401);
     assert_eq!(plain("DELETE", "/oidc/token").await.0, 404);
-    let long = Request { body: vec![b' '; (1 << 20) + 1], ..Request::new("PATCH", "/api/account-center").with_header("content-type", "application/json").with_header("authorization", format!("Bearer {}", world.admin)) };
+    let long = Request {
+        body: vec![b' '; (1 << 20) + 1],
+        ..Request::new("PATCH", "/api/account-center")
+            .with_header("content-type", "application/json")
+            .with_header("authorization", format!("Bearer {}", world.admin))
+    };
     let answer = world.send(long).await;
     assert_eq!((answer.status, answer.body.as_slice()), (404, &b"Not Found"[..]));
-    let broken = Request { body: b"{".to_vec(), ..Request::new("PATCH", "/api/account-center").with_header("content-type", "application/json").with_header("authorization", format!("Bearer {}", world.admin)) };
+    let broken = Request {
+        body: b"{".to_vec(),
+        ..Request::new("PATCH", "/api/account-center")
+            .with_header("content-type", "application/json")
+            .with_header("authorization", format!("Bearer {}", world.admin))
+    };
     let answer = world.send(broken).await;
     assert_eq!((answer.status, answer.json().unwrap().get("code")), (400, None));
     let wrong = world.manage("PATCH", "/api/account-center", Some(json!({"enabled": "x"}))).await.json().unwrap();
@@ -242,12 +255,19 @@ async fn headers_cover_caching_and_cross_origin_calls() {
     assert!(read.header("logto-core-request-id").is_some() && read.header("x-content-type-options").is_some());
     assert_eq!((read.header("content-type"), read.header("access-control-allow-origin")), (Some("application/json; charset=utf-8"), None));
     let tag = read.header("etag").unwrap();
-    let again = Request::new("GET", "/api/account-center").with_header("authorization", format!("Bearer {}", world.admin)).with_header("if-none-match", tag);
+    let again = Request::new("GET", "/api/account-center")
+        .with_header("authorization", format!("Bearer {}", world.admin))
+        .with_header("if-none-match", tag);
     let again = world.send(again).await;
     assert_eq!((again.status, again.body.len()), (304, 0));
     let anyone = world.send(Request::new("GET", "/api/my-account").with_header("origin", "https://a.example")).await;
     assert_eq!((anyone.status, anyone.header("access-control-allow-origin")), (401, Some("https://a.example")));
-    let preflight = |target: &str| Request::new("OPTIONS", target).with_header("origin", "https://a.example").with_header("access-control-request-method", "PATCH").with_header("access-control-request-headers", "authorization");
+    let preflight = |target: &str| {
+        Request::new("OPTIONS", target)
+            .with_header("origin", "https://a.example")
+            .with_header("access-control-request-method", "PATCH")
+            .with_header("access-control-request-headers", "authorization")
+    };
     let account = world.send(preflight("/api/my-account")).await;
     assert_eq!((account.status, account.header("access-control-allow-headers")), (204, Some("authorization")));
     let management = world.send(preflight("/api/users")).await;
@@ -320,10 +340,32 @@ async fn users_sign_in_with_code_and_proof_key() {
         let fields = [("grant_type", "refresh_token"), ("refresh_token", refresh.as_str())];
         let again = world.token(Some(&authorization), &fields).await;
         assert_eq!((again.status, text(&again, "scope")), (200, "openid offline_access profile".into()));
-        let bad = [("grant_type", "authorization_code"), ("code", "nope"), ("redirect_uri", client.redirect_uri.as_str()), ("code_verifier", "x")];
+        let bad = [
+            ("grant_type", "authorization_code"),
+            ("code", "nope"),
+            ("redirect_uri", client.redirect_uri.as_str()),
+            ("code_verifier", "x"),
+        ];
         assert_eq!(refused(&world.token(Some(&authorization), &bad).await), (400, "oidc.invalid_grant".into()));
-        assert!(sign_in(&gate, &client, "lc_r1_ann", "wrong", &scopes, None).await.unwrap_err().to_string().contains("session.invalid_credentials"));
+        assert!(
+            sign_in(&gate, &client, "lc_r1_ann", "wrong", &scopes, None)
+                .await
+                .unwrap_err()
+                .to_string()
+                .contains("session.invalid_credentials")
+        );
     }
     let seen = world.manage("GET", &format!("/api/users/{user}"), None).await.json().unwrap();
     assert!(seen["lastSignInAt"].is_number() && seen["applicationId"].is_string());
+}
+
+#[tokio::test]
+async fn a_fault_shows_over_http_and_one_that_does_not_fit_is_refused() {
+    let world = World::with(|options| options.faults.push(Fault::named("user-created-201").unwrap())).await;
+    assert_eq!(world.manage("POST", "/api/users", Some(json!({"password": PASSWORD}))).await.status, 201);
+    let mut options = ReferenceOptions::new(Contract::embedded("1.42".parse().unwrap()).unwrap());
+    options.faults.push(Fault::named("third-party-may-write").unwrap());
+    let error = Reference::start(options).await.unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
+    assert!(matches!(error.downcast::<FaultError>().unwrap(), FaultError::Inapplicable { .. }));
 }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde_json::{Map, Value, json};
 
 use super::clock::Clock;
+use super::issue::{Redeemed, claims, companions};
 use super::mint::Mint;
 use super::refusal::{empty_answer, json_answer, refusal, text_answer};
 use super::sign_in::{Grant, SignIns};
@@ -14,11 +15,9 @@ use crate::contract::guard::{GuardKind, Status};
 use crate::contract::{Contract, Effect};
 use crate::model::wire::{Answer, Request};
 use crate::model::{
-    Alternative, Call, Entity, Key, Kind, Member, NEAR_MS, Pattern, Route, Scene, State, Teaching, Term, Truth, accept, predict, route, time,
+    Alternative, Call, Entity, Key, Kind, Member, NEAR_MS, Pattern, Route, Scene, State, Teaching, Term, Truth, accept, predict, route,
+    time,
 };
-
-/// Scopes that the machine-to-machine administrator may have.
-const ADMIN_SCOPES: &[&str] = &["all"];
 
 /// Calls after which dead credentials are dropped.
 const CALLS_PER_SWEEP: u32 = 256;
@@ -92,10 +91,13 @@ impl Deployment {
         let mut answer = match (known, allow.is_empty()) {
             (false, _) => text_answer(501, "Not Implemented"),
             (true, _) if path.to_ascii_lowercase().starts_with("/oidc/") => {
-                return json_answer(404, &json!({
-                    "code": "oidc.invalid_request", "message": "Request is invalid.", "error": "invalid_request",
-                    "error_description": "unrecognized route or not allowed method",
-                }));
+                return json_answer(
+                    404,
+                    &json!({
+                        "code": "oidc.invalid_request", "message": "Request is invalid.", "error": "invalid_request",
+                        "error_description": "unrecognized route or not allowed method",
+                    }),
+                );
             }
             (true, false) => text_answer(405, "Method Not Allowed"),
             (true, true) => text_answer(404, "Not Found"),
@@ -108,7 +110,9 @@ impl Deployment {
 
     /// A specified operation: the model says what to answer, the mint makes up what the model leaves open.
     fn operate(&self, store: &mut Store, request: &Request, now: i64) -> Answer {
-        let Route::Operation(operation, path) = route(&self.contract, &request.method, request.path()) else { return text_answer(404, "Not Found") };
+        let Route::Operation(operation, path) = route(&self.contract, &request.method, request.path()) else {
+            return text_answer(404, "Not Found");
+        };
         if self.faults.crashes(&operation.id, request) {
             return failed();
         }
@@ -214,7 +218,14 @@ fn is_live_access(token: &Entity, now: i64) -> bool {
 }
 
 /// Carries a success out: the body with made-up values, and the state it leads to.
-fn succeed(mint: &mut Mint, call: &Call<'_>, view: &State, chosen: &Alternative, grant: Option<&Grant>, now: i64) -> (Answer, State, Option<Key>) {
+fn succeed(
+    mint: &mut Mint,
+    call: &Call<'_>,
+    view: &State,
+    chosen: &Alternative,
+    grant: Option<&Grant>,
+    now: i64,
+) -> (Answer, State, Option<Key>) {
     let status = match chosen.outcome.status {
         Status::Exact(status) => status,
         Status::AnyRefusal => 400,
@@ -280,82 +291,6 @@ fn settle(entity: &mut Entity, mint: &mut Mint, input: &Value, now: i64) {
     }
 }
 
-/// What a signed token says.
-fn claims(call: &Call<'_>, view: &State, grant: Option<&Grant>, now: i64) -> Value {
-    let field = |name: &str| call.input.get(name).and_then(Value::as_str);
-    let client = call.client().map(|(id, _)| id);
-    let owner = field("subject_token").and_then(|text| view.find(Kind::SubjectToken, text).or_else(|| view.find(Kind::Token, text)));
-    let owner = owner.and_then(|token| token.text("user").flatten()).or(grant.map(|grant| grant.user.as_str()));
-    let subject = owner.map(str::to_owned).or_else(|| client.clone());
-    json!({"sub": subject, "client_id": client, "aud": field("resource"), "iat": now / 1000, "exp": now / 1000 + 3600})
-}
-
-/// What comes with an access token: granted scopes, an ID token, a refresh token.
-///
-/// The contract is silent about the scopes of a resource: only the administrator has one here.
-fn companions(mint: &mut Mint, call: &Call<'_>, view: &State, grant: Option<&Grant>, claims: &Value) -> Map<String, Value> {
-    let field = |name: &str| call.input.get(name).and_then(Value::as_str);
-    let has = |scopes: &str, one: &str| scopes.split_whitespace().any(|scope| scope == one);
-    let mut body = Map::new();
-    let client = call.client().and_then(|(id, _)| view.find(Kind::Application, &id));
-    let refreshed = field("refresh_token").and_then(|text| view.all(Kind::Token).find(|(_, token)| token.text("refresh_token") == Some(Some(text))));
-    let refreshed = refreshed.and_then(|(_, token)| token.text("scope").flatten());
-    let scope = match (field("grant_type"), grant) {
-        (Some("client_credentials"), _) if client.and_then(|client| client.flag("isAdmin")) == Some(true) => {
-            let granted: Vec<&str> = field("scope").unwrap_or_default().split_whitespace().filter(|scope| ADMIN_SCOPES.contains(scope)).collect();
-            Some(granted.join(" "))
-        }
-        (Some("authorization_code"), Some(grant)) => {
-            if has(&grant.scope, "offline_access") {
-                body.insert("refresh_token".into(), mint.opaque().into());
-            }
-            Some(grant.scope.clone())
-        }
-        (Some("refresh_token"), _) => {
-            body.insert("refresh_token".into(), field("refresh_token").into());
-            refreshed.map(str::to_owned)
-        }
-        _ => None,
-    };
-    if let Some(scope) = scope.filter(|scope| !scope.is_empty()) {
-        if has(&scope, "openid") {
-            body.insert("id_token".into(), mint.jwt("JWT", claims).into());
-        }
-        if field("resource").is_none_or(str::is_empty) || field("grant_type") == Some("client_credentials") {
-            body.insert("scope".into(), scope.into());
-        }
-    }
-    body
-}
-
-/// What an authorization code is redeemed for. A code that is none counts as used, so that the model refuses it at its place.
-struct Redeemed {
-    grant: Option<Grant>,
-    bad: Option<Key>,
-}
-
-impl Redeemed {
-    fn read(sign_ins: &SignIns, view: &mut State, call: &Call<'_>, now: i64) -> Self {
-        let code = call.input.get("code").and_then(Value::as_str);
-        let asked = call.operation.effect == Some(Effect::IssueToken) && call.input.get("grant_type") == Some(&json!("authorization_code"));
-        let Some(code) = code.filter(|_| asked) else { return Self { grant: None, bad: None } };
-        let key = Key::new(Kind::Code, code);
-        match sign_ins.redeem(call, view, now) {
-            None if view.get(&key).is_none() => {
-                view.insert(key.clone(), Entity::default());
-                Self { grant: None, bad: Some(key) }
-            }
-            grant => Self { grant, bad: None },
-        }
-    }
-
-    fn restore(&self, state: &mut State) {
-        if let Some(key) = &self.bad {
-            state.remove(key);
-        }
-    }
-}
-
 /// Limits in time that are near: a deployment knows its own clock, so it decides them to the millisecond.
 struct Decided(Vec<(Key, Term, i64)>);
 
@@ -363,7 +298,8 @@ impl Decided {
     fn read(state: &State, request: &Request, now: i64) -> Self {
         let bearer = request.header("authorization").and_then(|header| header.strip_prefix("Bearer ")).map(str::to_owned);
         let record = request.header("logto-verification-id").map(str::to_owned);
-        let form = if request.path().to_ascii_lowercase().starts_with("/oidc/token") { crate::model::form(&request.body) } else { Value::Null };
+        let form =
+            if request.path().to_ascii_lowercase().starts_with("/oidc/token") { crate::model::form(&request.body) } else { Value::Null };
         let field = |name: &str| form.get(name).and_then(Value::as_str).map(str::to_owned);
         let keys = [
             (Kind::Token, bearer),

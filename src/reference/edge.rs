@@ -62,7 +62,8 @@ pub fn dress(request: &Request, mut answer: Answer, request_id: String) -> Answe
     let readable = matches!(request.method.as_str(), "GET" | "HEAD") && answer.status == 200 && !answer.body.is_empty();
     if readable {
         let tag = entity_tag(&answer.body);
-        let known = request.header("if-none-match").is_some_and(|known| known.split(',').any(|one| matches!(one.trim(), "*") || one.trim() == tag));
+        let known =
+            request.header("if-none-match").is_some_and(|known| known.split(',').any(|one| matches!(one.trim(), "*") || one.trim() == tag));
         if known {
             answer.status = 304;
             answer.body.clear();

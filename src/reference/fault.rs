@@ -151,9 +151,10 @@ pub enum On {
     Any,
 }
 
-/// The closed set of deviations. All concern the fault's operation.
+/// The closed set of deviations, with the layer each sits in. All concern the fault's operation.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "kebab-case", rename_all_fields = "kebab-case", deny_unknown_fields)]
+#[expect(missing_docs, reason = "the sentence on each variant says what its fields stand for")]
 pub enum Change {
     /// `contract`: the guard with this label is missing.
     DropGuard { guard: String },
@@ -340,3 +341,7 @@ impl Fault {
         })
     }
 }
+
+#[cfg(test)]
+#[path = "fault_tests.rs"]
+mod tests;

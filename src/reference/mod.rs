@@ -12,6 +12,7 @@ mod clock;
 mod deployment;
 mod edge;
 mod fault;
+mod issue;
 mod mint;
 mod mutation;
 mod paths;

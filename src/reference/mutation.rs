@@ -13,7 +13,11 @@ pub fn mutate(fault: &Fault, contract: &mut Contract) -> Result<(), String> {
     }
     let names: Vec<String> = contract.operations.iter().map(|operation| operation.id.clone()).collect();
     let Some(operation) = contract.operations.iter_mut().find(|operation| operation.id == fault.operation) else {
-        return Err(format!("there is no operation `{}`; {}", fault.operation, nearest(&fault.operation, names.iter().map(String::as_str))));
+        return Err(format!(
+            "there is no operation `{}`; {}",
+            fault.operation,
+            nearest(&fault.operation, names.iter().map(String::as_str))
+        ));
     };
     match &fault.change {
         Change::DropGuard { guard } => {
@@ -48,7 +52,8 @@ pub fn mutate(fault: &Fault, contract: &mut Contract) -> Result<(), String> {
             let (_, schema) = operation.body.as_mut().ok_or("the operation has no request body")?;
             let mut raw = schema.raw().clone();
             let (parent, key) = pointer.rsplit_once('/').ok_or("a pointer starts with `/`")?;
-            let parent = raw.pointer_mut(parent).and_then(Value::as_object_mut).ok_or_else(|| format!("the schema has nothing at `{pointer}`"))?;
+            let parent =
+                raw.pointer_mut(parent).and_then(Value::as_object_mut).ok_or_else(|| format!("the schema has nothing at `{pointer}`"))?;
             match to {
                 Some(value) => parent.insert(key.to_owned(), value.clone()),
                 None => Some(parent.shift_remove(key).ok_or_else(|| format!("the schema has nothing at `{pointer}`"))?),
@@ -65,9 +70,10 @@ pub fn mutate(fault: &Fault, contract: &mut Contract) -> Result<(), String> {
 
 fn position(operation: &Operation, label: &str) -> Result<usize, String> {
     let labels: Vec<String> = operation.guards.iter().map(crate::contract::guard::Guard::label).collect();
-    labels.iter().position(|one| one == label).ok_or_else(|| {
-        format!("{} has no guard `{label}`; {}", operation.id, nearest(label, labels.iter().map(String::as_str)))
-    })
+    labels
+        .iter()
+        .position(|one| one == label)
+        .ok_or_else(|| format!("{} has no guard `{label}`; {}", operation.id, nearest(label, labels.iter().map(String::as_str))))
 }
 
 fn show(operation: &mut Operation, property: &str, rule: Shown) -> Result<(), String> {

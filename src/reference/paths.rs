@@ -55,5 +55,7 @@ pub fn allowed(contract: &Contract, others: &[(&str, &str)], path: &str) -> Stri
 /// Whether a path belongs to the Account API, which any origin may call.
 pub fn is_account(path: &str) -> bool {
     let path = path.to_ascii_lowercase();
-    ["/api/my-account", "/api/verifications"].iter().any(|start| path.strip_prefix(start).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
+    ["/api/my-account", "/api/verifications"]
+        .iter()
+        .any(|start| path.strip_prefix(start).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
 }

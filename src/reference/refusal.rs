@@ -89,7 +89,8 @@ fn data(scene: &Scene<'_>, kind: &GuardKind) -> Option<Value> {
         GuardKind::PasswordPolicy(value) => {
             let policy: PasswordPolicy = setting(scene, "passwordPolicy").unwrap_or_default();
             let text = |name: &str| scene.caller().and_then(|user| user.text(name)).flatten().map(str::to_owned);
-            let info = UserInfo { name: text("name"), username: text("username"), email: text("primaryEmail"), phone: text("primaryPhone") };
+            let info =
+                UserInfo { name: text("name"), username: text("username"), email: text("primaryEmail"), phone: text("primaryPhone") };
             serde_json::to_value(policy.issues(&scene.call.text(value)?, &info)).ok()
         }
         _ => None,
@@ -118,7 +119,8 @@ fn invalid_input(call: &Call<'_>, status: u16, code: &str) -> Answer {
         Some((part, error)) => (part, error.pointer, error.what),
         None => ("body", String::new(), "the value cannot be stored".to_owned()),
     };
-    let path: Vec<Value> = pointer.split('/').skip(1).map(|key| key.parse::<u64>().map_or_else(|_| json!(key), |index| json!(index))).collect();
+    let path: Vec<Value> =
+        pointer.split('/').skip(1).map(|key| key.parse::<u64>().map_or_else(|_| json!(key), |index| json!(index))).collect();
     let issue = json!({"code": "custom", "path": path, "message": what});
     let body = json!({
         "code": code,

@@ -92,7 +92,10 @@ impl Reference {
             fault.apply(&mut options.contract).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         }
         if !options.bind.ip().is_loopback() && !options.allow_remote {
-            let what = format!("{} can be reached from other machines; the reference keeps passwords in clear (allow it explicitly)", options.bind);
+            let what = format!(
+                "{} can be reached from other machines; the reference keeps passwords in clear (allow it explicitly)",
+                options.bind
+            );
             return Err(io::Error::new(io::ErrorKind::PermissionDenied, what));
         }
         let listener = TcpListener::bind(options.bind).await?;
@@ -127,7 +130,8 @@ impl Running {
 
 async fn respond(deployment: &Deployment, request: HttpRequest<Body>) -> Response<Body> {
     let (head, body) = request.into_parts();
-    let headers = head.headers.iter().map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()));
+    let headers =
+        head.headers.iter().map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()));
     let target = head.uri.path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string);
     let mut request = Request { method: head.method.as_str().to_owned(), target, headers: headers.collect(), body: Vec::new() };
     let mut chunks = body.into_data_stream();
@@ -157,7 +161,8 @@ fn response(answer: Answer) -> Response<Body> {
     })
 }
 
-fn first_state(client_id: &str, client_secret: &str, now: i64) -> State {
+/// What a fresh deployment holds: its administrator and the default settings.
+pub(super) fn first_state(client_id: &str, client_secret: &str, now: i64) -> State {
     let mut state = State::default();
     let administrator = json!({
         "tenantId": "default", "id": client_id, "name": "Conformance administrator", "description": null, "type": "MachineToMachine",

@@ -81,7 +81,10 @@ fn redirect(status: u16, to: String) -> Answer {
 
 fn refused_client(error: &str, description: &str) -> Answer {
     let code = format!("oidc.{error}");
-    json_answer(400, &json!({"code": code, "message": format!("An OIDC error occurred: {code}."), "error": error, "error_description": description}))
+    json_answer(
+        400,
+        &json!({"code": code, "message": format!("An OIDC error occurred: {code}."), "error": error, "error_description": description}),
+    )
 }
 
 /// `GET /oidc/auth`
@@ -89,7 +92,8 @@ pub fn authorize(visit: &mut Visit<'_>) -> Answer {
     let query = super::paths::query(visit.request);
     let field = |name: &str| query.get(name).map(String::as_str);
     let client = field("client_id").unwrap_or_default();
-    let application = visit.store.state.find(Kind::Application, client).filter(|application| application.text("type") != Some(Some("MachineToMachine")));
+    let application =
+        visit.store.state.find(Kind::Application, client).filter(|application| application.text("type") != Some(Some("MachineToMachine")));
     let Some(application) = application else { return refused_client("invalid_client", &format!("invalid client {client}")) };
     let registered = application.known("oidcClientMetadata").and_then(|metadata| metadata.get("redirectUris")?.as_array());
     let redirect_uri = field("redirect_uri").unwrap_or_default();
@@ -253,14 +257,19 @@ fn resume_url(visit: &Visit<'_>, id: &str) -> String {
 /// `GET /oidc/auth/{id}`
 pub fn resume(visit: &mut Visit<'_>) -> Answer {
     let id = visit.path.get("id").cloned().unwrap_or_default();
-    let Some(interaction) = visit.store.sign_ins.interactions.get(&id) else { return refused_client("invalid_request", "authorization request has expired") };
+    let Some(interaction) = visit.store.sign_ins.interactions.get(&id) else {
+        return refused_client("invalid_request", "authorization request has expired");
+    };
     match interaction.stage.clone() {
         Stage::Submitted { .. } => redirect(303, format!("/consent?app_id={}", interaction.client)),
         Stage::Consented { user } => {
             let Some(done) = visit.store.sign_ins.interactions.remove(&id) else { return no_session() };
             let code = visit.store.mint.opaque();
             let issuer = format!("{}/oidc", visit.deployment.endpoint);
-            let fields = [("code", code.as_str())].into_iter().chain(done.state.as_deref().map(|state| ("state", state))).chain([("iss", issuer.as_str())]);
+            let fields = [("code", code.as_str())]
+                .into_iter()
+                .chain(done.state.as_deref().map(|state| ("state", state)))
+                .chain([("iss", issuer.as_str())]);
             let to = callback(&done.redirect_uri, fields);
             let Interaction { client, redirect_uri, scope, challenge, .. } = done;
             visit.store.sign_ins.codes.insert(code, Grant { user, scope, client, redirect_uri, challenge, expires: visit.now + CODE_LIFE });
@@ -276,10 +285,7 @@ pub fn consent_page(visit: &mut Visit<'_>) -> Answer {
     let client = visit.store.sign_ins.interactions.get(&id).map(|interaction| interaction.client.clone()).unwrap_or_default();
     let third_party = visit.store.state.find(Kind::Application, &client).and_then(|application| application.flag("isThirdParty"));
     if third_party == Some(false) {
-        return match consent(visit, &id) {
-            true => redirect(302, resume_url(visit, &id)),
-            false => no_session(),
-        };
+        return if consent(visit, &id) { redirect(302, resume_url(visit, &id)) } else { no_session() };
     }
     let page = "<!DOCTYPE html><html><head><title>Consent</title></head><body></body></html>";
     Answer { status: 200, headers: vec![("content-type".into(), "text/html; charset=utf-8".into())], body: page.into() }

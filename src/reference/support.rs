@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use super::deployment::{Deployment, Store};
-use super::{paths, sign_in};
 use super::refusal::{coded, empty_answer, json_answer, text_answer};
+use super::{paths, sign_in};
 use crate::contract::Version;
 use crate::model::wire::{Answer, Request};
 use crate::model::{Entity, Key, Kind, json as parser};
@@ -51,7 +51,10 @@ const ENDPOINTS: &[Endpoint] = &[
     open("GET", "/api/.well-known/account-center", |visit| visit.settings(&Key::account_center())),
     admin("GET", "/api/sign-in-exp", |visit| visit.settings(&Key::sign_in_experience())),
     admin("PATCH", "/api/sign-in-exp", change_sign_in_experience),
-    Endpoint { since: Some(Version { major: 1, minor: 43 }), ..admin("GET", "/api/configs/cimd", |_| json_answer(200, &json!({"enabled": false}))) },
+    Endpoint {
+        since: Some(Version { major: 1, minor: 43 }),
+        ..admin("GET", "/api/configs/cimd", |_| json_answer(200, &json!({"enabled": false})))
+    },
     admin("GET", "/api/applications", list_applications),
     admin("POST", "/api/applications", create_application),
     admin("GET", "/api/applications/{id}", read_application),
@@ -148,43 +151,52 @@ impl Visit<'_> {
 /// An entity as its endpoint shows it.
 fn shown(entity: &Entity) -> Value {
     let hidden = ["secret", "isAdmin", "userConsentScopes"];
-    let known = entity.iter().filter(|(name, _)| !hidden.contains(name)).filter_map(|(name, term)| Some((name.to_owned(), term.known()?.clone())));
+    let known =
+        entity.iter().filter(|(name, _)| !hidden.contains(name)).filter_map(|(name, term)| Some((name.to_owned(), term.known()?.clone())));
     Value::Object(known.collect())
 }
 
 /// The refusal of a value.
 pub fn invalid(path: &str) -> Answer {
-    json_answer(400, &json!({
-        "code": "guard.invalid_input",
-        "data": {"issues": [{"code": "custom", "path": [path], "message": "Invalid value"}], "name": "ZodError"},
-        "details": format!("Error in key path \"{path}\": Invalid value."),
-        "message": "The request body is invalid.",
-    }))
+    json_answer(
+        400,
+        &json!({
+            "code": "guard.invalid_input",
+            "data": {"issues": [{"code": "custom", "path": [path], "message": "Invalid value"}], "name": "ZodError"},
+            "details": format!("Error in key path \"{path}\": Invalid value."),
+            "message": "The request body is invalid.",
+        }),
+    )
 }
 
 fn discovery(visit: &mut Visit<'_>) -> Answer {
     let endpoint = &visit.deployment.endpoint;
     let at = |path: &str| format!("{endpoint}/oidc{path}");
-    json_answer(200, &json!({
-        "issuer": at(""), "authorization_endpoint": at("/auth"), "token_endpoint": at("/token"), "jwks_uri": at("/jwks"),
-        "userinfo_endpoint": at("/me"), "end_session_endpoint": at("/session/end"),
-        "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials", "urn:ietf:params:oauth:grant-type:token-exchange"],
-        "response_types_supported": ["code"], "response_modes_supported": ["query"], "subject_types_supported": ["public"],
-        "code_challenge_methods_supported": ["S256"], "id_token_signing_alg_values_supported": ["ES384"],
-        "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "none"],
-    }))
+    json_answer(
+        200,
+        &json!({
+            "issuer": at(""), "authorization_endpoint": at("/auth"), "token_endpoint": at("/token"), "jwks_uri": at("/jwks"),
+            "userinfo_endpoint": at("/me"), "end_session_endpoint": at("/session/end"),
+            "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials", "urn:ietf:params:oauth:grant-type:token-exchange"],
+            "response_types_supported": ["code"], "response_modes_supported": ["query"], "subject_types_supported": ["public"],
+            "code_challenge_methods_supported": ["S256"], "id_token_signing_alg_values_supported": ["ES384"],
+            "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "none"],
+        }),
+    )
 }
 
 fn change_sign_in_experience(visit: &mut Visit<'_>) -> Answer {
     let key = Key::sign_in_experience();
     let changes = visit.body();
     let current = visit.store.state.settings(&key).clone();
-    let known: Vec<(&String, &Value)> = changes.iter().filter(|(name, _)| current.known(name).is_some() && !["id", "tenantId"].contains(&name.as_str())).collect();
+    let known: Vec<(&String, &Value)> =
+        changes.iter().filter(|(name, _)| current.known(name).is_some() && !["id", "tenantId"].contains(&name.as_str())).collect();
     if known.is_empty() {
         return coded(422, "entity.invalid_input");
     }
     for (name, value) in &known {
-        let same_type = current.known(name).is_none_or(|old| old.is_null() || std::mem::discriminant(old) == std::mem::discriminant(*value));
+        let same_type =
+            current.known(name).is_none_or(|old| old.is_null() || std::mem::discriminant(old) == std::mem::discriminant(*value));
         if !same_type {
             return invalid(name);
         }
@@ -207,7 +219,9 @@ fn create_application(visit: &mut Visit<'_>) -> Answer {
     let body = visit.body();
     let text = |name: &str| body.get(name).and_then(Value::as_str);
     let Some(name) = text("name").filter(|name| !name.is_empty() && name.chars().count() <= 256) else { return invalid("name") };
-    let Some(kind) = text("type").filter(|kind| ["Native", "SPA", "Traditional", "MachineToMachine"].contains(kind)) else { return invalid("type") };
+    let Some(kind) = text("type").filter(|kind| ["Native", "SPA", "Traditional", "MachineToMachine"].contains(kind)) else {
+        return invalid("type");
+    };
     let given = |name: &str, default: Value| body.get(name).cloned().unwrap_or(default);
     let metadata = given("customClientMetadata", json!({}));
     let third_party = body.get("isThirdParty") == Some(&Value::Bool(true));
@@ -270,19 +284,32 @@ fn allow_scopes(visit: &mut Visit<'_>) -> Answer {
 
 fn list_users(visit: &mut Visit<'_>) -> Answer {
     let schema = visit.deployment.contract.operation("GetUser").and_then(|operation| operation.response(200)).flatten();
-    let names: Vec<String> = schema.map(|schema| {
-        schema.properties().into_iter().filter(|(_, inner)| inner.get("x-shown").and_then(|rule| rule.get("query")).is_none()).map(|(name, _)| name.to_owned()).collect()
-    }).unwrap_or_default();
-    let query = paths::query(visit.request);
-    let searched: Vec<(&str, &str)> = query.iter().filter_map(|(name, pattern)| match name.as_str() {
-        "search" => Some(("", pattern.as_str())),
-        name => Some((name.strip_prefix("search.")?, pattern.as_str())),
-    }).collect();
-    let wanted = |user: &Entity| {
-        searched.is_empty() || searched.iter().any(|(name, pattern)| {
-            let names = if name.is_empty() { &["id", "username", "primaryEmail", "primaryPhone", "name"][..] } else { &[*name][..] };
-            names.iter().any(|name| user.text(name).flatten().is_some_and(|text| is_like(&text.to_lowercase(), &pattern.to_lowercase())))
+    let names: Vec<String> = schema
+        .map(|schema| {
+            schema
+                .properties()
+                .into_iter()
+                .filter(|(_, inner)| inner.get("x-shown").and_then(|rule| rule.get("query")).is_none())
+                .map(|(name, _)| name.to_owned())
+                .collect()
         })
+        .unwrap_or_default();
+    let query = paths::query(visit.request);
+    let searched: Vec<(&str, &str)> = query
+        .iter()
+        .filter_map(|(name, pattern)| match name.as_str() {
+            "search" => Some(("", pattern.as_str())),
+            name => Some((name.strip_prefix("search.")?, pattern.as_str())),
+        })
+        .collect();
+    let wanted = |user: &Entity| {
+        searched.is_empty()
+            || searched.iter().any(|(name, pattern)| {
+                let names = if name.is_empty() { &["id", "username", "primaryEmail", "primaryPhone", "name"][..] } else { &[*name][..] };
+                names
+                    .iter()
+                    .any(|name| user.text(name).flatten().is_some_and(|text| is_like(&text.to_lowercase(), &pattern.to_lowercase())))
+            })
     };
     let users = visit.store.state.all(Kind::User).filter(|(_, user)| user.known("id").is_some() && wanted(user));
     let items = users.map(|(_, user)| names.iter().filter_map(|name| Some((name.clone(), user.known(name)?.clone()))).collect()).collect();
@@ -312,7 +339,12 @@ fn is_like(text: &str, pattern: &str) -> bool {
 
 fn list_roles(visit: &mut Visit<'_>) -> Answer {
     let query = paths::query(visit.request);
-    let wanted = |role: &&Value| query.get("search.name").or_else(|| query.get("search")).is_none_or(|pattern| role["name"].as_str().is_some_and(|name| is_like(&name.to_lowercase(), &pattern.to_lowercase())));
+    let wanted = |role: &&Value| {
+        query
+            .get("search.name")
+            .or_else(|| query.get("search"))
+            .is_none_or(|pattern| role["name"].as_str().is_some_and(|name| is_like(&name.to_lowercase(), &pattern.to_lowercase())))
+    };
     let roles = visit.store.roles.iter().filter(wanted).cloned().collect();
     visit.page(roles)
 }
@@ -353,7 +385,15 @@ mod tests {
 
     #[test]
     fn patterns_are_those_of_sql() {
-        for (text, pattern, expected) in [("lc_a", "lc\u{5f}%", true), ("abc", "%c", true), ("abc", "%b", false), ("", "%", true), ("abc", "a_c", true), ("abc", "abc", true), ("abc", "ab", false)] {
+        for (text, pattern, expected) in [
+            ("lc_a", "lc\u{5f}%", true),
+            ("abc", "%c", true),
+            ("abc", "%b", false),
+            ("", "%", true),
+            ("abc", "a_c", true),
+            ("abc", "abc", true),
+            ("abc", "ab", false),
+        ] {
             assert_eq!(is_like(text, pattern), expected, "{text} {pattern}");
         }
     }

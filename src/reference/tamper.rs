@@ -90,8 +90,13 @@ impl Faults {
             let replaced = match from {
                 TokenUse::OtherScheme if scheme.eq_ignore_ascii_case("bearer") => Some(sent.to_owned()),
                 from if scheme == "Bearer" && fits(*from) => {
-                    let live = |token: &Entity| token.text("use") == Some(Some(wanted)) && token.flag("alive") == Some(true) && token.text("scope").flatten().is_some();
-                    state.all(Kind::Token).find(|(_, token)| live(token)).map(|(text, _)| text.to_owned())
+                    let client =
+                        |token: &Entity| token.text("client").flatten().is_some_and(|id| state.find(Kind::Application, id).is_some());
+                    let live =
+                        |token: &Entity| token.text("use") == Some(Some(wanted)) && token.flag("alive") == Some(true) && client(token);
+                    let opens = |token: &Entity| token.text("scope").flatten().map(str::len);
+                    let best = state.all(Kind::Token).filter(|(_, token)| live(token)).max_by_key(|(_, token)| opens(token));
+                    best.map(|(text, _)| text.to_owned())
                 }
                 _ => None,
             };
@@ -177,12 +182,12 @@ impl Faults {
                 (Change::LoseProperty { property }, _) => lose(deed, next, property),
                 (Change::WriteOnRefusal { guard }, Some(refused)) if refused.label() == *guard => write_anyway(deed, next),
                 (Change::ConsumeOnRefusal, Some(_)) => {
-                    for key in deed.subject_token() {
+                    if let Some(key) = deed.subject_token() {
                         next.update(&key, |token| token.set("consumed", true));
                     }
                 }
                 (Change::CountedBefore { .. }, Some(_)) => {
-                    for key in deed.call.caller(deed.view) {
+                    if let Some(key) = deed.call.caller(deed.view) {
                         let counted = deed.before.get(&key).and_then(|user| user.known("failures")?.as_u64()).unwrap_or_default();
                         next.update(&key, |user| user.set("failures", json!(counted + 1)));
                     }
@@ -295,8 +300,8 @@ fn store(change: &Change, deed: &Deed<'_>, next: &mut State) {
             }
         }
         Change::KeepIdentifiers => {
-            for key in deed.call.subject() {
-                let Some(gone) = deed.before.get(&key) else { continue };
+            if let Some(key) = deed.call.subject() {
+                let Some(gone) = deed.before.get(&key) else { return };
                 let names = ["username", "primaryEmail", "primaryPhone"];
                 let ghost = names.iter().fold(Entity::default(), |ghost, name| ghost.with(*name, gone.get(name).clone()));
                 next.insert(Key::new(Kind::User, format!("~{}", key.id)), ghost);
@@ -313,38 +318,41 @@ fn store_tokens(change: &Change, deed: &Deed<'_>, next: &mut State) {
     };
     match change {
         Change::Outlive => {
-            let living: Vec<String> = deed.before.all(Kind::Token).filter(|(_, token)| token.flag("alive") == Some(true)).map(|(text, _)| text.to_owned()).collect();
+            let living: Vec<String> = deed
+                .before
+                .all(Kind::Token)
+                .filter(|(_, token)| token.flag("alive") == Some(true))
+                .map(|(text, _)| text.to_owned())
+                .collect();
             for text in living {
                 next.update(&Key::new(Kind::Token, text), |token| token.set("alive", true));
             }
         }
         Change::Revive => {
-            for key in deed.call.subject().filter(|_| deed.input("isSuspended") == Some(&json!(false))) {
+            if let Some(key) = deed.call.subject().filter(|_| deed.input("isSuspended") == Some(&json!(false))) {
                 next.update_all(Kind::Token, of(&key), |token| token.set("alive", true));
             }
         }
-        Change::KillEveryone => {
-            if deed.input("isSuspended") != Some(&json!(false)) {
-                next.update_all(Kind::Token, |token| token.text("use") == Some(Some("account")), |token| token.set("alive", false));
-            }
+        Change::KillEveryone if deed.input("isSuspended") == Some(&json!(true)) => {
+            next.update_all(Kind::Token, |token| token.text("use") == Some(Some("account")), |token| token.set("alive", false));
         }
         Change::KillCaller => {
-            for key in deed.call.caller(deed.view) {
+            if let Some(key) = deed.call.caller(deed.view) {
                 next.update_all(Kind::Token, of(&key), |token| token.set("alive", false));
             }
         }
         Change::ReusableSubject => {
-            for key in deed.subject_token() {
+            if let Some(key) = deed.subject_token() {
                 next.update(&key, |token| token.set("consumed", false));
             }
         }
         Change::ConsumeRecord => {
-            for key in deed.header_record() {
+            if let Some(key) = deed.header_record() {
                 next.remove(&key);
             }
         }
         Change::WrongUser => {
-            for key in deed.born.filter(|key| key.kind == Kind::Token) {
+            if let Some(key) = deed.born.filter(|key| key.kind == Kind::Token) {
                 let owner = next.get(key).and_then(|token| token.text("user").flatten()).map(str::to_owned);
                 let other = next.all(Kind::User).map(|(id, _)| id.to_owned()).find(|id| Some(id) != owner.as_ref());
                 if let (Some(_), Some(other)) = (owner, other) {
@@ -353,7 +361,7 @@ fn store_tokens(change: &Change, deed: &Deed<'_>, next: &mut State) {
             }
         }
         Change::WiderScope => {
-            for key in deed.born.filter(|key| key.kind == Kind::Token) {
+            if let Some(key) = deed.born.filter(|key| key.kind == Kind::Token) {
                 next.update(key, |token| {
                     if token.text("use") == Some(Some("account")) {
                         token.set("scope", WIDEST);
@@ -362,7 +370,7 @@ fn store_tokens(change: &Change, deed: &Deed<'_>, next: &mut State) {
             }
         }
         Change::Stillborn => {
-            for key in deed.born {
+            if let Some(key) = deed.born {
                 // A machine's token stays good, or nothing could be tested at all.
                 next.update(key, |made| {
                     if made.text("use") != Some(Some("management")) {
@@ -446,7 +454,9 @@ fn is_odd(odd: OddInput, request: &Request) -> bool {
         OddInput::NonAscii => !request.body.is_ascii(),
         OddInput::EmptyText => members().any(|value| value == ""),
         OddInput::Null => members().any(Value::is_null),
-        OddInput::Nested => members().flat_map(|value| value.as_object().into_iter().flatten()).any(|(_, inner)| inner.is_object() || inner.is_array()),
+        OddInput::Nested => {
+            members().flat_map(|value| value.as_object().into_iter().flatten()).any(|(_, inner)| inner.is_object() || inner.is_array())
+        }
         OddInput::NoObject => !body.is_object(),
         OddInput::LongText => members().filter_map(Value::as_str).any(|text| text.chars().count() > 1000),
     }

@@ -14,5 +14,6 @@ pub mod contract;
 pub mod engine;
 pub mod model;
 pub mod plan;
+pub mod reference;
 pub mod report;
 pub mod target;

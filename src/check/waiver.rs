@@ -8,7 +8,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::judge::Deviation;
-use crate::contract::{Contract, nearest};
+use crate::contract::{Contract, glob, nearest};
 
 /// One expected deviation.
 #[derive(Debug, Clone, Deserialize)]
@@ -132,9 +132,9 @@ impl Waivers {
         self.used.extend(other.used);
     }
 
-    /// Whether a deviation is waived; remembers that the waiver was needed.
-    pub fn covers(&mut self, requirement: &str, operation: &str, deviation: &Deviation) -> bool {
-        let mut covered = false;
+    /// The reason why a deviation is waived, if it is; remembers that the waiver was needed.
+    pub fn covers(&mut self, requirement: &str, operation: &str, deviation: &Deviation) -> Option<String> {
+        let mut covered = None;
         for (waiver, used) in self.list.iter().zip(&mut self.used) {
             if glob(waiver.requirement.get_ref(), requirement)
                 && glob(waiver.operation.get_ref(), operation)
@@ -142,7 +142,7 @@ impl Waivers {
                 && glob(&waiver.actual, &deviation.actual)
             {
                 *used = true;
-                covered = true;
+                covered.get_or_insert_with(|| waiver.reason.clone());
             }
         }
         covered
@@ -151,41 +151,5 @@ impl Waivers {
     /// Waivers that were not needed although `could_show` says their deviation could have been seen.
     pub fn stale(&self, could_show: impl Fn(&Waiver) -> bool) -> Vec<&Waiver> {
         self.list.iter().zip(&self.used).filter(|(waiver, used)| !**used && !waiver.sometimes && could_show(waiver)).map(|(waiver, _)| waiver).collect()
-    }
-}
-
-/// `*` stands for any text, everything else for itself.
-pub fn glob(pattern: &str, text: &str) -> bool {
-    let mut parts = pattern.split('*');
-    let first = parts.next().unwrap_or("");
-    let Some(mut rest) = text.strip_prefix(first) else { return false };
-    let mut parts: Vec<&str> = parts.collect();
-    let Some(last) = parts.pop() else { return rest.is_empty() };
-    for part in parts {
-        match rest.find(part) {
-            Some(index) => rest = &rest[index + part.len()..],
-            None => return false,
-        }
-    }
-    rest.ends_with(last)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::glob;
-
-    #[test]
-    fn stars_stand_for_any_text() {
-        for (pattern, text, fits) in [
-            ("*", "", true),
-            ("GEN-*", "GEN-ROBUST-01", true),
-            ("*-01", "GEN-ROBUST-01", true),
-            ("G*B*1", "GEN-ROBUST-01", true),
-            ("GEN", "GEN-ROBUST-01", false),
-            ("a*a", "a", false),
-            ("*x*", "abc", false),
-        ] {
-            assert_eq!(glob(pattern, text), fits, "{pattern} {text}");
-        }
     }
 }

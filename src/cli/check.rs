@@ -1,7 +1,7 @@
 //! `check`: test a deployment.
 
-use super::Settings;
-use super::print_error;
+use super::session::{self, Wish};
+use super::{Failure, Settings};
 use crate::report::RunVerdict;
 
 pub(super) const EXAMPLE: &str = "Example:\n  $ logto-conformance check --target https://logto.example.com --report junit:out.xml";
@@ -9,13 +9,14 @@ pub(super) const EXAMPLE: &str = "Example:\n  $ logto-conformance check --target
 /// Arguments of `check` that are no settings.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
-    /// Run only what matches: an operation, requirement or sequence; `*` stands for any text (may be repeated)
+    /// Run only sequences whose name, or one of whose operations, matches; `*` stands for any text (may be repeated)
     #[arg(long, value_name = "PATTERN")]
     pub only: Vec<String>,
 }
 
 /// Plans, runs and judges; prints the result.
-pub fn run(_args: Args, _settings: &Settings) -> RunVerdict {
-    print_error("`check` is not built in");
-    RunVerdict::Internal
+pub(super) fn run(args: &Args, settings: &Settings) -> Result<RunVerdict, Failure> {
+    let wish = Wish { only: args.only.clone(), ..Wish::default() };
+    let report = session::block_on(session::run(settings, wish))?;
+    session::show(&report)
 }

@@ -6,7 +6,7 @@ use std::panic::{self, UnwindSafe};
 use clap::{Parser, Subcommand};
 
 use super::settings::{ContractSettings, TargetSettings, WaiverSettings};
-use super::{Settings, check, explain, failure, inspect, list, output, replay, selftest, serve, spec};
+use super::{Failure, Settings, check, explain, inspect, list, output, replay, selftest, serve, spec};
 use crate::report::RunVerdict;
 
 /// Contract-testing conformance harness for Logto's Account API and Management API.
@@ -126,27 +126,26 @@ fn guarded(run: impl FnOnce() -> RunVerdict + UnwindSafe) -> RunVerdict {
 }
 
 fn dispatch(command: Command) -> RunVerdict {
-    let with = |flags: Settings, run: &mut dyn FnMut(&Settings) -> RunVerdict| match Settings::effective(flags) {
-        Ok(settings) => run(&settings),
-        Err(error) => failure::Failure::from(error).end(),
+    let with = |flags: Settings, run: &mut dyn FnMut(&Settings) -> Result<RunVerdict, Failure>| {
+        Settings::effective(flags).map_err(Failure::from).and_then(|settings| run(&settings)).unwrap_or_else(|failure| failure.end())
     };
     let contract_only = |contract| Settings { contract, ..Settings::default() };
     match command {
-        Command::Check { settings, args } => with(*settings, &mut |settings| check::run(args.clone(), settings)),
-        Command::Serve { contract, args } => with(contract_only(contract), &mut |settings| serve::run(args.clone(), settings)),
+        Command::Check { settings, args } => with(*settings, &mut |settings| check::run(&args, settings)),
+        Command::Serve { contract, args } => with(contract_only(contract), &mut |settings| serve::run(&args, settings)),
         Command::Replay { contract, target, args } => {
             let flags = Settings { contract, target: (*target).clone(), ..Settings::default() };
-            with(flags, &mut |settings| replay::run(args.clone(), settings))
+            with(flags, &mut |settings| replay::run(&args, settings))
         }
-        Command::Selftest { contract, args } => with(contract_only(contract), &mut |settings| selftest::run(args.clone(), settings)),
+        Command::Selftest { contract, args } => with(contract_only(contract), &mut |settings| selftest::run(&args, settings)),
         Command::Inspect { contract, waivers, args } => {
             let flags = Settings { contract, waivers, ..Settings::default() };
-            with(flags, &mut |settings| failure::end(inspect::run(&args, settings)))
+            with(flags, &mut |settings| inspect::run(&args, settings))
         }
-        Command::List { contract, args } => with(contract_only(contract), &mut |settings| failure::end(list::run(&args, settings))),
-        Command::Explain { contract, args } => with(contract_only(contract), &mut |settings| failure::end(explain::run(&args, settings))),
+        Command::List { contract, args } => with(contract_only(contract), &mut |settings| list::run(&args, settings)),
+        Command::Explain { contract, args } => with(contract_only(contract), &mut |settings| explain::run(&args, settings)),
         Command::Spec { form: Form::Bundle { contract, args } } => {
-            with(contract_only(contract), &mut |settings| failure::end(spec::run(&args, settings)))
+            with(contract_only(contract), &mut |settings| spec::run(&args, settings))
         }
     }
 }

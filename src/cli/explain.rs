@@ -110,7 +110,7 @@ fn error_code(contract: &Contract, code: &str, found: &ErrorCode) -> String {
     let mut text = format!("error code {code} ({})\n  {}\n", statuses.join(", "), found.meaning);
     for operation in &contract.operations {
         for guard in
-            operation.guards.iter().filter(|guard| guard.refusal().code.as_deref().is_some_and(|known| crate::check::glob(known, code)))
+            operation.guards.iter().filter(|guard| guard.refusal().code.as_deref().is_some_and(|known| crate::contract::glob(known, code)))
         {
             let _ = writeln!(text, "  {}: {} {}", operation.id, guard.refusal().status, guard.label());
         }

@@ -16,6 +16,12 @@ pub enum Failure {
     /// The command line, the configuration, the contract, a waiver file or a recording is wrong.
     #[error("{0}")]
     Usage(String),
+    /// The target does not answer, or refuses the credentials.
+    #[error("{0}")]
+    Unreachable(String),
+    /// Nothing could be tested as things are.
+    #[error("{0}")]
+    Incomplete(String),
     /// Our own fault, or the machine's.
     #[error("{0}")]
     Internal(String),
@@ -27,14 +33,11 @@ impl Failure {
         print_error(&self.to_string());
         match self {
             Self::Usage(_) => RunVerdict::Usage,
+            Self::Unreachable(_) => RunVerdict::Unreachable,
+            Self::Incomplete(_) => RunVerdict::Incomplete,
             Self::Internal(_) => RunVerdict::Internal,
         }
     }
-}
-
-/// The verdict of a command that may fail.
-pub(super) fn end(result: Result<RunVerdict, Failure>) -> RunVerdict {
-    result.unwrap_or_else(|failure| failure.end())
 }
 
 impl From<SettingsError> for Failure {

@@ -5,11 +5,10 @@ use std::path::PathBuf;
 
 use include_dir::{Dir, include_dir};
 use serde_json::json;
-use time::OffsetDateTime;
 
 use super::settings::{Format, ReportTarget, Settings};
 use super::table::table;
-use super::{Failure, print};
+use super::{Failure, print, session};
 use crate::check::Waivers;
 use crate::contract::Contract;
 use crate::engine::har::{self, Recording};
@@ -65,18 +64,22 @@ pub(super) fn run(args: &Args, settings: &Settings) -> Result<RunVerdict, Failur
 
 /// The given waivers, or those that come with the program for this version.
 fn waivers(contract: &Contract, settings: &Settings) -> Result<Waivers, Failure> {
-    let today = OffsetDateTime::now_utc().date();
-    let today = format!("{:04}-{:02}-{:02}", today.year(), u8::from(today.month()), today.day());
+    let today = session::today();
     if settings.waivers.waivers.is_empty() {
-        let name = format!("logto-{}.toml", contract.version);
-        let text = WAIVERS.get_file(&name).and_then(include_dir::File::contents_utf8).unwrap_or_default();
-        return Ok(Waivers::parse(&name, text, contract, &today)?);
+        return shipped_waivers(contract, &today);
     }
     let mut all = Waivers::default();
     for path in &settings.waivers.waivers {
         all.extend(Waivers::read(path, contract, &today)?);
     }
     Ok(all)
+}
+
+/// The waivers that come with the program for the contract's version.
+pub(super) fn shipped_waivers(contract: &Contract, today: &str) -> Result<Waivers, Failure> {
+    let name = format!("logto-{}.toml", contract.version);
+    let text = WAIVERS.get_file(&name).and_then(include_dir::File::contents_utf8).unwrap_or_default();
+    Ok(Waivers::parse(&name, text, contract, today)?)
 }
 
 /// A recording holds live secrets; what is printed about it must not.

@@ -13,6 +13,7 @@ mod output;
 pub mod replay;
 pub mod selftest;
 pub mod serve;
+mod session;
 pub mod settings;
 mod spec;
 mod table;

@@ -2,9 +2,11 @@
 
 use std::path::PathBuf;
 
-use super::Settings;
-use super::print_error;
+use super::session::{self, Wish};
+use super::{Failure, Settings};
+use crate::plan::{PLAN_VERSION, Plan};
 use crate::report::RunVerdict;
+use crate::target::Mode;
 
 pub(super) const EXAMPLE: &str = "Example:\n  $ logto-conformance replay finding.json --target https://logto.example.com";
 
@@ -14,10 +16,29 @@ pub struct Args {
     /// A finding or a plan, as `check` wrote it
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
+    /// Deviation of the embedded reference, a name of fixtures/faults.yaml (may be repeated)
+    #[arg(long, value_name = "NAME")]
+    pub fault: Vec<String>,
 }
 
 /// Runs the file's sequences and judges them.
-pub fn run(_args: Args, _settings: &Settings) -> RunVerdict {
-    print_error("`replay` is not built in");
-    RunVerdict::Internal
+pub(super) fn run(args: &Args, settings: &Settings) -> Result<RunVerdict, Failure> {
+    let place = args.file.display();
+    let text = std::fs::read_to_string(&args.file).map_err(|error| Failure::Usage(format!("failed to read {place}: {error}")))?;
+    let plan: Plan = serde_json::from_str(&text)
+        .map_err(|error| Failure::Usage(format!("{place}:{}: is no plan: {error}\n  help: replay what `check` wrote to findings/", error.line())))?;
+    if plan.plan_version != PLAN_VERSION {
+        return Err(Failure::Usage(format!("{place}: is a plan of format {}, this program reads {PLAN_VERSION}", plan.plan_version)));
+    }
+    let mut settings = settings.clone();
+    if settings.contract.contract.is_none() {
+        settings.contract.contract = Some(plan.contract);
+    }
+    // A stored sequence names the settings it needs.
+    if plan.epochs.iter().any(|epoch| epoch.settings.is_some()) && settings.run.mode.is_none() {
+        settings.run.mode = Some(Mode::Exclusive);
+    }
+    let faults = super::serve::faults(&args.fault)?;
+    let report = session::block_on(session::run(&settings, Wish { plan: Some(plan), faults, ..Wish::default() }))?;
+    session::show(&report)
 }

@@ -8,6 +8,7 @@
 mod file;
 mod values;
 
+use crate::plan::Profile;
 use std::env;
 use std::path::{Path, PathBuf};
 
@@ -15,7 +16,7 @@ use clap::{Args as _, FromArgMatches as _};
 use url::Url;
 
 pub use file::SettingsError;
-pub use values::{Budget, ExtraHeader, Format, Profile, Rate, ReportTarget, Secret};
+pub use values::{Budget, ExtraHeader, Format, Rate, ReportTarget, Secret};
 
 use crate::contract::Version;
 use crate::target::{AdminCredentials, ClientOptions, Mode};

@@ -3,6 +3,7 @@
 
 mod bundle;
 mod document;
+mod glob;
 pub mod guard;
 mod load;
 pub mod operation;
@@ -15,6 +16,7 @@ use std::collections::BTreeMap;
 
 pub use bundle::bundle;
 pub use document::RawCase as Case;
+pub use glob::glob;
 pub use load::{DOCUMENTS, Files, SpecError, closest, nearest};
 pub use operation::{Collection, Effect, Operation, Outcome};
 pub use requirement::{ErrorCode, Level, Requirement, Sighting};

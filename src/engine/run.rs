@@ -40,8 +40,8 @@ pub struct RunOptions {
     pub version: Option<Version>,
     /// Specification texts.
     pub specs: Files,
-    /// Only sequences or operations that fit this pattern.
-    pub only: Option<String>,
+    /// Only sequences or operations that fit one of these patterns; all when empty.
+    pub only: Vec<String>,
     /// Runs this plan instead of building one.
     pub plan: Option<Plan>,
     /// Name of the run: lower-case letters and digits.
@@ -155,7 +155,7 @@ pub async fn run(options: RunOptions) -> Result<RunResult, RunError> {
     let facts = read_facts(&gate, &admin.access_token, &options).await?;
     let built = match &options.plan {
         Some(plan) => Built { plan: Plan { facts: facts.clone(), ..plan.clone() }, left_out: Vec::new() },
-        None => build(&contract, &facts, options.seed, options.profile, options.only.as_deref()),
+        None => build(&contract, &facts, options.seed, options.profile, &options.only),
     };
     if built.plan.epochs.is_empty() {
         return Err(RunError::Incomplete("nothing to run: no planned sequence fits the target's settings, the mode and `--only`".into()));

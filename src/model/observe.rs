@@ -128,14 +128,6 @@ pub fn observe(contract: &Contract, states: &States, request: &Request, answer: 
     Observation { operation, relation: Some(relation), matched: None, states: States::any_of(recovered) }
 }
 
-/// The state after an admitted answer was given with this body.
-pub fn accept(alternative: Alternative, body: Option<&Value>) -> State {
-    match alternative.body.matches(body) {
-        Ok(lessons) => learn(alternative.next, &lessons),
-        Err(_) => alternative.next,
-    }
-}
-
 /// The states after a request whose answer was lost: each admitted effect may have happened, or none.
 pub fn observe_nothing(contract: &Contract, states: &States, request: &Request, now: i64) -> States {
     let mut open: Vec<State> = states.iter().cloned().collect();
@@ -143,6 +135,12 @@ pub fn observe_nothing(contract: &Contract, states: &States, request: &Request, 
         open.extend(predict(contract, state, request, now).alternatives.into_iter().map(|alternative| alternative.next));
     }
     States::any_of(open)
+}
+
+/// The state after an admitted answer was given with this body: what the body shows is bound into it.
+pub fn accept(alternative: &Alternative, body: Option<&Value>) -> Result<State, Mismatch> {
+    let lessons = alternative.body.matches(body)?;
+    Ok(learn(alternative.next.clone(), &lessons))
 }
 
 /// An answer as the comparison needs it.

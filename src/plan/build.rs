@@ -1,13 +1,14 @@
 //! Builds a plan: drafts sequences, gathers them under settings, writes them while the model thinks along.
 
+use std::fmt;
+
 use rand::SeedableRng as _;
 
 use super::epoch::{Need, fields};
 use super::script::Script;
 use super::sequence::{Epoch, Facts, PLAN_VERSION, Plan};
 use super::{lives, matrix, toggles};
-use crate::check::glob;
-use crate::contract::Contract;
+use crate::contract::{Contract, glob};
 
 /// A sequence that is not written yet.
 pub struct Draft<'a> {
@@ -22,14 +23,25 @@ pub struct Draft<'a> {
 }
 
 /// How much is planned.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Profile {
     /// The opening lap, the stories and a few settings.
     Quick,
     /// The guard matrix and all toggles as well.
+    #[default]
     Standard,
     /// As standard, today; the place for longer walks.
     Deep,
+}
+
+impl fmt::Display for Profile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Quick => "quick",
+            Self::Standard => "standard",
+            Self::Deep => "deep",
+        })
+    }
 }
 
 /// A plan, and what was left out of it.
@@ -41,8 +53,8 @@ pub struct Built {
     pub left_out: Vec<String>,
 }
 
-/// Builds the plan of a run. `only` keeps the sequences whose name, or one of whose operations, fits the pattern.
-pub fn build(contract: &Contract, facts: &Facts, seed: u64, profile: Profile, only: Option<&str>) -> Built {
+/// Builds the plan of a run. `only` keeps the sequences whose name, or one of whose operations, fits a pattern.
+pub fn build(contract: &Contract, facts: &Facts, seed: u64, profile: Profile, only: &[String]) -> Built {
     let mut rng = rand::rngs::StdRng::seed_from_u64(seed);
     let mut drafts = vec![matrix::routes(contract)];
     drafts.extend(matrix::lap(contract));
@@ -86,7 +98,7 @@ pub fn build(contract: &Contract, facts: &Facts, seed: u64, profile: Profile, on
             let mut script = Script::new(contract, facts, settings.as_ref());
             (draft.write)(&mut script);
             let sequence = script.finish(draft.id);
-            let wanted = only.is_none_or(|pattern| {
+            let wanted = only.is_empty() || only.iter().any(|pattern| {
                 glob(pattern, &sequence.id) || sequence.steps.iter().any(|step| step.operation().is_some_and(|operation| glob(pattern, operation)))
             });
             if !sequence.steps.is_empty() && wanted {

@@ -144,7 +144,7 @@ impl<'a> Script<'a> {
                 self.binding.set(*symbol, format!("never-{symbol}"));
             }
         }
-        self.state = accept(alternative, body.as_ref());
+        self.state = accept(&alternative, body.as_ref()).unwrap_or(alternative.next);
         certain
     }
 

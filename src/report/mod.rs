@@ -15,6 +15,7 @@
 //! Text that the target sent may hold anything; each renderer makes it harmless for its own format (control characters
 //! on a terminal, markup in Markdown, invalid characters in XML).
 
+mod assemble;
 mod command;
 pub mod document;
 pub mod json;
@@ -28,6 +29,7 @@ mod sample;
 pub mod terminal;
 pub mod verdict;
 
+pub use assemble::{Circumstances, assemble, plan_text};
 pub use document::{
     Abstention, CheckCounts, Collection, Finding, Level, Mode, NotTested, OperationCounts, OperationRow, OutcomeCounts,
     OutcomeRow, Report, RequirementCounts, RequirementOperation, RequirementRow, SCHEMA_VERSION, Summary, Target,

@@ -1,5 +1,6 @@
 //! The values of settings, each with its one parser.
 
+use crate::plan::Profile;
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -22,28 +23,6 @@ impl fmt::Debug for Secret {
 impl From<String> for Secret {
     fn from(text: String) -> Self {
         Self(text)
-    }
-}
-
-/// How much is tested.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Profile {
-    /// Each operation and each guard once.
-    Quick,
-    /// All families, for every run of a pipeline.
-    #[default]
-    Standard,
-    /// More combinations, values and walks, for a nightly run.
-    Deep,
-}
-
-impl fmt::Display for Profile {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Quick => "quick",
-            Self::Standard => "standard",
-            Self::Deep => "deep",
-        })
     }
 }
 

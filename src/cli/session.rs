@@ -1,0 +1,299 @@
+//! One run from settings to report: the target or the embedded reference, signals, budget, the run's folder.
+
+use std::collections::BTreeMap;
+use std::io::{IsTerminal as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use rand::Rng as _;
+use url::Url;
+
+use super::Failure;
+use super::settings::{Budget, Format, Settings};
+use crate::check::Waivers;
+use crate::contract::{Contract, Files, Version};
+use crate::engine::{self, Event, Listener, RunError, RunOptions};
+use crate::model::wire::Request;
+use crate::plan::{Plan, Profile};
+use crate::reference::{Fault, Reference, ReferenceOptions, Running};
+use crate::report::{self, Circumstances, Report, RunVerdict, TargetKind, assemble, plan_text};
+use crate::target::{AdminCredentials, Client, ClientOptions, Mode, SecretRegister};
+
+/// What a command wants of a run besides the settings.
+#[derive(Default)]
+pub struct Wish {
+    /// Patterns of sequences or operations.
+    pub only: Vec<String>,
+    /// Runs this plan.
+    pub plan: Option<Plan>,
+    /// Faults of the embedded reference.
+    pub faults: Vec<Fault>,
+    /// Shows no progress and keeps nothing on disk.
+    pub quiet: bool,
+}
+
+/// Milliseconds since 1970.
+pub fn now() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// Today as waivers count it.
+pub fn today() -> String {
+    crate::model::time::iso(now()).chars().take(10).collect()
+}
+
+fn random_text(length: usize) -> String {
+    const LETTERS: &[u8] = b"abcdefghijkmnpqrstuvwxyz23456789";
+    let mut rng = rand::rng();
+    (0..length).map(|_| char::from(LETTERS[(rng.next_u32() as usize) % LETTERS.len()])).collect()
+}
+
+/// Runs, reports into the run's folder, and gives the report back.
+pub async fn run(settings: &Settings, wish: Wish) -> Result<Report, Failure> {
+    let run = random_text(8);
+    let secrets = SecretRegister::new();
+    let remote = settings.target.client_options();
+    let mode = settings.run.mode.unwrap_or(if remote.is_some() { Mode::Isolated } else { Mode::Exclusive });
+    let profile = settings.run.profile.unwrap_or_default();
+    let (client, credentials, reference) = match remote {
+        Some(options) => (options, settings.target.credentials()?, None),
+        None => {
+            let (options, credentials, running) = embedded(settings, wish.faults).await?;
+            (options, credentials, Some(running))
+        }
+    };
+    for header in &client.extra_headers {
+        secrets.register(&header.1);
+    }
+    if let Some(wait) = settings.run.wait {
+        wait_for(&client, wait).await?;
+    }
+    let out = settings.run.out.clone().unwrap_or_else(|| PathBuf::from("conformance-out").join(&run));
+    let out = (!wish.quiet).then_some(out);
+    if let Some(out) = &out {
+        create_dir(&out.join("findings"))?;
+    }
+    let stop = Arc::new(AtomicBool::new(false));
+    let watch = tokio::spawn(watch(Arc::clone(&stop), settings.run.budget));
+    let options = RunOptions {
+        client: client.clone(),
+        credentials,
+        mode,
+        profile,
+        seed: settings.run.seed.unwrap_or(1),
+        jobs: settings.run.jobs.unwrap_or(8),
+        version: settings.contract.contract.or_else(|| reference.is_some().then_some(Version::NEWEST)),
+        specs: Files::embedded(),
+        only: wish.only.clone(),
+        plan: wish.plan.clone(),
+        run,
+        secret: random_text(24),
+        ledger: out.as_ref().map(|out| out.join("ledger.jsonl")),
+        secrets: secrets.clone(),
+        now,
+        stop: Arc::clone(&stop),
+        listener: listener(wish.quiet, settings.run.budget, &stop),
+    };
+    let result = engine::run(options).await;
+    watch.abort();
+    let result = result.map_err(|error| match error {
+        RunError::Spec(error) => Failure::from(error),
+        RunError::Unreachable(text) => Failure::Unreachable(secrets.redact(&text)),
+        RunError::Incomplete(text) => Failure::Incomplete(secrets.redact(&text)),
+        RunError::Internal(text) => Failure::Internal(secrets.redact(&text)),
+    })?;
+    let kind = if reference.is_some() { TargetKind::Embedded } else { TargetKind::Remote };
+    let mut waivers = waivers(settings, &result.contract, kind)?;
+    let circumstances = Circumstances {
+        endpoint: client.endpoint.to_string(),
+        kind,
+        profile: profile.to_string(),
+        mode: match mode {
+            Mode::ReadOnly => report::Mode::ReadOnly,
+            Mode::Isolated => report::Mode::Isolated,
+            Mode::Exclusive => report::Mode::Exclusive,
+        },
+        strict: settings.run.strict.unwrap_or_default(),
+        whole: profile != Profile::Quick && wish.only.is_empty() && wish.plan.is_none(),
+        allow_untestable: settings.run.allow_untestable.clone(),
+        out: out.as_ref().map(|out| out.display().to_string()),
+    };
+    let (report, plans) = assemble(&result, &circumstances, &mut waivers);
+    let report = report.masked(|text| secrets.redact(text));
+    if let Some(out) = &out {
+        keep(out, &report, &plans)?;
+        for target in &settings.run.report {
+            let (name, text) = render(target.format, &report, &result.plan);
+            write(&target.path.clone().unwrap_or_else(|| out.join(name)), &text)?;
+        }
+    }
+    if let Some(reference) = reference {
+        reference.shutdown().await.map_err(|error| Failure::Internal(error.to_string()))?;
+    }
+    Ok(report)
+}
+
+async fn embedded(settings: &Settings, faults: Vec<Fault>) -> Result<(ClientOptions, AdminCredentials, Running), Failure> {
+    let contract = Contract::embedded(settings.contract.or_newest())?;
+    let options = ReferenceOptions { faults, ..ReferenceOptions::new(contract) };
+    let running = Reference::start(options).await.map_err(|error| Failure::Internal(format!("the reference does not start: {error}")))?;
+    let endpoint = Url::parse(&running.endpoint).map_err(|error| Failure::Internal(error.to_string()))?;
+    let credentials = AdminCredentials {
+        client_id: running.client_id.clone(),
+        client_secret: running.client_secret.clone(),
+        resource: running.resource.clone(),
+    };
+    Ok((ClientOptions::new(endpoint), credentials, running))
+}
+
+/// The given waivers; without any, for a remote target, those that come with the program.
+fn waivers(settings: &Settings, contract: &Contract, kind: TargetKind) -> Result<Waivers, Failure> {
+    if settings.waivers.waivers.is_empty() {
+        return if kind == TargetKind::Embedded { Ok(Waivers::default()) } else { super::inspect::shipped_waivers(contract, &today()) };
+    }
+    let mut all = Waivers::default();
+    for path in &settings.waivers.waivers {
+        all.extend(Waivers::read(path, contract, &today())?);
+    }
+    Ok(all)
+}
+
+/// Waits until something answers at the endpoint.
+async fn wait_for(options: &ClientOptions, longest: Duration) -> Result<(), Failure> {
+    let client = Client::new(options.clone()).map_err(|error| Failure::Usage(error.to_string()))?;
+    let end = tokio::time::Instant::now() + longest;
+    loop {
+        match client.send(&Request::new("GET", "/api/status")).await {
+            Ok(answer) if answer.status < 500 => return Ok(()),
+            Ok(answer) if tokio::time::Instant::now() >= end => {
+                return Err(Failure::Unreachable(format!("after {} s the target still answers {}", longest.as_secs(), answer.status)));
+            }
+            Err(error) if tokio::time::Instant::now() >= end => {
+                return Err(Failure::Unreachable(format!("after {} s: {error}", longest.as_secs())));
+            }
+            _ => tokio::time::sleep(Duration::from_millis(250)).await,
+        }
+    }
+}
+
+/// Ends the run on a signal or when its time is over. A second signal is left to the system.
+async fn watch(stop: Arc<AtomicBool>, budget: Option<Budget>) {
+    let time = async {
+        match budget {
+            Some(Budget::Time(time)) => tokio::time::sleep(time).await,
+            _ => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = signal() => {}
+        () = time => {}
+    }
+    stop.store(true, Ordering::Relaxed);
+}
+
+#[cfg(unix)]
+pub async fn signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
+#[cfg(not(unix))]
+pub async fn signal() {
+    drop(tokio::signal::ctrl_c().await);
+}
+
+/// Shows progress on a terminal, and a few plain lines elsewhere.
+fn listener(quiet: bool, budget: Option<Budget>, stop: &Arc<AtomicBool>) -> Listener {
+    let most = match budget {
+        Some(Budget::Requests(most)) => Some(most),
+        _ => None,
+    };
+    let stop = Arc::clone(stop);
+    let sent = AtomicU64::new(0);
+    let bar = ProgressBar::hidden();
+    let terminal = std::io::stderr().is_terminal() && !quiet;
+    Arc::new(move |event| {
+        if let Event::SequenceFinished { requests, .. } = event {
+            let total = sent.fetch_add(*requests as u64, Ordering::Relaxed) + *requests as u64;
+            if most.is_some_and(|most| total >= most) {
+                stop.store(true, Ordering::Relaxed);
+            }
+        }
+        if quiet {
+            return;
+        }
+        match event {
+            Event::Planned { sequences, requests, passwords, epochs } => {
+                let text = format!("planned {sequences} sequences in {epochs} settings: {requests} requests, {passwords} password computations\n");
+                drop(std::io::stderr().lock().write_all(text.as_bytes()));
+                if terminal {
+                    bar.set_draw_target(indicatif::ProgressDrawTarget::stderr());
+                    bar.set_length(*sequences as u64);
+                    if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} sequences  {elapsed}  {msg}") {
+                        bar.set_style(style);
+                    }
+                }
+            }
+            Event::SequenceFinished { .. } => bar.inc(1),
+            Event::Confirmed { cause, shown, tries } => bar.set_message(format!("{shown}/{tries} {cause}")),
+            Event::CleaningUp => bar.finish_and_clear(),
+            Event::EpochStarted { .. } => {}
+        }
+    })
+}
+
+fn render(format: Format, report: &Report, plan: &Plan) -> (&'static str, String) {
+    match format {
+        Format::Json => ("report.json", report::json::render(report)),
+        Format::Junit => ("junit.xml", report::junit::render(report)),
+        Format::Markdown => ("summary.md", report::markdown::render(report)),
+        Format::Plan => ("plan.json", plan_text(plan)),
+    }
+}
+
+fn keep(out: &Path, report: &Report, plans: &BTreeMap<String, Plan>) -> Result<(), Failure> {
+    write(&out.join("report.json"), &report::json::render(report))?;
+    for (id, plan) in plans {
+        write(&out.join("findings").join(format!("{id}.json")), &plan_text(plan))?;
+    }
+    Ok(())
+}
+
+fn create_dir(path: &Path) -> Result<(), Failure> {
+    std::fs::create_dir_all(path).map_err(|error| Failure::Usage(format!("failed to create {}: {error}\n  help: choose another folder with --out", path.display())))
+}
+
+fn write(path: &Path, text: &str) -> Result<(), Failure> {
+    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        create_dir(parent)?;
+    }
+    std::fs::write(path, text).map_err(|error| Failure::Usage(format!("failed to write {}: {error}", path.display())))
+}
+
+/// A runtime for one command.
+pub fn block_on<T>(future: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    drop(rustls::crypto::ring::default_provider().install_default());
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| Failure::Internal(error.to_string()))?;
+    runtime.block_on(future)
+}
+
+/// How the terminal wants its text.
+pub fn style() -> report::terminal::Style {
+    let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    report::terminal::Style { colour, ..report::terminal::Style::default() }
+}
+
+/// Prints the result of a run and says how it ended.
+pub fn show(report: &Report) -> Result<RunVerdict, Failure> {
+    super::print(&report::terminal::render(report, &style()))?;
+    Ok(report.verdict)
+}

@@ -1,0 +1,333 @@
+//! The deployment itself: one state behind a lock, one function from request to answer.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde_json::{Map, Value, json};
+
+use super::clock::Clock;
+use super::issue::{Redeemed, claims, companions};
+use super::mint::Mint;
+use super::refusal::{empty_answer, json_answer, refusal, text_answer};
+use super::sign_in::{Grant, SignIns};
+use super::tamper::{Deed, Faults};
+use super::{edge, paths, support};
+use crate::contract::guard::{GuardKind, Status};
+use crate::contract::{Contract, Effect};
+use crate::model::wire::{Answer, Request};
+use crate::model::{
+    Alternative, Call, Entity, Key, Kind, Member, NEAR_MS, Pattern, Route, Scene, State, Teaching, Term, Truth, accept, predict, route,
+    time,
+};
+
+/// Calls after which dead credentials are dropped.
+const CALLS_PER_SWEEP: u32 = 256;
+
+/// What the deployment keeps.
+#[derive(Debug)]
+pub struct Store {
+    /// What the model knows of.
+    pub state: State,
+    /// Makes ids and tokens up.
+    pub mint: Mint,
+    /// Roles, in the order they were made.
+    pub roles: Vec<Value>,
+    /// Sign-ins under way.
+    pub sign_ins: SignIns,
+    /// What entities were before they last changed; kept only for faults.
+    previous: State,
+    /// Calls since the last sweep.
+    calls: u32,
+}
+
+/// A deployment: the contract it keeps, its clock, and what it remembers.
+pub struct Deployment {
+    /// The contract it keeps.
+    pub contract: Contract,
+    /// Its own address, without trailing slash.
+    pub endpoint: String,
+    clock: Arc<dyn Clock>,
+    faults: Faults,
+    store: Mutex<Store>,
+}
+
+impl Deployment {
+    /// A deployment in a first state.
+    pub fn new(contract: Contract, endpoint: String, clock: Arc<dyn Clock>, faults: Faults, state: State, mint: Mint) -> Self {
+        let (sign_ins, previous) = (SignIns::default(), State::default());
+        let store = Store { state, mint, roles: Vec::new(), sign_ins, previous, calls: 0 };
+        Self { contract, endpoint, clock, faults, store: Mutex::new(store) }
+    }
+
+    fn store(&self) -> MutexGuard<'_, Store> {
+        // The state is replaced as a whole, so a panic elsewhere leaves it in order.
+        self.store.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Answers a request.
+    pub fn answer(&self, request: &Request) -> Answer {
+        let now = self.clock.now_ms();
+        let mut store = self.store();
+        let answer = self.route(&mut store, request, now);
+        let request_id = store.mint.id(16);
+        let mut answer = edge::dress(request, answer, request_id);
+        self.faults.distort(&self.contract, &store.state, request, &mut answer);
+        answer
+    }
+
+    fn route(&self, store: &mut Store, request: &Request, now: i64) -> Answer {
+        let path = request.path();
+        let allow = || paths::allowed(&self.contract, &support::routes(self.contract.version), path);
+        if request.method == "OPTIONS" {
+            return edge::options(request, &allow());
+        }
+        if matches!(route(&self.contract, &request.method, path), Route::Operation(..)) {
+            return self.operate(store, request, now);
+        }
+        if let Some(answer) = support::answer(self, store, request, now) {
+            return answer;
+        }
+        let allow = allow();
+        let known = ["GET", "HEAD", "PUT", "POST", "DELETE", "PATCH"].contains(&request.method.as_str());
+        let mut answer = match (known, allow.is_empty()) {
+            (false, _) => text_answer(501, "Not Implemented"),
+            (true, _) if path.to_ascii_lowercase().starts_with("/oidc/") => {
+                return json_answer(
+                    404,
+                    &json!({
+                        "code": "oidc.invalid_request", "message": "Request is invalid.", "error": "invalid_request",
+                        "error_description": "unrecognized route or not allowed method",
+                    }),
+                );
+            }
+            (true, false) => text_answer(405, "Method Not Allowed"),
+            (true, true) => text_answer(404, "Not Found"),
+        };
+        if !allow.is_empty() {
+            answer.headers.push(("allow".into(), allow));
+        }
+        answer
+    }
+
+    /// A specified operation: the model says what to answer, the mint makes up what the model leaves open.
+    fn operate(&self, store: &mut Store, request: &Request, now: i64) -> Answer {
+        let Route::Operation(operation, path) = route(&self.contract, &request.method, request.path()) else {
+            return text_answer(404, "Not Found");
+        };
+        if self.faults.crashes(&operation.id, request) {
+            return failed();
+        }
+        let disguised = self.faults.disguise(operation, &store.state, request);
+        let request = disguised.as_ref().unwrap_or(request);
+        let decided = Decided::read(&store.state, request, now);
+        let mut view = decided.view(&store.state);
+        let met = Call::read(operation, path, request);
+        let redeemed = Redeemed::read(&store.sign_ins, &mut view, &met, now);
+        let blurred = self.faults.blur(&met, &mut view, &store.previous, now);
+        let prediction = predict(&self.contract, &view, request, now);
+        let Some(call) = &prediction.call else { return text_answer(404, "Not Found") };
+        let scene = Scene { call, state: &view, now };
+        let Some(chosen) = prediction.alternatives.iter().find(|alternative| is_answer(&scene, alternative)) else {
+            return failed();
+        };
+        let refused = chosen.guard.map(|index| &call.operation.guards[index]);
+        let (answer, mut next, born) = match refused {
+            Some(guard) => (refusal(&scene, guard), chosen.next.clone(), None),
+            None => succeed(&mut store.mint, call, &view, chosen, redeemed.grant.as_ref(), now),
+        };
+        redeemed.restore(&mut next);
+        decided.restore(&mut next);
+        for key in blurred.into_iter().filter(|key| next.get(key) == view.get(key)).collect::<Vec<_>>() {
+            match store.state.get(&key) {
+                Some(stored) => next.insert(key, stored.clone()),
+                None => drop(next.remove(&key)),
+            }
+        }
+        let deed = Deed { call, view: &view, before: &store.state, refused, born: born.as_ref(), now };
+        self.faults.keep(&deed, &mut next);
+        if !self.faults.is_empty() {
+            for key in deed.keys() {
+                if let Some(old) = store.state.get(&key).filter(|old| Some(*old) != next.get(&key)) {
+                    store.previous.insert(key, old.clone());
+                }
+            }
+        }
+        store.state = next;
+        self.sweep(store, now);
+        answer
+    }
+
+    /// Drops credentials that are refused whether they are known or not, so that a long run does not slow down. Faults
+    /// may want to raise the dead.
+    fn sweep(&self, store: &mut Store, now: i64) {
+        store.calls += 1;
+        if store.calls < CALLS_PER_SWEEP || !self.faults.is_empty() {
+            return;
+        }
+        store.calls = 0;
+        let is_over = |entity: &Entity| {
+            let expired = entity.known("expiresAt").and_then(time::millis).is_some_and(|limit| limit + NEAR_MS < now);
+            let refreshable = entity.text("refresh_token").flatten().is_some();
+            entity.flag("alive") == Some(false) || entity.flag("consumed") == Some(true) || (expired && !refreshable)
+        };
+        let mut over: Vec<Key> = Vec::new();
+        for kind in [Kind::Token, Kind::Record, Kind::SubjectToken] {
+            over.extend(store.state.all(kind).filter(|(_, entity)| is_over(entity)).map(|(id, _)| Key::new(kind, id)));
+        }
+        for key in over {
+            store.state.remove(&key);
+        }
+    }
+
+    /// Whether a request carries a token for the Management API with its scope; the refusal otherwise.
+    pub fn admit_admin(&self, state: &State, request: &Request, now: i64) -> Result<(), Answer> {
+        let Some(operation) = self.contract.operation("GetAccountCenterSettings") else { return Ok(()) };
+        let decided = Decided::read(state, request, now);
+        let view = decided.view(state);
+        let call = Call::read(operation, std::collections::BTreeMap::new(), request);
+        let scene = Scene { call: &call, state: &view, now };
+        let broken = operation.guards.iter().filter(|guard| guard.shared).find(|guard| scene.holds(&guard.kind) != Truth::Yes);
+        broken.map_or(Ok(()), |guard| Err(refusal(&scene, guard)))
+    }
+}
+
+fn failed() -> Answer {
+    json_answer(500, &json!({"message": "Internal server error."}))
+}
+
+/// Whether this alternative is what happens. A model of a foreign deployment leaves open what it has not seen; here
+/// everything is known but what only a breach service or a foreign digest could tell.
+fn is_answer(scene: &Scene<'_>, alternative: &Alternative) -> bool {
+    let Some(guard) = alternative.guard.map(|index| &scene.call.operation.guards[index]) else { return true };
+    match scene.applies(guard).and(scene.holds(&guard.kind).not()) {
+        Truth::Yes | Truth::Near => true,
+        Truth::No => false,
+        Truth::Unknown => match &guard.kind {
+            GuardKind::PasswordPolicy(_) | GuardKind::NewPassword(_) | GuardKind::NotLocked(_) => false,
+            GuardKind::SubjectToken(value) => {
+                let token = scene.call.text(value).and_then(|text| scene.state.find(Kind::Token, &text).cloned());
+                !token.is_some_and(|token| is_live_access(&token, scene.now))
+            }
+            _ => true,
+        },
+    }
+}
+
+fn is_live_access(token: &Entity, now: i64) -> bool {
+    let expires = token.known("expiresAt").and_then(time::millis);
+    token.text("use") == Some(Some("account")) && token.flag("alive") == Some(true) && expires.is_none_or(|expires| now < expires)
+}
+
+/// Carries a success out: the body with made-up values, and the state it leads to.
+fn succeed(
+    mint: &mut Mint,
+    call: &Call<'_>,
+    view: &State,
+    chosen: &Alternative,
+    grant: Option<&Grant>,
+    now: i64,
+) -> (Answer, State, Option<Key>) {
+    let status = match chosen.outcome.status {
+        Status::Exact(status) => status,
+        Status::AnyRefusal => 400,
+    };
+    let claims = claims(call, view, grant, now);
+    let mut body = chosen.body.sample(&mut |fresh| mint.make(fresh, now, &claims));
+    if let (Some(Value::Object(body)), Pattern::Object(members)) = (&mut body, &chosen.body) {
+        fill_open(body, members, &call.input);
+        if call.operation.effect == Some(Effect::IssueToken) {
+            body.extend(companions(mint, call, view, grant, &claims));
+        }
+    }
+    let mut next = accept(chosen, body.as_ref()).unwrap_or_else(|_| chosen.next.clone());
+    let lessons = chosen.body.matches(body.as_ref()).unwrap_or_default();
+    let born = lessons.iter().find_map(|lesson| match &lesson.teaching {
+        Teaching::Identity(_) => Some(Key::new(lesson.key.kind, lesson.value.as_str()?)),
+        Teaching::Property(_) => None,
+    });
+    let center = call.operation.harm.tenant_wide.then(Key::account_center);
+    for key in [born.clone(), call.caller(view), call.subject(), center].into_iter().flatten() {
+        next.update(&key, |entity| {
+            if let (Kind::Token, Some(grant)) = (key.kind, grant) {
+                entity.set("user", grant.user.as_str());
+            }
+            settle(entity, mint, &call.input, now);
+        });
+    }
+    let answer = match body {
+        Some(_) if matches!(call.operation.response(status), Some(None)) => text_answer(status, "Created"),
+        Some(body) => json_answer(status, &body),
+        None => empty_answer(status),
+    };
+    (answer, next, born)
+}
+
+/// Where the model leaves a shown value open, the deployment stores what was asked for.
+fn fill_open(body: &mut Map<String, Value>, members: &std::collections::BTreeMap<String, Member>, input: &Value) {
+    for (name, member) in members {
+        if let (Member::Present(Pattern::Leaf { term: Term::Unknown, .. }), Some(value)) = (member, input.get(name)) {
+            body.insert(name.clone(), value.clone());
+        }
+    }
+}
+
+/// Gives every open property of an entity a value.
+fn settle(entity: &mut Entity, mint: &mut Mint, input: &Value, now: i64) {
+    let open: Vec<(String, Term)> =
+        entity.iter().filter(|(_, term)| term.known().is_none()).map(|(name, term)| (name.to_owned(), term.clone())).collect();
+    for (name, term) in open {
+        let value = match term {
+            #[expect(clippy::cast_possible_truncation, reason = "times in milliseconds are far below 2^53")]
+            Term::AtLeast(least) => json!(now.max(least as i64)),
+            Term::Fresh(fresh) => mint.make(fresh, now, &Value::Null),
+            // A password that came as a digest is known to nobody.
+            _ if name == "password" => continue,
+            _ => match input.get(&name) {
+                Some(given) if given != "" => given.clone(),
+                _ if name == "passwordDigest" && entity.flag("hasPassword") == Some(true) => mint.digest().into(),
+                _ => Value::Null,
+            },
+        };
+        entity.set(name, value);
+    }
+}
+
+/// Limits in time that are near: a deployment knows its own clock, so it decides them to the millisecond.
+struct Decided(Vec<(Key, Term, i64)>);
+
+impl Decided {
+    fn read(state: &State, request: &Request, now: i64) -> Self {
+        let bearer = request.header("authorization").and_then(|header| header.strip_prefix("Bearer ")).map(str::to_owned);
+        let record = request.header("logto-verification-id").map(str::to_owned);
+        let form =
+            if request.path().to_ascii_lowercase().starts_with("/oidc/token") { crate::model::form(&request.body) } else { Value::Null };
+        let field = |name: &str| form.get(name).and_then(Value::as_str).map(str::to_owned);
+        let keys = [
+            (Kind::Token, bearer),
+            (Kind::Record, record),
+            (Kind::SubjectToken, field("subject_token")),
+            (Kind::Token, field("subject_token")),
+            (Kind::Token, field("actor_token")),
+        ];
+        let near = keys.into_iter().filter_map(|(kind, id)| {
+            let key = Key::new(kind, id?);
+            let term = state.get(&key)?.get("expiresAt").clone();
+            let limit = time::millis(term.known()?)?;
+            ((limit - now).abs() <= NEAR_MS).then_some((key, term, if now < limit { now + 2 * NEAR_MS } else { now - 2 * NEAR_MS }))
+        });
+        Self(near.collect())
+    }
+
+    fn view(&self, state: &State) -> State {
+        let mut view = state.clone();
+        for (key, _, limit) in &self.0 {
+            view.update(key, |entity| entity.set("expiresAt", json!(limit)));
+        }
+        view
+    }
+
+    fn restore(&self, state: &mut State) {
+        for (key, term, _) in &self.0 {
+            state.update(key, |entity| entity.set("expiresAt", term.clone()));
+        }
+    }
+}

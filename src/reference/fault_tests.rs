@@ -1,0 +1,292 @@
+#![expect(clippy::needless_pass_by_value, reason = "steps read better with `json!` in place")]
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+use super::super::clock::ManualClock;
+use super::super::deployment::Deployment;
+use super::super::mint::Mint;
+use super::super::server::first_state;
+use super::super::tamper::Faults;
+use super::*;
+use crate::contract::Version;
+use crate::model::wire::{Answer, Request};
+
+const NOW: i64 = 1_800_000_000_000;
+const PASSWORD: &str = "Quiet-Harbour-4711";
+const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+const TYPE: &str = "urn:ietf:params:oauth:token-type:access_token";
+
+/// A deployment, and everything it has answered.
+struct Tape {
+    deployment: Deployment,
+    clock: Arc<ManualClock>,
+    answers: Vec<(String, Answer)>,
+}
+
+impl Tape {
+    fn new(contract: &Contract, faults: Vec<Fault>) -> Self {
+        let mut contract = contract.clone();
+        for fault in &faults {
+            fault.apply(&mut contract).unwrap();
+        }
+        let clock = Arc::new(ManualClock::new(NOW));
+        let state = first_state("admin", "secret", NOW);
+        let deployment = Deployment::new(contract, "http://reference.example".into(), clock.clone(), Faults(faults), state, Mint::new(1));
+        Self { deployment, clock, answers: Vec::new() }
+    }
+
+    fn send(&mut self, request: Request) -> Value {
+        let answer = self.deployment.answer(&request);
+        let json = answer.json().unwrap_or_default();
+        self.answers.push((format!("{} {} {}", request.method, request.target, String::from_utf8_lossy(&request.body)), answer));
+        json
+    }
+
+    fn call(&mut self, token: &str, line: &str, body: Value) -> Value {
+        self.proven(token, "", line, body)
+    }
+
+    fn proven(&mut self, token: &str, record: &str, line: &str, body: Value) -> Value {
+        let (method, target) = line.split_once(' ').unwrap();
+        let mut request = Request::new(method, target).with_header("authorization", format!("Bearer {token}"));
+        if !record.is_empty() {
+            request = request.with_header("logto-verification-id", record);
+        }
+        self.send(if body.is_null() { request } else { request.with_json(&body) })
+    }
+
+    fn token(&mut self, client: (&str, &str), fields: &[(&str, &str)]) -> String {
+        let basic = format!("Basic {}", STANDARD.encode(format!("{}:{}", client.0, client.1)));
+        let mut request = Request::new("POST", "/oidc/token")
+            .with_header("content-type", "application/x-www-form-urlencoded")
+            .with_header("authorization", basic);
+        request.body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish().into_bytes();
+        text(&self.send(request), "access_token")
+    }
+
+    fn exchange(&mut self, admin: &str, app: (&str, &str), user: &str, scope: &str) -> String {
+        let subject = text(&self.call(admin, "POST /api/subject-tokens", json!({"userId": user})), "subjectToken");
+        self.token(app, &[("grant_type", EXCHANGE), ("subject_token", &subject), ("subject_token_type", TYPE), ("scope", scope)])
+    }
+}
+
+fn text(value: &Value, key: &str) -> String {
+    value[key].as_str().unwrap_or("missing").to_owned()
+}
+
+/// Exercises every operation, accepted and refused, and looks at what became of it.
+fn exercise(tape: &mut Tape) {
+    let all = "openid profile email phone address custom_data identities";
+    let management = [("grant_type", "client_credentials"), ("resource", "https://default.logto.app/api"), ("scope", "all")];
+    let scopeless = tape.token(("admin", "secret"), &management[..2]);
+    let admin = &tape.token(("admin", "secret"), &management);
+    let mut application = |body: Value| {
+        let id = text(&tape.call(admin, "POST /api/applications", body), "id");
+        let secret = text(&tape.call(admin, &format!("GET /api/applications/{id}/secrets"), Value::Null)[0], "value");
+        (id, secret)
+    };
+    let first = application(json!({"name": "first", "type": "Traditional", "customClientMetadata": {"allowTokenExchange": true}}));
+    // An application that is gone counts as third-party, and needs no browser for its tokens.
+    let second = application(json!({"name": "second", "type": "Traditional", "customClientMetadata": {"allowTokenExchange": true}}));
+    let (first, second) = ((first.0.as_str(), first.1.as_str()), (second.0.as_str(), second.1.as_str()));
+    let center = |tape: &mut Tape, body: Value| {
+        tape.call(admin, "PATCH /api/account-center", body);
+        tape.call(admin, "GET /api/account-center", Value::Null);
+    };
+    let ann = &text(
+        &tape.call(admin, "POST /api/users", json!({"username": "ann", "password": PASSWORD, "name": "Ann", "primaryEmail": "Ann@Example.com", "customData": {"a": {"b": 1}}, "profile": {"nickname": "A", "givenName": "Ann", "address": {"country": "IT", "locality": "Rome"}}})),
+        "id",
+    );
+    let bob = &text(&tape.call(admin, "POST /api/users", json!({"username": "bob", "password": PASSWORD})), "id");
+    tape.call(admin, "POST /api/users", json!({"username": "ann"}));
+    tape.call(admin, "POST /api/users", json!({"username": "a b"}));
+    let read = |tape: &mut Tape, user: &str| tape.call(admin, &format!("GET /api/users/{user}"), Value::Null);
+    read(tape, ann);
+    let wide = &tape.exchange(admin, first, ann, all);
+    let narrow = &tape.exchange(admin, first, ann, "openid profile");
+    let closed = &tape.exchange(admin, first, ann, "profile");
+    let other = &tape.exchange(admin, first, bob, all);
+    let foreign = &tape.exchange(admin, second, bob, all);
+    tape.call(admin, &format!("DELETE /api/applications/{}", second.0), Value::Null);
+    let own = |tape: &mut Tape, token: &str| tape.call(token, "GET /api/my-account", Value::Null);
+    own(tape, wide);
+    let edit = json!({"name": "Edit", "avatar": "Edit", "profile": "Edit", "email": "Edit", "phone": "Edit", "password": "Edit", "username": "Edit", "customData": "Edit"});
+    center(tape, json!({"enabled": true, "fields": {"mfa": "Edit", "name": "ReadOnly"}, "deleteAccountUrl": "https://example.com/leave"}));
+    let whole = |tape: &mut Tape, token: &str, body: Value| {
+        tape.call(token, "PATCH /api/my-account", body);
+        tape.call(admin, &format!("GET /api/users/{ann}"), Value::Null);
+        tape.call(admin, &format!("GET /api/users/{bob}"), Value::Null);
+    };
+    whole(tape, wide, json!({"name": "Not editable"}));
+    tape.call(wide, "PATCH /api/my-account/profile", json!({"nickname": "Not editable"}));
+    tape.call(wide, "POST /api/my-account/password", json!({"password": "Not-Editable-4711"}));
+    tape.call(wide, "GET /api/my-account/mfa-settings", Value::Null);
+    tape.call(narrow, "GET /api/my-account/mfa-settings", Value::Null);
+    center(tape, json!({"fields": edit}));
+    tape.call(wide, "GET /api/my-account/mfa-settings", Value::Null);
+    center(tape, json!({}));
+    center(tape, json!({"customCss": "x", "profileFields": [{"name": "a"}, {"name": "a"}]}));
+    tape.call(&scopeless, "GET /api/account-center", Value::Null);
+    tape.call(&scopeless, "PATCH /api/account-center", json!({"customCss": "y"}));
+    for token in [wide, narrow, closed, other, "garbage", admin] {
+        own(tape, token);
+    }
+    tape.clock.advance(1000);
+    for body in
+        [json!({"name": "Änn"}), json!({"name": null}), json!({"customData": {"c": 2}}), json!({}), json!({"name": "x".repeat(129)})]
+    {
+        whole(tape, wide, body);
+    }
+    whole(tape, narrow, json!({"customData": {"d": 3}}));
+    whole(tape, foreign, json!({"name": "Third"}));
+    whole(tape, wide, json!({"username": "ann2"}));
+    tape.proven(wide, "made-up", "PATCH /api/my-account", json!({"username": "ann3"}));
+    for body in [json!({"nickname": "B"}), json!({"address": {"region": "Lazio"}})] {
+        tape.call(wide, "PATCH /api/my-account/profile", body);
+        read(tape, ann);
+    }
+    tape.call(narrow, "PATCH /api/my-account/profile", json!({"address": {"country": "FR"}}));
+    tape.call(admin, "PATCH /api/my-account/profile", json!({"nickname": "M"}));
+    let record = |tape: &mut Tape, token: &str, password: &str| {
+        text(&tape.call(token, "POST /api/verifications/password", json!({"password": password})), "verificationRecordId")
+    };
+    record(tape, wide, "wrong");
+    tape.call(wide, "POST /api/verifications/password", json!([1]));
+    let proof = &record(tape, wide, PASSWORD);
+    let theirs = &record(tape, other, PASSWORD);
+    let password = |tape: &mut Tape, proof: &str, password: &str| {
+        tape.proven(wide, proof, "POST /api/my-account/password", json!({"password": password}))
+    };
+    password(tape, theirs, "Foreign-Proof-1414");
+    password(tape, proof, "aaa");
+    password(tape, proof, "Brisk-Meadow-0815");
+    password(tape, proof, "Brisk-Meadow-0815");
+    own(tape, wide);
+    record(tape, wide, PASSWORD);
+    tape.proven(wide, proof, "PATCH /api/my-account", json!({"username": "ann4"}));
+    let update = |tape: &mut Tape, token: &str, body: Value| {
+        tape.call(token, &format!("PATCH /api/users/{bob}"), body);
+        tape.call(admin, &format!("GET /api/users/{bob}"), Value::Null);
+        tape.call(admin, &format!("GET /api/users/{ann}"), Value::Null);
+    };
+    for body in [
+        json!({"name": "Bob"}),
+        json!({"name": "x".repeat(128)}),
+        json!({"avatar": ""}),
+        json!({"avatar": format!("https://example.com/{}", "x".repeat(2028))}),
+        json!({"avatar": null}),
+        json!({"profile": {"nickname": "B"}}),
+        json!({"profile": {"givenName": "Bob"}}),
+        json!({"username": "ann4", "name": "Taken"}),
+        json!({"primaryEmail": "ann@example.com"}),
+    ] {
+        update(tape, admin, body);
+    }
+    tape.call(other, &format!("GET /api/users/{ann}"), Value::Null);
+    let suspend = |tape: &mut Tape, token: &str, flag: bool| {
+        tape.call(token, &format!("PATCH /api/users/{bob}/is-suspended"), json!({"isSuspended": flag}))
+    };
+    suspend(tape, wide, true);
+    suspend(tape, admin, true);
+    for token in [wide, other] {
+        own(tape, token);
+    }
+    update(tape, admin, json!({"name": "Suspended"}));
+    suspend(tape, admin, true);
+    tape.exchange(admin, first, bob, all);
+    suspend(tape, admin, false);
+    own(tape, other);
+    tape.call(admin, "PATCH /api/users/nobody/is-suspended", json!({"isSuspended": true}));
+    let subject = text(&tape.call(admin, "POST /api/subject-tokens", json!({"userId": bob})), "subjectToken");
+    let fields = [
+        ("grant_type", EXCHANGE),
+        ("subject_token", subject.as_str()),
+        ("subject_token_type", TYPE),
+        ("scope", "openid"),
+        ("resource", "nope"),
+    ];
+    let exchanged: Vec<String> = [&fields[..], &fields[..4], &fields[..4]].into_iter().map(|fields| tape.token(first, fields)).collect();
+    tape.call(&exchanged[1], "GET /api/my-account/mfa-settings", Value::Null);
+    let bearer = Request::new("POST", "/api/subject-tokens").with_header("authorization", format!("bearer {admin}"));
+    tape.send(bearer.with_json(&json!({"userId": bob})));
+    let old = text(&tape.call(admin, "POST /api/subject-tokens", json!({"userId": ann})), "subjectToken");
+    tape.clock.advance(590_000);
+    tape.token(first, &[("grant_type", EXCHANGE), ("subject_token", &old), ("subject_token_type", TYPE), ("scope", "openid")]);
+    for failures in 0..3 {
+        tape.call(admin, "PATCH /api/sign-in-exp", json!({"sentinelPolicy": {"maxAttempts": 4}}));
+        record(tape, wide, &format!("wrong {failures}"));
+    }
+    tape.clock.advance(20_000);
+    password(tape, proof, "Silver-Lantern-2718");
+    for user in [bob.as_str(), "nobody"] {
+        tape.call(admin, &format!("DELETE /api/users/{user}"), Value::Null);
+        read(tape, user);
+    }
+    own(tape, &exchanged[1]);
+    tape.call(admin, "POST /api/users", json!({"username": "bob"}));
+    tape.send(Request::new("PUT", "/api/account-center"));
+    // The only identifier left.
+    let last = text(&tape.call(admin, "POST /api/users", json!({"username": "carl", "password": PASSWORD})), "id");
+    let token = tape.exchange(admin, first, &last, all);
+    let proof = record(tape, &token, PASSWORD);
+    tape.proven(&token, &proof, "PATCH /api/my-account", json!({"username": null}));
+}
+
+#[test]
+fn every_fault_shows() {
+    let contract = Contract::embedded(Version::NEWEST).unwrap();
+    let transcript = |faults: Vec<Fault>| {
+        let mut tape = Tape::new(&contract, faults);
+        exercise(&mut tape);
+        tape.answers
+    };
+    let conforming = transcript(Vec::new());
+    assert_eq!(conforming, transcript(Vec::new()), "the same seed and clock give the same answers");
+    let silent: Vec<String> = Fault::catalogue()
+        .unwrap()
+        .into_iter()
+        .filter(|fault| transcript(vec![fault.clone()]) == conforming)
+        .map(|fault| fault.id)
+        .collect();
+    assert_eq!(silent, Vec::<String>::new());
+}
+
+#[test]
+fn the_catalogue_is_in_order() {
+    let contract = Contract::embedded(Version::NEWEST).unwrap();
+    let faults = Fault::catalogue().unwrap();
+    let distinct = |key: fn(&Fault) -> &str| faults.iter().map(key).collect::<BTreeSet<_>>().len();
+    assert_eq!(distinct(|fault| &fault.id), faults.len());
+    assert!(faults.len() >= 100 && distinct(|fault| &fault.operation) >= 12);
+    assert!(faults.iter().filter(|fault| fault.is_below_model()).count() >= 40);
+    for fault in &faults {
+        fault.apply(&mut contract.clone()).unwrap_or_else(|error| panic!("{error}"));
+        assert!(fault.id.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'), "{}", fault.id);
+        assert!(fault.what.ends_with('.'), "{}", fault.id);
+        let requirement = contract.requirement(&fault.requirement).unwrap();
+        assert_eq!(requirement.level, fault.level, "{}", fault.id);
+        let operation = contract.operation(&fault.operation).unwrap();
+        assert!(
+            operation.requirements.contains(&fault.requirement) || fault.requirement.starts_with("GEN-"),
+            "{}: {}",
+            fault.id,
+            fault.requirement
+        );
+    }
+}
+
+#[test]
+fn a_wrong_name_is_answered_with_the_nearest() {
+    let error = Fault::named("record-used-upp").unwrap_err();
+    assert_eq!(error.to_string(), "`record-used-upp` is no fault of the catalogue; did you mean `record-used-up`?");
+    let mut fault = Fault::named("third-party-may-write").unwrap();
+    let old = Contract::embedded(Version { major: 1, minor: 42 }).unwrap();
+    assert!(fault.apply(&mut old.clone()).unwrap_err().to_string().contains("contract 1.42: UpdateProfile has no guard `first-party`"));
+    fault.operation = "UpdateProfil".into();
+    assert!(fault.apply(&mut old.clone()).unwrap_err().to_string().contains("did you mean `UpdateProfile`?"));
+}

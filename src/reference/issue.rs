@@ -1,0 +1,92 @@
+//! What the token endpoint adds to the model: claims, granted scopes, ID and refresh tokens, authorization codes.
+
+use serde_json::{Map, Value, json};
+
+use super::mint::Mint;
+use super::sign_in::{Grant, SignIns};
+use crate::contract::Effect;
+use crate::model::{Call, Entity, Key, Kind, State};
+
+/// Scopes that the machine-to-machine administrator may have.
+const ADMIN_SCOPES: &[&str] = &["all"];
+
+/// What a signed token says.
+pub fn claims(call: &Call<'_>, view: &State, grant: Option<&Grant>, now: i64) -> Value {
+    let field = |name: &str| call.input.get(name).and_then(Value::as_str);
+    let client = call.client().map(|(id, _)| id);
+    let owner = field("subject_token").and_then(|text| view.find(Kind::SubjectToken, text).or_else(|| view.find(Kind::Token, text)));
+    let owner = owner.and_then(|token| token.text("user").flatten()).or(grant.map(|grant| grant.user.as_str()));
+    let subject = owner.map(str::to_owned).or_else(|| client.clone());
+    json!({"sub": subject, "client_id": client, "aud": field("resource"), "iat": now / 1000, "exp": now / 1000 + 3600})
+}
+
+/// What comes with an access token: granted scopes, an ID token, a refresh token.
+///
+/// The contract is silent about the scopes of a resource: only the administrator has one here.
+pub fn companions(mint: &mut Mint, call: &Call<'_>, view: &State, grant: Option<&Grant>, claims: &Value) -> Map<String, Value> {
+    let field = |name: &str| call.input.get(name).and_then(Value::as_str);
+    let has = |scopes: &str, one: &str| scopes.split_whitespace().any(|scope| scope == one);
+    let mut body = Map::new();
+    let client = call.client().and_then(|(id, _)| view.find(Kind::Application, &id));
+    let refreshed =
+        field("refresh_token").and_then(|text| view.all(Kind::Token).find(|(_, token)| token.text("refresh_token") == Some(Some(text))));
+    let refreshed = refreshed.and_then(|(_, token)| token.text("scope").flatten());
+    let scope = match (field("grant_type"), grant) {
+        (Some("client_credentials"), _) if client.and_then(|client| client.flag("isAdmin")) == Some(true) => {
+            let granted: Vec<&str> =
+                field("scope").unwrap_or_default().split_whitespace().filter(|scope| ADMIN_SCOPES.contains(scope)).collect();
+            Some(granted.join(" "))
+        }
+        (Some("authorization_code"), Some(grant)) => {
+            if has(&grant.scope, "offline_access") {
+                body.insert("refresh_token".into(), mint.opaque().into());
+            }
+            Some(grant.scope.clone())
+        }
+        (Some("refresh_token"), _) => {
+            body.insert("refresh_token".into(), field("refresh_token").into());
+            refreshed.map(str::to_owned)
+        }
+        _ => None,
+    };
+    if let Some(scope) = scope.filter(|scope| !scope.is_empty()) {
+        if has(&scope, "openid") {
+            body.insert("id_token".into(), mint.jwt("JWT", claims).into());
+        }
+        if field("resource").is_none_or(str::is_empty) || field("grant_type") == Some("client_credentials") {
+            body.insert("scope".into(), scope.into());
+        }
+    }
+    body
+}
+
+/// What an authorization code is redeemed for. A code that is none counts as used, so that the model refuses it at its place.
+pub struct Redeemed {
+    /// What it is redeemed for, if it is good.
+    pub grant: Option<Grant>,
+    bad: Option<Key>,
+}
+
+impl Redeemed {
+    /// Looks the code up, and marks a bad one in what the model sees.
+    pub fn read(sign_ins: &SignIns, view: &mut State, call: &Call<'_>, now: i64) -> Self {
+        let code = call.input.get("code").and_then(Value::as_str);
+        let asked = call.operation.effect == Some(Effect::IssueToken) && call.input.get("grant_type") == Some(&json!("authorization_code"));
+        let Some(code) = code.filter(|_| asked) else { return Self { grant: None, bad: None } };
+        let key = Key::new(Kind::Code, code);
+        match sign_ins.redeem(call, view, now) {
+            None if view.get(&key).is_none() => {
+                view.insert(key.clone(), Entity::default());
+                Self { grant: None, bad: Some(key) }
+            }
+            grant => Self { grant, bad: None },
+        }
+    }
+
+    /// Takes the mark of a bad code away.
+    pub fn restore(&self, state: &mut State) {
+        if let Some(key) = &self.bad {
+            state.remove(key);
+        }
+    }
+}

@@ -1,0 +1,376 @@
+//! From what a run found out to the report.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use super::document::{
+    Abstention, CheckCounts, Collection, Finding, Level, Mode, NotTested, OperationCounts, OperationRow, OutcomeCounts, OutcomeRow, Report,
+    RequirementCounts, RequirementOperation, RequirementRow, SCHEMA_VERSION, Summary, Target, TargetKind, Tool,
+};
+use super::verdict::{RunVerdict, Verdict};
+use crate::check::Waivers;
+use crate::contract::guard::Status;
+use crate::contract::{self, Operation, Requirement, glob};
+use crate::engine::{Found, REPLAYS, RunResult};
+use crate::plan::{Epoch, Plan};
+
+/// What a report says besides what was found out.
+#[derive(Debug, Clone)]
+pub struct Circumstances {
+    /// The target's address.
+    pub endpoint: String,
+    /// Embedded or remote.
+    pub kind: TargetKind,
+    /// Name of the profile.
+    pub profile: String,
+    /// What might be touched.
+    pub mode: Mode,
+    /// SHOULD counts as MUST.
+    pub strict: bool,
+    /// Everything that could be planned was planned (`standard` or more, no `--only`).
+    pub whole: bool,
+    /// Requirements that may stay untested.
+    pub allow_untestable: Vec<String>,
+    /// The run's folder.
+    pub out: Option<String>,
+}
+
+/// Builds the report, and the replay plan of each finding by its id.
+pub fn assemble(result: &RunResult, circumstances: &Circumstances, waivers: &mut Waivers) -> (Report, BTreeMap<String, Plan>) {
+    let mut assembly = Assembly { result, circumstances, waived: BTreeMap::new(), failed: BTreeSet::new(), flaky: BTreeMap::new() };
+    let (mut findings, mut warnings, plans) = assembly.findings(waivers);
+    let stale = assembly.stale(waivers);
+    let requirements = assembly.requirements(&stale);
+    let (untestable, out_of_scope) = assembly.not_tested(&requirements);
+    findings.sort_by(|a, b| a.id.cmp(&b.id));
+    warnings.sort_by(|a, b| a.id.cmp(&b.id));
+    let outcomes = assembly.outcomes();
+    let mut verdicts = vec![RunVerdict::Conformant];
+    if !findings.is_empty() || !stale.is_empty() {
+        verdicts.push(RunVerdict::Deviating);
+    }
+    if !result.residue.is_empty() {
+        verdicts.push(RunVerdict::Residue);
+    }
+    let untested = untestable.iter().any(|row| !circumstances.allow_untestable.iter().any(|pattern| glob(pattern, &row.requirement)));
+    if untested || result.stopped || !result.troubles.is_empty() {
+        verdicts.push(RunVerdict::Incomplete);
+    }
+    if result.operations.is_empty() && !result.troubles.is_empty() {
+        verdicts.push(RunVerdict::Unreachable);
+    }
+    let mut errors = result.troubles.clone();
+    errors.extend(stale.iter().map(|(requirement, operation)| {
+        format!("stale waiver: {requirement} on {operation} was expected to deviate and does not; remove the waiver")
+    }));
+    errors.extend(result.residue.iter().map(|left| format!("not put back: {left}")));
+    if result.stopped {
+        errors.push("the run was ended before the plan was done".into());
+    }
+    let succeeded = result.contract.operations.iter().filter(|operation| assembly.status_count(operation, operation.answer.status) > 0).count();
+    let summary = Summary {
+        requests: result.requests,
+        sequences: count(result.plan.sequences().count()),
+        duration_ms: result.duration_ms,
+        requests_per_second: Summary::rate(result.requests, result.duration_ms),
+        operations: OperationCounts {
+            specified: count(result.contract.operations.len()),
+            exercised: count(result.operations.len()),
+            succeeded: count(succeeded),
+        },
+        outcomes: OutcomeCounts {
+            specified: count(outcomes.len()),
+            predicted: count(outcomes.iter().filter(|row| row.predicted).count()),
+            observed: count(outcomes.iter().filter(|row| row.observed > 0).count()),
+        },
+        requirements: RequirementCounts::of(&requirements),
+        checks: result
+            .checks
+            .iter()
+            .map(|(name, (pass, fail, abstain))| (name.clone(), CheckCounts { pass: *pass, fail: *fail, abstain: *abstain }))
+            .collect(),
+        findings: count(findings.len()),
+        residue: count(result.residue.len()),
+    };
+    let verdict = RunVerdict::worst(verdicts);
+    let report = Report {
+        schema_version: SCHEMA_VERSION,
+        tool: Tool::this(),
+        contract: result.contract.version.to_string(),
+        target: Target { endpoint: circumstances.endpoint.clone(), kind: circumstances.kind },
+        seed: result.plan.seed,
+        profile: circumstances.profile.clone(),
+        mode: circumstances.mode,
+        verdict,
+        exit_code: verdict.exit_code(),
+        summary,
+        operations: result.contract.operations.iter().map(|operation| assembly.operation(operation)).collect(),
+        facts: BTreeMap::from([
+            ("account_center".to_owned(), result.plan.facts.account_center.clone()),
+            ("sign_in_experience".to_owned(), result.plan.facts.sign_in_experience.clone()),
+            ("can_sign_in".to_owned(), json!(result.plan.facts.can_sign_in)),
+        ]),
+        requirements,
+        outcomes,
+        findings,
+        warnings,
+        untestable,
+        out_of_scope,
+        abstained: result
+            .abstentions
+            .iter()
+            .map(|((check, reason), times)| Abstention { check: check.clone(), reason: reason.clone(), count: *times })
+            .collect(),
+        errors,
+        out: circumstances.out.clone(),
+    };
+    (report, plans)
+}
+
+fn count(number: usize) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
+}
+
+struct Assembly<'a> {
+    result: &'a RunResult,
+    circumstances: &'a Circumstances,
+    /// Reason of the waiver by requirement and operation.
+    waived: BTreeMap<(String, String), String>,
+    failed: BTreeSet<(String, String)>,
+    flaky: BTreeMap<(String, String), String>,
+}
+
+impl Assembly<'_> {
+    /// One cause, one finding: confirmed deviations with the same check and the same difference are one.
+    fn findings(&mut self, waivers: &mut Waivers) -> (Vec<Finding>, Vec<Finding>, BTreeMap<String, Plan>) {
+        let mut groups: BTreeMap<(String, String, String), Vec<&Found>> = BTreeMap::new();
+        for found in &self.result.found {
+            let sighted = &found.sighted;
+            let place = (sighted.requirement.clone(), sighted.operation.clone());
+            if let Some(reason) = waivers.covers(&sighted.requirement, &sighted.operation, &sighted.deviation) {
+                self.waived.insert(place, reason);
+                continue;
+            }
+            if found.confirmation.shown < REPLAYS {
+                self.flaky.insert(place, format!("showed in {}/{REPLAYS} replays: {}", found.confirmation.shown, sighted.detail));
+                continue;
+            }
+            self.failed.insert(place);
+            let key = (sighted.check.to_owned(), sighted.deviation.expected.clone(), sighted.deviation.actual.clone());
+            groups.entry(key).or_default().push(found);
+        }
+        let (mut findings, mut warnings, mut plans) = (Vec::new(), Vec::new(), BTreeMap::new());
+        for ((check, expected, actual), members) in groups {
+            let Some(shortest) = members.iter().min_by_key(|found| found.confirmation.sequence.steps.len()) else { continue };
+            let digest = Sha256::digest(format!("{check}\n{expected}\n{actual}"));
+            let id = format!("{check}-{:02x}{:02x}{:02x}", digest[0], digest[1], digest[2]);
+            let level = members.iter().map(|found| found.sighted.level).min().unwrap_or(contract::Level::Should);
+            let mut requirements: Vec<String> = members.iter().map(|found| found.sighted.requirement.clone()).collect();
+            let mut operations: Vec<String> = members.iter().map(|found| found.sighted.operation.clone()).collect();
+            for names in [&mut requirements, &mut operations] {
+                names.sort();
+                names.dedup();
+            }
+            let confirmation = &shortest.confirmation;
+            let replay = self.circumstances.out.as_ref().map(|out| format!("{out}/findings/{id}.json"));
+            plans.insert(
+                id.clone(),
+                Plan {
+                    epochs: vec![Epoch { settings: shortest.settings.clone(), alone: true, sequences: vec![confirmation.sequence.clone()] }],
+                    ..self.result.plan.clone()
+                },
+            );
+            let finding = Finding {
+                id,
+                level: match level {
+                    contract::Level::Must => Level::Must,
+                    contract::Level::Should => Level::Should,
+                },
+                requirements,
+                check,
+                operations,
+                cause: shortest.sighted.detail.clone(),
+                expected,
+                actual,
+                confirmed: format!("{}/{REPLAYS}", confirmation.shown),
+                steps: count(confirmation.sequence.steps.len()),
+                reduced_from: count(shortest.reduced_from),
+                reduction_requests: confirmation.requests,
+                also_seen_in: members.iter().map(|found| found.seen).sum::<u64>() - 1,
+                replay,
+                curl: None,
+                sequence: confirmation.sequence.steps.iter().map(crate::plan::Step::line).collect(),
+            };
+            if level == contract::Level::Must || self.circumstances.strict { findings.push(finding) } else { warnings.push(finding) }
+        }
+        (findings, warnings, plans)
+    }
+
+    /// Waivers whose deviation could have shown and did not.
+    fn stale(&self, waivers: &Waivers) -> Vec<(String, String)> {
+        if !self.circumstances.whole || self.circumstances.mode != Mode::Exclusive || self.result.stopped {
+            return Vec::new();
+        }
+        let judged = |requirement: &str, operation: &str| {
+            self.result.evidence.keys().any(|(known, on)| glob(requirement, known) && glob(operation, on))
+        };
+        waivers
+            .stale(|waiver| judged(waiver.requirement.get_ref(), waiver.operation.get_ref()))
+            .into_iter()
+            .map(|waiver| (waiver.requirement.get_ref().clone(), waiver.operation.get_ref().clone()))
+            .collect()
+    }
+
+    fn requirements(&self, stale: &[(String, String)]) -> Vec<RequirementRow> {
+        let rows = self.result.contract.requirements.iter().map(|requirement| {
+            let mut operations: BTreeMap<&str, RequirementOperation> = BTreeMap::new();
+            for ((id, operation), evidence) in &self.result.evidence {
+                if *id == requirement.id && !operation.is_empty() {
+                    let row = RequirementOperation { operation: operation.clone(), verdict: Verdict::Pass, evidence: *evidence, note: None };
+                    operations.insert(operation, row);
+                }
+            }
+            let mark = |operation: &'_ str, verdict: Verdict, note: Option<String>, operations: &mut BTreeMap<&str, RequirementOperation>| {
+                if let Some(row) = operations.get_mut(operation) {
+                    row.verdict = verdict;
+                    row.note = note;
+                }
+            };
+            let mut extra = Vec::new();
+            for ((id, operation), verdict, note) in self
+                .flaky
+                .iter()
+                .map(|(place, note)| (place, Verdict::Flaky, Some(note.clone())))
+                .chain(self.waived.iter().map(|(place, reason)| (place, Verdict::Waived, Some(reason.clone()))))
+                .chain(self.failed.iter().map(|place| (place, Verdict::Fail, None)))
+            {
+                if *id != requirement.id {
+                    continue;
+                }
+                if operations.contains_key(operation.as_str()) {
+                    mark(operation, verdict, note, &mut operations);
+                } else {
+                    extra.push(RequirementOperation { operation: operation.clone(), verdict, evidence: 0, note });
+                }
+            }
+            let mut operations: Vec<RequirementOperation> = operations.into_values().chain(extra).collect();
+            operations.sort_by(|a, b| a.operation.cmp(&b.operation));
+            let verdict = self.verdict(requirement, &operations, stale);
+            if operations.is_empty() && verdict != Verdict::OutOfScope {
+                operations = self
+                    .result
+                    .contract
+                    .operations
+                    .iter()
+                    .filter(|operation| operation.requirements.contains(&requirement.id))
+                    .map(|operation| RequirementOperation { operation: operation.id.clone(), verdict, evidence: 0, note: None })
+                    .collect();
+            }
+            RequirementRow {
+                id: requirement.id.clone(),
+                level: match requirement.level {
+                    contract::Level::Must => Level::Must,
+                    contract::Level::Should => Level::Should,
+                },
+                verdict,
+                evidence: operations.iter().map(|row| row.evidence).sum::<u64>() + self.result.evidence.get(&(requirement.id.clone(), String::new())).copied().unwrap_or(0),
+                operations,
+            }
+        });
+        rows.collect()
+    }
+
+    fn verdict(&self, requirement: &Requirement, operations: &[RequirementOperation], stale: &[(String, String)]) -> Verdict {
+        let has = |verdict: Verdict| operations.iter().any(|row| row.verdict == verdict);
+        let router = self.result.evidence.contains_key(&(requirement.id.clone(), String::new()));
+        if has(Verdict::Fail) {
+            Verdict::Fail
+        } else if stale.iter().any(|(pattern, _)| glob(pattern, &requirement.id)) {
+            Verdict::StaleWaiver
+        } else if has(Verdict::Flaky) {
+            Verdict::Flaky
+        } else if has(Verdict::Waived) {
+            Verdict::Waived
+        } else if has(Verdict::Pass) || router {
+            Verdict::Pass
+        } else if requirement.excluded.is_some() || self.narrowed() {
+            Verdict::OutOfScope
+        } else {
+            Verdict::Untestable
+        }
+    }
+
+    /// Less was planned than could be.
+    fn narrowed(&self) -> bool {
+        !self.circumstances.whole || self.circumstances.mode != Mode::Exclusive
+    }
+
+    fn not_tested(&self, rows: &[RequirementRow]) -> (Vec<NotTested>, Vec<NotTested>) {
+        let (mut untestable, mut out_of_scope) = (Vec::new(), Vec::new());
+        for row in rows {
+            let excluded = self.result.contract.requirement(&row.id).and_then(|requirement| requirement.excluded.clone());
+            let mode = self.circumstances.mode != Mode::Exclusive;
+            let (reason, fix) = match excluded {
+                Some(reason) => (reason, "not planned by this version".to_owned()),
+                None if mode => ("needs settings of the account center that may not be changed in this mode".into(), "use `--mode exclusive` on a deployment that nobody else needs now".into()),
+                None if self.narrowed() => ("the profile or `--only` left it out".into(), "use `--profile standard` without `--only`".into()),
+                None if !self.result.plan.facts.can_sign_in => ("nobody can sign in with username and password".into(), "allow it in the sign-in experience".into()),
+                None => ("no exchange gave evidence".into(), "see the errors of the run".into()),
+            };
+            let entry = NotTested { requirement: row.id.clone(), reason, fix };
+            match row.verdict {
+                Verdict::Untestable => untestable.push(entry),
+                Verdict::OutOfScope => out_of_scope.push(entry),
+                _ => {}
+            }
+        }
+        (untestable, out_of_scope)
+    }
+
+    fn outcomes(&self) -> Vec<OutcomeRow> {
+        let mut planned: BTreeSet<(&str, &str)> = BTreeSet::new();
+        for step in self.result.plan.sequences().flat_map(|sequence| &sequence.steps) {
+            if let (Some(operation), Some(outcome)) = (step.operation(), step.expect.as_deref()) {
+                planned.insert((operation, outcome));
+            }
+        }
+        let mut rows = Vec::new();
+        for operation in &self.result.contract.operations {
+            for outcome in operation.outcomes() {
+                let Status::Exact(status) = outcome.status else { continue };
+                let name = outcome.to_string();
+                let observed = self.result.operations.get(&operation.id).and_then(|tally| tally.outcomes.get(&name)).copied().unwrap_or(0);
+                let predicted = planned.contains(&(operation.id.as_str(), name.as_str()));
+                rows.push(OutcomeRow { operation: operation.id.clone(), status, code: outcome.code, properties: Vec::new(), predicted, observed });
+            }
+        }
+        rows
+    }
+
+    fn status_count(&self, operation: &Operation, status: u16) -> u64 {
+        self.result.operations.get(&operation.id).and_then(|tally| tally.statuses.get(&status)).copied().unwrap_or(0)
+    }
+
+    fn operation(&self, operation: &Operation) -> OperationRow {
+        let statuses = self.result.operations.get(&operation.id).map(|tally| tally.statuses.clone()).unwrap_or_default();
+        OperationRow {
+            id: operation.id.clone(),
+            collection: match operation.collection {
+                contract::Collection::Account => Collection::Account,
+                contract::Collection::Management => Collection::Management,
+            },
+            method: operation.method.clone(),
+            path: operation.path.clone(),
+            requests: statuses.values().sum(),
+            statuses,
+        }
+    }
+}
+
+/// A plan as its file says it.
+pub fn plan_text(plan: &Plan) -> String {
+    let value: Value = serde_json::to_value(plan).unwrap_or_default();
+    format!("{value:#}\n")
+}

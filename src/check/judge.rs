@@ -3,9 +3,9 @@
 use serde_json::Value;
 
 use crate::contract::guard::{AuthorizationRule, Guard, GuardKind};
-use crate::contract::{Collection, Contract, Level, Operation, Outcome, Requirement};
+use crate::contract::{Collection, Contract, Facet, Level, Operation, Outcome, Requirement};
 use crate::model::wire::{Answer, Request};
-use crate::model::{Difference, Observation, Relation};
+use crate::model::{Difference, Observation, Relation, Why};
 
 /// Result of one check on one exchange.
 #[derive(Debug, Clone, PartialEq)]
@@ -45,14 +45,14 @@ pub fn judge(contract: &Contract, request: &Request, answer: &Answer, observatio
     let operation = observation.operation.as_deref().and_then(|id| contract.operation(id));
     let mut bench = Bench { contract, operation, judgements: Vec::new() };
     if answer.status >= 500 && !matches!(&observation.relation, Some(Relation::Predicted | Relation::Either)) {
-        bench.fail("robustness", None, "no server error", &outcome(answer).to_string());
+        bench.fail("robustness", About::Answer, "no server error", &outcome(answer).to_string());
         return bench.judgements;
     }
-    bench.pass("robustness", None);
-    bench.relation(observation);
+    bench.pass("robustness", About::Answer);
+    bench.relation(observation, request);
     if let Some(operation) = operation {
         bench.schema(operation, request, answer, observation);
-        bench.headers(answer);
+        bench.headers(operation, request, answer);
         bench.secrecy(operation, request, answer);
     }
     bench.judgements
@@ -65,6 +65,17 @@ pub fn outcome(answer: &Answer) -> Outcome {
     Outcome { status: crate::contract::guard::Status::Exact(answer.status), code: code.map(str::to_owned) }
 }
 
+/// What a judgement speaks about, besides its check.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum About<'a> {
+    /// The answer as a whole.
+    Answer,
+    /// A refusal by a guard of this kind.
+    Guard(&'a str),
+    /// A side with a general requirement of its own.
+    Facet(Facet),
+}
+
 struct Bench<'a> {
     contract: &'a Contract,
     operation: Option<&'a Operation>,
@@ -72,41 +83,55 @@ struct Bench<'a> {
 }
 
 impl Bench<'_> {
-    fn push(&mut self, check: &'static str, kind: Option<&str>, result: Result) {
-        if let Some(requirement) = requirement_for(self.contract, self.operation, check, kind) {
-            self.judgements.push(Judgement { check, requirement: requirement.id.clone(), level: requirement.level, result });
+    fn push(&mut self, check: &'static str, requirement: &Requirement, result: Result) {
+        self.judgements.push(Judgement { check, requirement: requirement.id.clone(), level: requirement.level, result });
+    }
+
+    /// What holds is evidence for every requirement that speaks of it.
+    fn pass(&mut self, check: &'static str, about: About<'_>) {
+        for requirement in requirements_for(self.contract, self.operation, check, about) {
+            self.push(check, requirement, Result::Pass);
         }
     }
 
-    fn pass(&mut self, check: &'static str, kind: Option<&str>) {
-        self.push(check, kind, Result::Pass);
+    /// What does not hold is put to the one requirement that speaks of it most plainly.
+    fn fail(&mut self, check: &'static str, about: About<'_>, expected: &str, actual: &str) {
+        if let Some(requirement) = requirement_for(self.contract, self.operation, check, about) {
+            self.push(check, requirement, Result::Fail(Deviation { expected: expected.to_owned(), actual: actual.to_owned() }));
+        }
     }
 
-    fn fail(&mut self, check: &'static str, kind: Option<&str>, expected: &str, actual: &str) {
-        self.push(check, kind, Result::Fail(Deviation { expected: expected.to_owned(), actual: actual.to_owned() }));
-    }
-
-    fn relation(&mut self, observation: &Observation) {
+    fn relation(&mut self, observation: &Observation, request: &Request) {
         let operation = self.operation;
         match &observation.relation {
             None => {}
-            Some(Relation::Abstained(reason)) => self.push("status", None, Result::Abstain(reason.clone())),
-            Some(Relation::Predicted | Relation::Either) => match observation.matched.as_ref().and_then(|(_, guard)| *guard).zip(operation) {
-                Some((index, operation)) => {
-                    let guard = &operation.guards[index];
-                    self.pass(check_of(operation.collection, guard), Some(guard.kind.name()));
-                    self.pass("guard", Some(guard.kind.name()));
-                    self.pass("error-code", Some(guard.kind.name()));
+            Some(Relation::Abstained(reason)) => {
+                if let Some(requirement) = requirement_for(self.contract, operation, "status", About::Answer) {
+                    self.push("status", requirement, Result::Abstain(reason.clone()));
                 }
-                None => {
-                    self.pass("status", None);
-                    if let Some(operation) = operation.filter(|operation| operation.answer.body.is_some()) {
-                        self.pass("state", None);
+            }
+            Some(Relation::Predicted | Relation::Either) => match (observation.matched.as_ref().and_then(|(_, guard)| *guard), operation) {
+                (Some(index), Some(operation)) => {
+                    let guard = &operation.guards[index];
+                    self.pass(check_of(operation.collection, guard), About::Guard(guard.kind.name()));
+                    self.pass("guard", About::Facet(Facet::Order));
+                    self.pass("error-code", About::Facet(Facet::Code));
+                    self.pass("schema", About::Facet(Facet::ErrorShape));
+                }
+                (_, Some(operation)) => {
+                    self.pass("status", About::Answer);
+                    if operation.answer.body.is_some() {
+                        self.pass("state", About::Answer);
                         if shows_by_setting(operation) {
-                            self.pass("toggle", None);
+                            self.pass("toggle", About::Answer);
+                            self.pass("authorization", About::Answer);
                         }
                     }
+                    if request.header("logto-verification-id").is_some() && operation.guards.iter().any(|guard| matches!(guard.kind, GuardKind::IdentityVerified(_))) {
+                        self.pass("verification", About::Answer);
+                    }
                 }
+                (_, None) => self.pass("status", About::Facet(Facet::Route)),
             },
             Some(Relation::Different(difference)) => self.difference(difference),
         }
@@ -114,26 +139,31 @@ impl Bench<'_> {
 
     fn difference(&mut self, difference: &Difference) {
         if let Some(mismatch) = &difference.body {
-            let check = if mismatch.visibility { "toggle" } else { "state" };
+            let check = match mismatch.visibility {
+                Some(Why::Scope) => "authorization",
+                Some(Why::Level) => "toggle",
+                None => "state",
+            };
             let pointer = if mismatch.pointer.is_empty() { "body" } else { &mismatch.pointer };
-            let (expected, actual) = if mismatch.visibility {
+            let (expected, actual) = if mismatch.visibility.is_some() {
                 (format!("{pointer} {}", mismatch.expected), mismatch.actual.clone())
             } else {
                 (format!("{pointer} as last written"), "another value".to_owned())
             };
-            return self.fail(check, None, &expected, &actual);
+            return self.fail(check, About::Answer, &expected, &actual);
         }
         let (expected, actual) = (difference.expected.to_string(), difference.actual.to_string());
-        let Some(operation) = self.operation else { return self.fail("status", Some("route"), &expected, &actual) };
+        let Some(operation) = self.operation else { return self.fail("status", About::Facet(Facet::Route), &expected, &actual) };
         let guard = operation.guards.iter().find(|guard| difference.guard.as_ref().is_some_and(|(_, label)| *label == guard.label()));
         let accepted = difference.actual.status.is_success();
         match guard {
-            Some(guard) if accepted => self.fail(check_of(operation.collection, guard), Some(guard.kind.name()), &expected, &actual),
-            None if difference.expected.status.is_success() => self.fail("status", None, &expected, &actual),
+            Some(guard) if accepted => self.fail(check_of(operation.collection, guard), About::Guard(guard.kind.name()), &expected, &actual),
+            None if difference.expected.status.is_success() => self.fail("status", About::Answer, &expected, &actual),
             // Refused as it must be, but not as predicted: order and codes are known from the wire only.
             _ => {
                 let other = operation.guards.iter().any(|guard| Outcome::from(guard.refusal()) == difference.actual);
-                self.fail(if other { "guard" } else { "error-code" }, Some("order"), &expected, &actual);
+                let (check, facet) = if other { ("guard", Facet::Order) } else { ("error-code", Facet::Code) };
+                self.fail(check, About::Facet(facet), &expected, &actual);
             }
         }
     }
@@ -145,26 +175,38 @@ impl Bench<'_> {
             return;
         }
         match operation.response(answer.status) {
-            None => self.fail("schema", None, "a status the contract lists", &answer.status.to_string()),
-            Some(None) => self.pass("schema", None),
+            None => self.fail("schema", About::Answer, "a status the contract lists", &answer.status.to_string()),
+            Some(None) => self.pass("schema", About::Answer),
             Some(Some(schema)) => match answer.json() {
-                None => self.fail("schema", None, &format!("a JSON body with {}", answer.status), "something else"),
+                None => self.fail("schema", About::Answer, &format!("a JSON body with {}", answer.status), "something else"),
                 Some(json) => match schema.first_error(&json) {
-                    None => self.pass("schema", None),
+                    None => self.pass("schema", About::Answer),
                     Some(error) => {
                         let pointer = if error.pointer.is_empty() { "body".to_owned() } else { error.pointer };
-                        self.fail("schema", None, &format!("{} {pointer} as the schema says", answer.status), &error.what);
+                        self.fail("schema", About::Answer, &format!("{} {pointer} as the schema says", answer.status), &error.what);
                     }
                 },
             },
         }
     }
 
-    fn headers(&mut self, answer: &Answer) {
+    fn headers(&mut self, operation: &Operation, request: &Request, answer: &Answer) {
         if !answer.body.is_empty() && answer.json().is_some_and(|json| !json.is_string()) && !answer.says_json() {
-            return self.fail("headers", None, "content-type application/json", answer.header("content-type").unwrap_or("none"));
+            return self.fail("headers", About::Answer, "content-type application/json", answer.header("content-type").unwrap_or("none"));
         }
-        self.pass("headers", None);
+        if operation.path.starts_with("/api/") && answer.header("logto-core-request-id").is_none() {
+            return self.fail("headers", About::Answer, "logto-core-request-id", "none");
+        }
+        self.pass("headers", About::Answer);
+        let Some(origin) = request.header("origin") else { return };
+        let allowed = answer.header("access-control-allow-origin");
+        let expected = (operation.collection == Collection::Account).then_some(origin);
+        if allowed == expected {
+            self.pass("headers", About::Facet(Facet::Cors));
+        } else {
+            let expected = if expected.is_some() { "access-control-allow-origin repeats the origin" } else { "no access-control-allow-origin" };
+            self.fail("headers", About::Facet(Facet::Cors), expected, if allowed.is_some() { "another" } else { "none" });
+        }
     }
 
     /// No answer may show a password, or a digest nobody asked for.
@@ -175,8 +217,8 @@ impl Bench<'_> {
         let password = sent.get("password").and_then(Value::as_str).filter(|password| password.len() >= 8);
         let leak = find_leak(&json, "", asked, password);
         match leak {
-            Some(pointer) => self.fail("secrecy", None, "no secret in the answer", &format!("{pointer} shows one")),
-            None => self.pass("secrecy", None),
+            Some(pointer) => self.fail("secrecy", About::Answer, "no secret in the answer", &format!("{pointer} shows one")),
+            None => self.pass("secrecy", About::Answer),
         }
     }
 }
@@ -213,22 +255,37 @@ fn shows_by_setting(operation: &Operation) -> bool {
     schema.is_some_and(|schema| schema.properties().values().any(|property| property.get("x-shown").is_some()))
 }
 
-/// The requirement that a check on an operation is evidence for: the operation's own first, then the general ones;
-/// among these the one that names the guard kind.
-pub fn requirement_for<'a>(contract: &'a Contract, operation: Option<&Operation>, check: &str, kind: Option<&str>) -> Option<&'a Requirement> {
-    let fits = |requirement: &&Requirement| {
-        let kinds = &requirement.guards;
-        requirement.excluded.is_none()
-            && requirement.checks.iter().any(|name| name == check)
-            && (kinds.is_empty() || kind.is_some_and(|kind| kinds.iter().any(|known| known == kind)))
-            && requirement.collection.is_none_or(|collection| operation.is_none_or(|operation| operation.collection == collection))
+/// The requirements that a check on an operation is evidence for, the plainest first: those of the operation, then the
+/// general ones; among these first those that name the guard kind.
+pub fn requirements_for<'a>(contract: &'a Contract, operation: Option<&Operation>, check: &str, about: About<'_>) -> Vec<&'a Requirement> {
+    let checked = |requirement: &&Requirement| requirement.checks.iter().any(|name| name == check);
+    let general = || {
+        contract.requirements.iter().filter(|requirement| {
+            requirement.id.starts_with("GEN-")
+                && requirement.excluded.is_none()
+                && requirement.collection.is_none_or(|collection| operation.is_none_or(|operation| operation.collection == collection))
+        })
     };
-    let own = || operation.into_iter().flat_map(|operation| operation.requirements.iter().filter_map(|id| contract.requirement(id)));
-    let general = || contract.requirements.iter().filter(|requirement| requirement.id.starts_with("GEN-"));
-    let named = |requirement: &&Requirement| !requirement.guards.is_empty();
-    let order = kind == Some("order");
-    if order {
-        return general().find(fits);
+    let kind = match about {
+        About::Facet(facet) => return general().filter(|requirement| requirement.facet == Some(facet)).collect(),
+        About::Guard(kind) => Some(kind),
+        About::Answer => None,
+    };
+    let own = || {
+        let named = operation.into_iter().flat_map(|operation| &operation.requirements);
+        named.filter_map(|id| contract.requirement(id)).filter(|requirement| requirement.excluded.is_none())
+    };
+    let names_kind = |requirement: &&Requirement| kind.is_some_and(|kind| requirement.guards.iter().any(|known| known == kind));
+    let plain = |requirement: &&Requirement| requirement.guards.is_empty() && requirement.facet.is_none() && checked(requirement);
+    let mut found: Vec<&Requirement> = own().filter(names_kind).chain(general().filter(names_kind)).collect();
+    if kind.is_none() || found.is_empty() {
+        found.extend(own().filter(plain));
     }
-    own().filter(named).find(fits).or_else(|| own().find(fits)).or_else(|| general().filter(named).find(fits)).or_else(|| general().find(fits))
+    found.extend(general().filter(plain));
+    found
+}
+
+/// The requirement that speaks most plainly of what a check saw on an operation.
+pub fn requirement_for<'a>(contract: &'a Contract, operation: Option<&Operation>, check: &str, about: About<'_>) -> Option<&'a Requirement> {
+    requirements_for(contract, operation, check, about).into_iter().next()
 }

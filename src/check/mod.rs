@@ -3,5 +3,5 @@
 mod judge;
 mod waiver;
 
-pub use judge::{Deviation, Judgement, Result, judge, outcome, requirement_for};
+pub use judge::{About, Deviation, Judgement, Result, judge, outcome, requirement_for};
 pub use waiver::{Waiver, WaiverError, Waivers};

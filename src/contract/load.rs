@@ -178,9 +178,15 @@ fn is_idle(guard: &Guard, raw: &RawOperation) -> bool {
     let body = raw.request_body.is_some();
     match guard.kind {
         GuardKind::MaxBody(_) | GuardKind::Parsable(_) => !body,
-        GuardKind::ValidInput(_) | GuardKind::NoNul(_) => !body && raw.parameters.is_empty(),
+        GuardKind::ValidInput(_) => !body && raw.parameters.iter().all(|parameter| is_free(&parameter.schema)),
+        GuardKind::NoNul(_) => !body && raw.parameters.is_empty(),
         _ => false,
     }
+}
+
+/// Whether every text fits a schema.
+fn is_free(schema: &Value) -> bool {
+    schema.as_object().is_some_and(|keywords| keywords.keys().all(|keyword| matches!(keyword.as_str(), "type" | "description")) && schema["type"] == "string")
 }
 
 struct Assembly<'a> {

@@ -19,7 +19,7 @@ pub use document::RawCase as Case;
 pub use glob::glob;
 pub use load::{DOCUMENTS, Files, SpecError, closest, nearest};
 pub use operation::{Collection, Effect, Operation, Outcome};
-pub use requirement::{ErrorCode, Level, Requirement, Sighting};
+pub use requirement::{ErrorCode, Facet, Level, Requirement, Sighting};
 pub use schema::Schema;
 pub use version::Version;
 

@@ -16,6 +16,22 @@ pub enum Level {
     Should,
 }
 
+/// A side of an exchange that has a general requirement of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Facet {
+    /// Which of several broken conditions answers.
+    Order,
+    /// The error code.
+    Code,
+    /// The shape of an error.
+    ErrorShape,
+    /// Cross-origin headers.
+    Cors,
+    /// Paths and methods that do not exist.
+    Route,
+}
+
 /// One sentence of the contract.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -34,6 +50,9 @@ pub struct Requirement {
     /// The guard kinds it speaks about.
     #[serde(default)]
     pub guards: Vec<String>,
+    /// The side of an exchange it speaks about, where a check looks at several.
+    #[serde(default)]
+    pub facet: Option<Facet>,
     /// The checks that give evidence for it.
     #[serde(default)]
     pub checks: Vec<String>,

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use serde_json::Value;
 
-use crate::check::{self, Deviation, Judgement, judge, requirement_for};
+use crate::check::{self, About, Deviation, Judgement, judge, requirement_for};
 use crate::contract::{Contract, Level, Outcome};
 use crate::model::wire::{Answer, Request};
 use crate::model::{Observation, Relation, States, observe, observe_nothing};
@@ -247,7 +247,7 @@ impl Execution<'_> {
                     let known = contract.operation(operation);
                     sighted.operation = operation.to_owned();
                     sighted.check = "state";
-                    if let Some(requirement) = requirement_for(contract, known, "state", kind.as_deref()) {
+                    if let Some(requirement) = requirement_for(contract, known, "state", kind.as_deref().map_or(About::Answer, About::Guard)) {
                         sighted.requirement.clone_from(&requirement.id);
                         sighted.level = requirement.level;
                     }

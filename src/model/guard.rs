@@ -298,7 +298,7 @@ impl Scene<'_> {
             return Truth::Yes;
         }
         // Applications that were there before anything was seen are not known by name.
-        let Some(application) = self.application() else { return Truth::Unknown };
+        let Some(application) = self.application() else { return if self.state.is_closed() { Truth::No } else { Truth::Unknown } };
         match rule {
             ClientRule::Presented | ClientRule::Known => Truth::Yes,
             ClientRule::Authenticated => match application.known("secret") {

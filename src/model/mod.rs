@@ -21,7 +21,7 @@ pub use body::form;
 pub use call::Call;
 pub use guard::{NEAR_MS, Scene};
 pub use observe::{Difference, Observation, Relation, accept, describe, observe, observe_nothing};
-pub use pattern::{Lesson, Member, Mismatch, Pattern, Teaching, brief};
+pub use pattern::{Lesson, Member, Mismatch, Pattern, Teaching, Why, brief};
 pub use predict::{Alternative, Prediction, predict, success};
 pub use route::{Route, route};
 pub use state::{ACCOUNT_CENTER, Entity, Fresh, Key, Kind, SIGN_IN_EXPERIENCE, State, States, Term, Truth};

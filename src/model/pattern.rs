@@ -42,8 +42,17 @@ pub enum Member {
     Present(Pattern),
     /// Must match if it is there.
     Optional(Pattern),
-    /// Must not be there.
-    Withheld,
+    /// Must not be there, and why.
+    Withheld(Why),
+}
+
+/// Why a property is shown or withheld.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Why {
+    /// The token lacks the scope for it.
+    Scope,
+    /// The field's level, the query, or that there is nothing to show.
+    Level,
 }
 
 /// What an answer taught.
@@ -66,8 +75,8 @@ pub struct Mismatch {
     pub expected: String,
     /// What was seen.
     pub actual: String,
-    /// Whether a property was shown that should be withheld, or the reverse.
-    pub visibility: bool,
+    /// Set when a property was shown that should be withheld, or the reverse.
+    pub visibility: Option<Why>,
 }
 
 impl fmt::Display for Mismatch {
@@ -112,12 +121,12 @@ impl Pattern {
                     let inner = format!("{pointer}/{name}");
                     match (member, object.get(name)) {
                         (Member::Present(pattern) | Member::Optional(pattern), Some(value)) => pattern.compare(value, &inner, lessons)?,
-                        (Member::Withheld, None) | (Member::Optional(_), None) => {}
+                        (Member::Withheld(_) | Member::Optional(_), None) => {}
                         (Member::Present(_), None) => {
-                            return Err(Mismatch { visibility: true, ..mismatch(&inner, "to be shown", "absent") });
+                            return Err(Mismatch { visibility: Some(Why::Level), ..mismatch(&inner, "to be shown", "absent") });
                         }
-                        (Member::Withheld, Some(_)) => {
-                            return Err(Mismatch { visibility: true, ..mismatch(&inner, "to be withheld", "shown") });
+                        (Member::Withheld(why), Some(_)) => {
+                            return Err(Mismatch { visibility: Some(*why), ..mismatch(&inner, "to be withheld", "shown") });
                         }
                     }
                 }
@@ -172,7 +181,7 @@ fn term_admits(term: &Term, value: &Value) -> Result<(), String> {
 }
 
 fn mismatch(pointer: &str, expected: &str, actual: &str) -> Mismatch {
-    Mismatch { pointer: pointer.to_owned(), expected: expected.to_owned(), actual: actual.to_owned(), visibility: false }
+    Mismatch { pointer: pointer.to_owned(), expected: expected.to_owned(), actual: actual.to_owned(), visibility: None }
 }
 
 /// A value in at most 80 characters.

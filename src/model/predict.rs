@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::call::Call;
 use super::effect::{self, UNBORN};
 use super::guard::{Scene, has_security_method, scopes};
-use super::pattern::{Member, Pattern, Teaching};
+use super::pattern::{Member, Pattern, Teaching, Why};
 use super::route::{Route, route};
 use super::state::{Entity, Fresh, Key, Kind, State, Term, Truth};
 use super::wire::Request;
@@ -176,12 +176,12 @@ impl View<'_> {
             let teaching = if identity { Teaching::Identity(name.clone()) } else { Teaching::Property(name.clone()) };
             let leaf = |term: &Term| Pattern::Leaf { term: term.clone(), teaches: whole.then(|| (key.clone(), teaching.clone())) };
             let member = match inner.get("x-shown").map(|rule| self.shown(rule)) {
-                Some(Truth::No) => Member::Withheld,
+                Some(Truth::No) => Member::Withheld(self.why(inner)),
                 Some(Truth::Yes) => Member::Present(leaf(&term)),
                 Some(_) => Member::Optional(leaf(&term)),
                 None if required.contains(&name.as_str()) => Member::Present(leaf(&term)),
                 None => match &term {
-                    Term::Known(Value::Null) => Member::Withheld,
+                    Term::Known(Value::Null) => Member::Withheld(Why::Level),
                     Term::Unknown => Member::Optional(leaf(&term)),
                     _ => Member::Present(leaf(&term)),
                 },
@@ -199,7 +199,7 @@ impl View<'_> {
             let teaches = token.filter(|_| name == "id").map(|token| (token, Teaching::Property("user".into())));
             let leaf = Pattern::Leaf { term: Term::Unknown, teaches };
             let withheld = inner.get("x-shown").is_some_and(|rule| self.shown(rule) == Truth::No);
-            members.insert(name.clone(), if withheld { Member::Withheld } else { Member::Optional(leaf) });
+            members.insert(name.clone(), if withheld { Member::Withheld(self.why(inner)) } else { Member::Optional(leaf) });
         }
         Pattern::Object(members)
     }
@@ -218,11 +218,19 @@ impl View<'_> {
         }
     }
 
+    fn why(&self, schema: &Value) -> Why {
+        if schema.get("x-shown").is_some_and(|rule| self.scoped(rule) == Truth::No) { Why::Scope } else { Why::Level }
+    }
+
+    fn scoped(&self, rule: &Value) -> Truth {
+        rule.get("scope").and_then(Value::as_str).map_or(Truth::Yes, |scope| {
+            Truth::maybe(self.call.token(self.state).and_then(|token| token.known("scope")).map(|have| scopes(have).any(|have| have == scope)))
+        })
+    }
+
     fn shown(&self, rule: &Value) -> Truth {
         let text = |name: &str| rule.get(name).and_then(Value::as_str);
-        let scope = text("scope").map_or(Truth::Yes, |scope| {
-            Truth::maybe(self.call.token(self.state).and_then(|token| token.known("scope")).map(|have| scopes(have).any(|have| have == scope)))
-        });
+        let scope = self.scoped(rule);
         let field = text("field").map_or(Truth::Yes, |field| Truth::maybe(self.state.level(field).map(|level| level != "Off")));
         let query = text("query").map_or(Truth::Yes, |name| Truth::of(self.call.query.get(name).is_some_and(|value| is_truthy(value))));
         scope.and(field).and(query)

@@ -232,9 +232,20 @@ impl Entity {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct State {
     entities: BTreeMap<Key, Arc<Entity>>,
+    closed: bool,
 }
 
 impl State {
+    /// Nothing yet, but whatever is not known of does not exist. Otherwise applications may have been there before.
+    pub fn closed() -> Self {
+        Self { closed: true, ..Self::default() }
+    }
+
+    /// Whether what is not known of does not exist.
+    pub const fn is_closed(&self) -> bool {
+        self.closed
+    }
+
     /// The entity, if it exists as far as is known.
     pub fn get(&self, key: &Key) -> Option<&Entity> {
         self.entities.get(key).map(Arc::as_ref)

@@ -344,7 +344,7 @@ pub fn exchange_form(subject: &str, scopes: &str) -> String {
 
 /// The state a sequence starts from.
 pub fn start(facts: &Facts, settings: Option<&Settings>, binding: &Binding, now: i64) -> State {
-    let mut state = State::default();
+    let mut state = State::closed();
     let mut center = facts.account_center.clone();
     if let (Some(settings), Some(center)) = (settings, center.as_object_mut()) {
         for (name, value) in settings.patch().as_object().into_iter().flatten() {

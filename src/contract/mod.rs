@@ -2,8 +2,10 @@
 //! `specs/` and checked.
 
 mod document;
+mod exclusive;
 pub mod guard;
 mod load;
+mod mutant;
 pub mod operation;
 pub mod requirement;
 pub mod schema;
@@ -13,6 +15,7 @@ use std::collections::BTreeMap;
 
 pub use document::RawCase as Case;
 pub use load::{DOCUMENTS, Files, SpecError, nearest};
+pub use mutant::{Change, Mutant};
 pub use operation::{Collection, Effect, Operation, Outcome};
 pub use requirement::{ErrorCode, Level, Requirement, Sighting};
 pub use schema::Schema;

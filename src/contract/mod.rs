@@ -4,8 +4,10 @@
 mod bundle;
 mod document;
 mod glob;
+mod exclusive;
 pub mod guard;
 mod load;
+mod mutant;
 pub mod operation;
 pub mod requirement;
 pub mod schema;
@@ -18,6 +20,7 @@ pub use bundle::bundle;
 pub use document::RawCase as Case;
 pub use glob::glob;
 pub use load::{DOCUMENTS, Files, SpecError, closest, nearest};
+pub use mutant::{Change, Mutant};
 pub use operation::{Collection, Effect, Operation, Outcome};
 pub use requirement::{ErrorCode, Facet, Level, Requirement, Sighting};
 pub use schema::Schema;

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::har::Recording;
+use super::har::{Recorded, Recording};
 use crate::check::{Deviation, Result as CheckResult, Waivers, judge};
-use crate::contract::Contract;
+use crate::contract::guard::Guard;
+use crate::contract::{Collection, Contract};
 use crate::model::wire::{Answer, Request};
-use crate::model::{Entity, Key, Kind, Observation, Relation, State, States, Term, observe, route, Route};
+use crate::model::{Call, Entity, Key, Kind, Observation, Relation, Route, Scene, State, States, Term, Truth, observe, route};
 
 /// Counts of one operation.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -87,7 +88,9 @@ impl Inspection {
         let mut causes: Vec<(&Departure, usize)> = Vec::new();
         for departure in &self.departures {
             let same = |(first, _): &&mut (&Departure, usize)| {
-                first.judgement.0 == departure.judgement.0 && first.deviation == departure.deviation && first.operation == departure.operation
+                first.judgement.0 == departure.judgement.0
+                    && first.deviation == departure.deviation
+                    && first.operation == departure.operation
             };
             match causes.iter_mut().find(same) {
                 Some((_, count)) => *count += 1,
@@ -101,78 +104,135 @@ impl Inspection {
 /// Judges recordings in order; they are consecutive parts of one deployment's life.
 pub fn inspect(contract: &Contract, recordings: &[Recording], waivers: &mut Waivers) -> Inspection {
     let mut inspection = Inspection::default();
-    let mut deployments: BTreeMap<String, States> = BTreeMap::new();
-    let mut last = 0;
-    for recording in recordings {
-        let name = recording.path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-        for entry in &recording.entries {
-            let now = entry.started_ms.unwrap_or(last);
-            last = now;
-            let states = deployments.entry(entry.origin.clone()).or_insert_with(|| States::certain(State::default()));
-            let observation = observe(contract, states, &entry.request, &entry.answer, now);
-            let Some(operation) = observation.operation.clone() else {
-                inspection.unspecified += 1;
-                *states = observation.states;
-                continue;
-            };
-            let tally = inspection.operations.entry(operation.clone()).or_default();
-            let foreign = foreign_object(contract, states, &entry.request, &observation);
-            if let Some(reason) = foreign {
+    let mut deployments: BTreeMap<&str, States> = BTreeMap::new();
+    for moment in moments(recordings) {
+        let states = deployments.entry(&moment.entry.origin).or_insert_with(|| States::certain(State::default()));
+        let judged = judge_exchange(contract, states, &moment, waivers);
+        *states = judged.states;
+        let Some(operation) = judged.operation else {
+            inspection.unspecified += 1;
+            continue;
+        };
+        let tally = inspection.operations.entry(operation).or_default();
+        match judged.standing {
+            Standing::Predicted => tally.predicted += 1,
+            Standing::Either => tally.either += 1,
+            Standing::Waived => tally.waived += 1,
+            Standing::Wrong => tally.wrong += 1,
+            Standing::Abstained(reason) => {
                 tally.abstained += 1;
                 *inspection.abstentions.entry(reason).or_default() += 1;
-                *states = observation.states;
-                states.each(|state| adopt(contract, state, &entry.request, &entry.answer));
-                continue;
             }
-            let mut departed = false;
-            let mut all_waived = true;
-            for judgement in judge(contract, &entry.request, &entry.answer, &observation) {
-                let CheckResult::Fail(deviation) = judgement.result else { continue };
-                let waived = waivers.covers(&judgement.requirement, &operation, &deviation).is_some();
-                departed = true;
-                all_waived &= waived;
-                let detail = match &observation.relation {
-                    Some(Relation::Different(difference)) => difference.to_string(),
-                    _ => format!("expected {}, got {}", deviation.expected, deviation.actual),
-                };
-                inspection.departures.push(Departure {
-                    operation: operation.clone(),
-                    place: format!("{name}#{}", entry.index + 1),
-                    comment: entry.comment.clone().unwrap_or_default(),
-                    judgement: (judgement.check, judgement.requirement),
-                    deviation,
-                    detail,
-                    waived,
-                });
-            }
-            match &observation.relation {
-                _ if departed && all_waived => tally.waived += 1,
-                _ if departed => tally.wrong += 1,
-                Some(Relation::Predicted) => tally.predicted += 1,
-                Some(Relation::Either) => tally.either += 1,
-                Some(Relation::Abstained(reason)) => {
-                    tally.abstained += 1;
-                    *inspection.abstentions.entry(reason.clone()).or_default() += 1;
-                }
-                Some(Relation::Different(_)) | None => tally.wrong += 1,
-            }
-            *states = observation.states;
         }
+        inspection.departures.extend(judged.departures);
     }
     inspection
 }
 
+/// One recorded exchange with its place and time.
+pub(super) struct Moment<'a> {
+    pub(super) entry: &'a Recorded,
+    file: String,
+    /// Milliseconds since 1970; that of the exchange before when the recording does not say it.
+    pub(super) now: i64,
+}
+
+impl Moment<'_> {
+    /// File and entry, counted from 1.
+    pub(super) fn place(&self) -> String {
+        format!("{}#{}", self.file, self.entry.index + 1)
+    }
+}
+
+/// The exchanges of all recordings in order.
+pub(super) fn moments(recordings: &[Recording]) -> impl Iterator<Item = Moment<'_>> {
+    let mut last = 0;
+    let entries = recordings.iter().flat_map(|recording| {
+        let file = recording.path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+        recording.entries.iter().map(move |entry| (file.clone(), entry))
+    });
+    entries.map(move |(file, entry)| {
+        last = entry.started_ms.unwrap_or(last);
+        Moment { entry, file, now: last }
+    })
+}
+
+/// How an exchange stands to the contract.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Standing {
+    Predicted,
+    Either,
+    Abstained(String),
+    Waived,
+    Wrong,
+}
+
+/// What one exchange came to.
+pub(super) struct Judged {
+    /// The operation; `None` when it is not specified (the standing then says nothing).
+    pub(super) operation: Option<String>,
+    pub(super) standing: Standing,
+    pub(super) departures: Vec<Departure>,
+    /// The states afterwards.
+    pub(super) states: States,
+}
+
+/// Judges one exchange in the states it meets.
+pub(super) fn judge_exchange(contract: &Contract, states: &States, moment: &Moment<'_>, waivers: &mut Waivers) -> Judged {
+    let (request, answer) = (&moment.entry.request, &moment.entry.answer);
+    let observation = observe(contract, states, request, answer, moment.now);
+    let Some(operation) = observation.operation.clone() else {
+        return Judged { operation: None, standing: Standing::Predicted, departures: Vec::new(), states: observation.states };
+    };
+    if let Some(reason) = foreign_object(contract, states, request, moment.now, &observation) {
+        let mut states = observation.states;
+        states.each(|state| adopt(contract, state, request, answer));
+        return Judged { operation: Some(operation), standing: Standing::Abstained(reason), departures: Vec::new(), states };
+    }
+    let mut departures = Vec::new();
+    for judgement in judge(contract, request, answer, &observation) {
+        let CheckResult::Fail(deviation) = judgement.result else { continue };
+        let waived = waivers.covers(&judgement.requirement, &operation, &deviation).is_some();
+        let detail = match &observation.relation {
+            Some(Relation::Different(difference)) => difference.to_string(),
+            _ => format!("expected {}, got {}", deviation.expected, deviation.actual),
+        };
+        departures.push(Departure {
+            operation: operation.clone(),
+            place: moment.place(),
+            comment: moment.entry.comment.clone().unwrap_or_default(),
+            judgement: (judgement.check, judgement.requirement),
+            deviation,
+            detail,
+            waived,
+        });
+    }
+    let standing = match observation.relation {
+        _ if !departures.is_empty() && departures.iter().all(|departure| departure.waived) => Standing::Waived,
+        _ if !departures.is_empty() => Standing::Wrong,
+        Some(Relation::Predicted) => Standing::Predicted,
+        Some(Relation::Either) => Standing::Either,
+        Some(Relation::Abstained(reason)) => Standing::Abstained(reason),
+        Some(Relation::Different(_)) | None => Standing::Wrong,
+    };
+    Judged { operation: Some(operation), standing, departures, states: observation.states }
+}
+
 /// Why an answer cannot be judged although it departs: it speaks of something that was made before the recording began.
-fn foreign_object(contract: &Contract, states: &States, request: &Request, observation: &Observation) -> Option<String> {
+fn foreign_object(contract: &Contract, states: &States, request: &Request, now: i64, observation: &Observation) -> Option<String> {
     let Some(Relation::Different(difference)) = &observation.relation else { return None };
     let state = states.first();
     let bearer = request.header("authorization").and_then(|header| header.strip_prefix("Bearer "));
-    if difference.actual.code.as_deref() == Some("auth.unauthorized") && difference.actual.status.admits(401) && difference.body.is_none() {
+    let refused =
+        difference.actual.code.as_deref() == Some("auth.unauthorized") && difference.actual.status.admits(401) && difference.body.is_none();
+    if refused && might_open(contract, state, request, now) {
         return Some("the token was refused; what ended it is not in the recording".into());
     }
     let (kind, _) = difference.guard.as_ref()?;
     match kind.as_str() {
-        "authorization" if bearer.is_some_and(|token| state.find(Kind::Token, token).is_none()) => Some("the token was issued outside the recording".into()),
+        "authorization" if bearer.is_some_and(|token| state.find(Kind::Token, token).is_none()) => {
+            Some("the token was issued outside the recording".into())
+        }
         "identity-verified" => {
             let id = request.header("logto-verification-id")?;
             state.find(Kind::Record, id).is_none().then(|| "the verification record was made outside the recording".into())
@@ -183,6 +243,27 @@ fn foreign_object(contract: &Contract, states: &States, request: &Request, obser
             state.find(Kind::User, id).is_none().then(|| "the user was made outside the recording".into())
         }
         _ => None,
+    }
+}
+
+/// Whether `401 auth.unauthorized` can only mean that a token of the right kind is dead: no entry of the operation itself
+/// answers so here.
+fn might_open(contract: &Contract, state: &State, request: &Request, now: i64) -> bool {
+    let Route::Operation(operation, path) = route(contract, &request.method, request.path()) else { return false };
+    let call = Call::read(operation, path, request);
+    let fits = call.token(state).is_some_and(|token| token.known("use").is_none_or(|known| known == usage(operation.collection)));
+    let scene = Scene { call: &call, state, now };
+    let says_so = |guard: &Guard| guard.refusal().status.admits(401) && guard.refusal().code.as_deref() == Some("auth.unauthorized");
+    fits && !operation
+        .own_guards()
+        .any(|guard| says_so(guard) && scene.applies(guard) == Truth::Yes && scene.holds(&guard.kind) == Truth::No)
+}
+
+/// The use of tokens that open a collection.
+const fn usage(collection: Collection) -> &'static str {
+    match collection {
+        Collection::Account => "account",
+        Collection::Management => "management",
     }
 }
 
@@ -197,10 +278,7 @@ fn adopt(contract: &Contract, state: &mut State, request: &Request, answer: &Ans
     }
     let Route::Operation(operation, path) = route(contract, &request.method, request.path()) else { return };
     if let Some(token) = bearer.filter(|token| state.find(Kind::Token, token).is_none()) {
-        let usage = match operation.collection {
-            crate::contract::Collection::Account => "account",
-            crate::contract::Collection::Management => "management",
-        };
+        let usage = usage(operation.collection);
         let scope = if usage == "management" { Term::Known(json!("all")) } else { Term::Unknown };
         let entity = Entity::default().with("use", usage).with("alive", true).with("expiresAt", Value::Null).with("scope", scope);
         state.insert(Key::new(Kind::Token, token), entity);

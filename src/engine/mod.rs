@@ -6,9 +6,11 @@ mod execute;
 pub mod har;
 mod inspect;
 mod run;
+mod score;
 
 pub use confirm::{Confirmation, REPLAYS};
 pub use event::{Event, Listener};
 pub use execute::{Context, Judged, Sighted, Trace, execute};
 pub use inspect::{Departure, Inspection, Tally, inspect};
+pub use score::{Fate, Score, Sight, fates, score, table};
 pub use run::{Found, OperationTally, RunError, RunOptions, RunResult, run};

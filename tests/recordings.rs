@@ -1,0 +1,85 @@
+//! The contract and the model against recorded traffic of a real deployment, and what that traffic proves.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::sync::OnceLock;
+
+use logto_conformance::check::Waivers;
+use logto_conformance::contract::{Contract, Version};
+use logto_conformance::engine::har::{self, Recording};
+use logto_conformance::engine::{Fate, Tally, fates, inspect, table};
+
+/// Exchanges that every specified operation has at least.
+const LEAST: usize = 20;
+
+struct Evidence {
+    contract: Contract,
+    recordings: Vec<Recording>,
+    waivers: Waivers,
+}
+
+/// The recordings of `fixtures/`, read once.
+fn evidence() -> &'static Evidence {
+    static EVIDENCE: OnceLock<Evidence> = OnceLock::new();
+    EVIDENCE.get_or_init(|| {
+        let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
+        let contract = Contract::embedded(Version::NEWEST).expect("the embedded contract is sound");
+        let files = fs::read_dir(fixtures.join("recordings")).expect("fixtures/recordings is there");
+        let mut files: Vec<_> =
+            files.map(|file| file.expect("a readable folder").path()).filter(|path| path.to_string_lossy().ends_with(".har.gz")).collect();
+        files.sort();
+        let recordings = files.iter().map(|file| har::read(file).expect("a sound recording")).collect();
+        let waivers = Waivers::read(&fixtures.join("waivers/logto-1.43.toml"), &contract, "2026-11-22").expect("sound waivers");
+        Evidence { contract, recordings, waivers }
+    })
+}
+
+#[test]
+fn the_contract_explains_what_a_real_deployment_answered() {
+    let Evidence { contract, recordings, waivers } = evidence();
+    let inspection = inspect(contract, recordings, &mut waivers.clone());
+    let wrong: Vec<String> =
+        inspection.departures.iter().filter(|departure| !departure.waived).map(|departure| format!("{departure:?}")).collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    let total = inspection.total();
+    assert_eq!(total.wrong, 0);
+    assert!(
+        total.abstained * 100 <= total.total() * 3,
+        "{} of {} abstained: {:#?}",
+        total.abstained,
+        total.total(),
+        inspection.abstentions
+    );
+    for operation in &contract.operations {
+        let seen = inspection.operations.get(&operation.id).map_or(0, Tally::total);
+        assert!(seen >= LEAST, "{} has {seen} exchanges, fewer than {LEAST}", operation.id);
+    }
+}
+
+/// Mutants that the recordings cannot tell from the contract are rules that they do not prove. Each is listed with what is
+/// missing, so that a new unproven rule, and one that has been proved since, are both seen.
+#[test]
+fn rules_that_the_recordings_do_not_prove_are_listed() {
+    let Evidence { contract, recordings, waivers } = evidence();
+    let scores = fates(contract, recordings, waivers);
+    let list =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/recordings/survivors.txt")).expect("the list is there");
+    let mut listed = BTreeMap::new();
+    for line in list.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+        let parts: Vec<&str> = line.split(" | ").collect();
+        let [fate, id, reason] = parts.as_slice() else { panic!("not `FATE | MUTANT | REASON`: {line}") };
+        assert!(!reason.trim().is_empty(), "{id} has no reason");
+        assert!(listed.insert(*id, *fate).is_none(), "{id} is listed twice");
+    }
+    let mut problems = Vec::new();
+    for score in scores.iter().filter(|score| matches!(score.fate, Fate::Survived | Fate::Weakened)) {
+        match listed.remove(score.id.as_str()) {
+            Some(fate) if fate == score.fate.to_string() => {}
+            Some(fate) => problems.push(format!("{} is listed as {fate} but {}", score.id, score.fate)),
+            None => problems.push(format!("{} {} and is not listed", score.id, score.fate)),
+        }
+    }
+    problems.extend(listed.keys().map(|id| format!("{id} is listed, but it is caught, equivalent or no mutant any more")));
+    assert!(problems.is_empty(), "{}\n\n{}", problems.join("\n"), table(&scores));
+}

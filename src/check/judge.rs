@@ -198,7 +198,7 @@ impl Bench<'_> {
             return self.fail("headers", About::Answer, "logto-core-request-id", "none");
         }
         self.pass("headers", About::Answer);
-        let Some(origin) = request.header("origin") else { return };
+        let Some(origin) = request.header("origin").filter(|_| operation.path.starts_with("/api/")) else { return };
         let allowed = answer.header("access-control-allow-origin");
         let expected = (operation.collection == Collection::Account).then_some(origin);
         if allowed == expected {

@@ -276,8 +276,8 @@ impl Board {
 }
 
 async fn run_epoch(context: &Arc<Context>, options: &RunOptions, admin: &str, index: usize, epoch: &Epoch, board: &mut Board) {
-    if let Some(settings) = &epoch.settings
-        && let Err(error) = apply(context, admin, settings).await
+    if epoch.settings.is_some()
+        && let Err(error) = apply(context, admin, epoch.settings.as_ref()).await
     {
         board.troubles.push(format!("settings of epoch {}: {error}", index + 1));
         return;
@@ -294,9 +294,9 @@ async fn run_epoch(context: &Arc<Context>, options: &RunOptions, admin: &str, in
                 if stop.load(Ordering::Relaxed) {
                     return (place, sequence, None);
                 }
-                // A sequence that writes settings starts from the epoch's.
-                if let (true, Some(settings)) = (alone, settings.as_ref()) {
-                    drop(apply(&context, &admin, settings).await);
+                // A sequence that writes settings leaves others behind.
+                if alone {
+                    drop(apply(&context, &admin, settings.as_ref().as_ref()).await);
                 }
                 let trace = execute(&context, &sequence, settings.as_ref().as_ref()).await;
                 (place, sequence, Some(trace))
@@ -323,8 +323,8 @@ async fn run_epoch(context: &Arc<Context>, options: &RunOptions, admin: &str, in
                 known.seen += 1;
                 continue;
             }
-            if let (true, Some(settings)) = (epoch.alone, &epoch.settings) {
-                drop(apply(context, admin, settings).await);
+            if epoch.alone {
+                drop(apply(context, admin, epoch.settings.as_ref()).await);
             }
             let confirmation = confirm(context, sequence, epoch.settings.as_ref(), sighted).await;
             (options.listener)(&Event::Confirmed { cause: sighted.detail.clone(), shown: confirmation.shown, tries: REPLAYS });
@@ -339,15 +339,15 @@ async fn run_epoch(context: &Arc<Context>, options: &RunOptions, admin: &str, in
     }
 }
 
-/// Brings settings about and reads back until they show: the server caches them.
-async fn apply(context: &Context, admin: &str, settings: &Settings) -> Result<(), String> {
+/// Brings settings about (without any: those found) and reads back until they show: the server caches them.
+async fn apply(context: &Context, admin: &str, settings: Option<&Settings>) -> Result<(), String> {
     let mut body = json!({});
-    for name in ["webauthnRelatedOrigins", "deleteAccountUrl", "customCss", "profileFields"] {
+    for name in ["enabled", "fields", "webauthnRelatedOrigins", "deleteAccountUrl", "customCss", "profileFields"] {
         if let Some(value) = context.facts.account_center.get(name) {
             body[name] = value.clone();
         }
     }
-    for (name, value) in settings.patch().as_object().into_iter().flatten() {
+    for (name, value) in settings.map(Settings::patch).iter().filter_map(Value::as_object).flatten() {
         body[name] = value.clone();
     }
     let intent = Intent::AccountCenter { before: context.facts.account_center.clone() };
@@ -357,14 +357,14 @@ async fn apply(context: &Context, admin: &str, settings: &Settings) -> Result<()
     if answer.status != 200 {
         return Err(format!("PATCH /api/account-center answers {}", answer.status));
     }
-    for _ in 0..50 {
+    for _ in 0..20 {
         let center = get(&context.gate, admin, "/api/account-center").await.map_err(|error| error.to_string())?;
         if center.get("fields") == body.get("fields") && center.get("enabled") == body.get("enabled") {
             return Ok(());
         }
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     }
-    Err("the settings do not show after 5 s".into())
+    Err("the settings do not show after 2 s".into())
 }
 
 async fn get(gate: &Gate, token: &str, path: &str) -> Result<Value, GateError> {

@@ -81,7 +81,11 @@ pub fn build(contract: &Contract, facts: &Facts, seed: u64, profile: Profile, on
             }
             continue;
         }
-        let place = groups.iter().position(|(need, alone, _)| *alone == draft.alone && need.join(&draft.need).is_some());
+        // What needs no settings runs under those found, before anything is changed.
+        let indifferent = |need: &Need| *need == Need::default();
+        let place = groups.iter().position(|(need, alone, _)| {
+            *alone == draft.alone && indifferent(need) == indifferent(&draft.need) && need.join(&draft.need).is_some()
+        });
         match place {
             Some(index) => {
                 groups[index].0 = groups[index].0.join(&draft.need).expect("just tried");
@@ -92,7 +96,7 @@ pub fn build(contract: &Contract, facts: &Facts, seed: u64, profile: Profile, on
     }
     let mut epochs = Vec::new();
     for (need, alone, drafts) in groups {
-        let settings = facts.may_change_settings.then(|| need.settings(&names));
+        let settings = (need != Need::default()).then(|| need.settings(&names)).filter(|_| facts.may_change_settings);
         let mut sequences = Vec::new();
         for draft in drafts {
             let mut script = Script::new(contract, facts, settings.as_ref());

@@ -13,7 +13,7 @@ const WITH_PASSWORD: Traits = Traits { password: true, email: true };
 
 /// All stories that the contract has the operations for.
 pub fn lives<'a>(contract: &'a Contract, facts: &Facts) -> Vec<Draft<'a>> {
-    let stories: [(&str, fn(&mut Script<'_>)); 9] = [
+    let stories: [(&str, fn(&mut Script<'_>)); 10] = [
         ("lives/suspension", suspension),
         ("lives/deletion", deletion),
         ("lives/subject-token", subject_token),
@@ -23,6 +23,7 @@ pub fn lives<'a>(contract: &'a Contract, facts: &Facts) -> Vec<Draft<'a>> {
         ("lives/identifiers", identifiers),
         ("lives/records", records),
         ("lives/reads", reads),
+        ("lives/limits", limits),
     ];
     let mut drafts: Vec<Draft<'a>> = stories
         .into_iter()
@@ -84,12 +85,17 @@ fn exchange(script: &mut Script<'_>, label: &str, subject: &str) -> usize {
 fn suspension(script: &mut Script<'_>) {
     let user = script.user(WITH_PASSWORD);
     let token = script.token(user, ALL_SCOPES, Client::First);
+    let other = script.user(Traits::default());
+    let bystander = script.token(other, ALL_SCOPES, Client::First);
     as_user(script, Persona::User, "before suspension", "GetProfile", &token, None, None);
     let of = as_admin(script, "suspend", "UpdateUserIsSuspended", user, Some(json!({"isSuspended": true})));
     script.look(user, of);
     dead(script, "token of a suspended user", &token);
     let subject = script.subject_token(user);
     exchange(script, "exchange for a suspended user", &subject);
+    as_user(script, Persona::OtherUser, "others are not touched", "GetProfile", &bystander, None, None);
+    let of = as_admin(script, "a change does not restore", "UpdateUser", user, Some(json!({"name": "lc"})));
+    script.look(user, of);
     as_admin(script, "suspend again", "UpdateUserIsSuspended", user, Some(json!({"isSuspended": true})));
     let of = as_admin(script, "restore", "UpdateUserIsSuspended", user, Some(json!({"isSuspended": false})));
     script.look(user, of);
@@ -160,6 +166,10 @@ fn first_password(script: &mut Script<'_>) {
 fn merge_and_replace(script: &mut Script<'_>) {
     let user = script.user(Traits::default());
     let token = script.token(user, ALL_SCOPES, Client::First);
+    for (label, body) in [("a name", json!({"name": "lc", "avatar": "https://example.com/a.png"})), ("the name is taken back", json!({"name": null, "avatar": null}))] {
+        let of = as_user(script, Persona::User, label, "UpdateProfile", &token, None, Some(body));
+        script.look(user, of);
+    }
     for (label, body) in [("custom data", json!({"a": 1, "b": {"c": 2}})), ("custom data is replaced", json!({"d": [1, null, "x"]})), ("custom data is emptied", json!({}))] {
         let of = as_user(script, Persona::User, label, "UpdateProfile", &token, None, Some(json!({"customData": body})));
         script.look(user, of);
@@ -228,6 +238,36 @@ fn records(script: &mut Script<'_>) {
     let name = script.username();
     let of = as_user(script, Persona::User, "a very long record id", "UpdateProfile", &own, Some(&junk), Some(json!({"username": name})));
     script.look(owner, of);
+}
+
+/// Values at their limits, and texts of many kinds, that must come back as they were sent.
+fn limits(script: &mut Script<'_>) {
+    let user = script.user(Traits::default());
+    let token = script.token(user, ALL_SCOPES, Client::First);
+    let picture = format!("https://example.com/{}", "a".repeat(2048 - "https://example.com/".len()));
+    let texts = ["n".repeat(127) + "z", "Zoë Ångström 名前 🙂".to_owned(), "مرحبا \u{202e}abc".to_owned(), "quote \" slash \\ tab \t".to_owned()];
+    for text in texts {
+        let of = as_user(script, Persona::User, "a text comes back as sent", "UpdateProfile", &token, None, Some(json!({"name": text})));
+        script.look(user, of);
+        let of = as_user(script, Persona::User, "a claim comes back as sent", "UpdateOtherProfile", &token, None, Some(json!({"nickname": text})));
+        script.look(user, of);
+        let of = as_admin(script, "a text comes back as sent", "UpdateUser", user, Some(json!({"name": text, "customData": {"text": text}})));
+        script.look(user, of);
+    }
+    let of = as_user(script, Persona::User, "the longest picture address", "UpdateProfile", &token, None, Some(json!({"avatar": picture})));
+    script.look(user, of);
+    let of = as_admin(script, "the longest picture address", "UpdateUser", user, Some(json!({"avatar": picture})));
+    script.look(user, of);
+    let deep = json!({"numbers": [0, -1, 1.5, 1e21, 12_345_678_901_234_567_i64], "deep": {"a": {"b": [{"c": [true, null]}]}}, "": "empty key"});
+    let of = as_user(script, Persona::User, "nested custom data", "UpdateProfile", &token, None, Some(json!({"customData": deep})));
+    script.look(user, of);
+    let id = script.symbol("made");
+    let body = json!({"primaryEmail": script.email().replace("lc_", "LC_"), "name": "n".repeat(128), "username": script.username()});
+    let call = script.admin_call("CreateUser", "/api/users".into(), Some(&body));
+    script.call(Persona::Admin, Purpose::Probe("an e-mail keeps its letters".into()), call, &[(&id, "/id")]);
+    let of = script.last();
+    let look = script.admin_call("GetUser", format!("/api/users/{{{{{id}}}}}"), None);
+    script.call(Persona::Admin, Purpose::Look(of), look, &[]);
 }
 
 /// What each scope opens, and reads that change nothing.

@@ -2,9 +2,9 @@
 
 use super::build::Draft;
 use super::epoch::Need;
-use super::probe::{Cast, Credential, Payload, Probe};
+use super::probe::{Cast, Probe};
 use super::script::{Client, Script, User};
-use super::sequence::{Call, Facts, Purpose};
+use super::sequence::{Call, Facts, Persona, Purpose};
 use super::twist::break_guard;
 use crate::contract::guard::GuardKind;
 use crate::contract::{Contract, Effect, Operation};
@@ -49,6 +49,9 @@ pub fn lap<'a>(contract: &'a Contract) -> Vec<Draft<'a>> {
 fn accepted(script: &mut Script<'_>, cast: &mut Cast, probe: &Probe<'_>) {
     let operation = probe.operation;
     let (persona, call, user, password) = probe.render(script, cast);
+    if operation.harm.creates.as_deref() == Some("user") {
+        return created(script, persona, probe, call);
+    }
     script.call(persona, Purpose::Probe(probe.label.clone()), call, &[]);
     let of = script.last();
     if let (Some(Effect::SetCallerPassword), Some(user), Some(password)) = (operation.effect, user, password) {
@@ -63,11 +66,20 @@ fn accepted(script: &mut Script<'_>, cast: &mut Cast, probe: &Probe<'_>) {
     }
 }
 
+/// Makes a user and looks at it.
+fn created(script: &mut Script<'_>, persona: Persona, probe: &Probe<'_>, call: Call) {
+    let id = script.symbol("made");
+    script.call(persona, Purpose::Probe(probe.label.clone()), call, &[(&id, "/id")]);
+    let of = script.last();
+    let look = script.admin_call("GetUser", format!("/api/users/{{{{{id}}}}}"), None);
+    script.call(Persona::Admin, Purpose::Look(of), look, &[]);
+}
+
 /// Looks at what a call may have changed.
 fn look(script: &mut Script<'_>, probe: &Probe<'_>, user: Option<User>, of: usize, both: bool) {
     if probe.operation.harm.tenant_wide {
         let call = script.admin_call("GetAccountCenterSettings", "/api/account-center".into(), None);
-        script.call(super::sequence::Persona::Admin, Purpose::Look(of), call, &[]);
+        script.call(Persona::Admin, Purpose::Look(of), call, &[]);
     }
     let touches = probe.by_user() || probe.has_subject();
     if let Some(user) = user.filter(|_| touches) {
@@ -138,7 +150,7 @@ fn spoiled<'a>(operation: &'a Operation, facts: &Facts) -> Vec<Probe<'a>> {
             }
             let ways = break_guard(guard, &accepted);
             if counts_for_order(&guard.kind) && !guard.shared {
-                order = combine(order, ways.first());
+                order = combine(order, ways.first(), &accepted);
             }
             probes.extend(ways.into_iter().filter(|probe| possible(probe)));
         }
@@ -166,8 +178,8 @@ fn spoiled<'a>(operation: &'a Operation, facts: &Facts) -> Vec<Probe<'a>> {
     distinct
 }
 
-/// Each probe as it is, and once more with what `way` does to an accepted request.
-fn combine<'a>(probes: Vec<Probe<'a>>, way: Option<&Probe<'a>>) -> Vec<Probe<'a>> {
+/// Each probe as it is, and once more with what `way` does to the accepted request.
+fn combine<'a>(probes: Vec<Probe<'a>>, way: Option<&Probe<'a>>, accepted: &Probe<'a>) -> Vec<Probe<'a>> {
     let Some(way) = way else { return probes };
     let what = way.label.split_once(": ").map_or("", |(_, what)| what);
     let mut more = Vec::with_capacity(probes.len() * 2);
@@ -175,23 +187,20 @@ fn combine<'a>(probes: Vec<Probe<'a>>, way: Option<&Probe<'a>>) -> Vec<Probe<'a>
         let mut spoiled = probe.clone();
         spoiled.label = format!("{} + {what}", probe.label);
         spoiled.scopes = probe.scopes.intersection(&way.scopes).cloned().collect();
-        if way.client == Client::Third {
-            spoiled.client = Client::Third;
+        if way.client != accepted.client {
+            spoiled.client = way.client;
         }
-        if way.proof != probe.proof {
+        if way.proof != accepted.proof {
             spoiled.proof = way.proof;
         }
-        for (field, level) in &way.levels {
-            if level.as_deref() != Some("Edit") {
-                spoiled.levels.insert(field.clone(), level.clone());
-            }
-        }
-        if way.who != probe.who && way.who != super::probe::Who::Whole {
+        if way.who != accepted.who {
             spoiled.who = way.who;
         }
-        if way.payload != probe.payload && matches!(way.payload, Payload::Json(_)) && matches!(way.credential, Credential::Caller) {
+        if way.payload != accepted.payload {
             spoiled.payload = way.payload.clone();
         }
+        let changed = way.levels.iter().filter(|(field, level)| accepted.levels.get(*field) != Some(level));
+        spoiled.levels.extend(changed.map(|(field, level)| (field.clone(), level.clone())));
         more.push(probe);
         more.push(spoiled);
     }
@@ -212,7 +221,7 @@ pub fn routes<'a>(contract: &'a Contract) -> Draft<'a> {
                 {
                     let call = Call { operation: None, method: method.into(), target, headers: Vec::new(), body: None, body_base64: None };
                     if script.foresee(&call).is_some() {
-                        script.call(super::sequence::Persona::Anonymous, Purpose::Probe(label.into()), call, &[]);
+                        script.call(Persona::Anonymous, Purpose::Probe(label.into()), call, &[]);
                     }
                 }
             }

@@ -267,6 +267,8 @@ impl Probe<'_> {
         if let Some(value) = authorization {
             headers.push(("authorization".to_owned(), value));
         }
+        // Browsers say where they come from; who may read the answer is part of the contract.
+        headers.push(("origin".to_owned(), "https://app.example.com".to_owned()));
         match (self.proof, caller) {
             (Proof::Own, Some(caller)) if script.password(caller) != "no-password" => headers.push(("logto-verification-id".to_owned(), script.record(caller))),
             (Proof::Unknown, _) => headers.push(("logto-verification-id".to_owned(), "lc0no0such0record0000".to_owned())),

@@ -172,6 +172,12 @@ impl<'a> Script<'a> {
         user
     }
 
+    /// A fresh symbol for something captured.
+    pub fn symbol(&mut self, kind: &str) -> String {
+        self.words += 1;
+        format!("{kind}#{}", self.words)
+    }
+
     /// A fresh password as a symbol.
     pub fn new_password(&mut self) -> String {
         self.words += 1;

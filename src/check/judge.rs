@@ -127,7 +127,9 @@ impl Bench<'_> {
                             self.pass("authorization", About::Answer);
                         }
                     }
-                    if request.header("logto-verification-id").is_some() && operation.guards.iter().any(|guard| matches!(guard.kind, GuardKind::IdentityVerified(_))) {
+                    if request.header("logto-verification-id").is_some()
+                        && operation.guards.iter().any(|guard| matches!(guard.kind, GuardKind::IdentityVerified(_)))
+                    {
                         self.pass("verification", About::Answer);
                     }
                 }
@@ -157,7 +159,9 @@ impl Bench<'_> {
         let guard = operation.guards.iter().find(|guard| difference.guard.as_ref().is_some_and(|(_, label)| *label == guard.label()));
         let accepted = difference.actual.status.is_success();
         match guard {
-            Some(guard) if accepted => self.fail(check_of(operation.collection, guard), About::Guard(guard.kind.name()), &expected, &actual),
+            Some(guard) if accepted => {
+                self.fail(check_of(operation.collection, guard), About::Guard(guard.kind.name()), &expected, &actual);
+            }
             None if difference.expected.status.is_success() => self.fail("status", About::Answer, &expected, &actual),
             // Refused as it must be, but not as predicted: order and codes are known from the wire only.
             _ => {
@@ -204,7 +208,8 @@ impl Bench<'_> {
         if allowed == expected {
             self.pass("headers", About::Facet(Facet::Cors));
         } else {
-            let expected = if expected.is_some() { "access-control-allow-origin repeats the origin" } else { "no access-control-allow-origin" };
+            let expected =
+                if expected.is_some() { "access-control-allow-origin repeats the origin" } else { "no access-control-allow-origin" };
             self.fail("headers", About::Facet(Facet::Cors), expected, if allowed.is_some() { "another" } else { "none" });
         }
     }
@@ -230,7 +235,9 @@ fn find_leak(value: &Value, pointer: &str, asked: bool, password: Option<&str>) 
             let secret = ["passwordEncrypted", "passwordHash"].contains(&key.as_str()) || key == "passwordDigest" && !asked;
             if secret && !member.is_null() { Some(inner) } else { find_leak(member, &inner, asked, password) }
         }),
-        Value::Array(items) => items.iter().enumerate().find_map(|(index, item)| find_leak(item, &format!("{pointer}/{index}"), asked, password)),
+        Value::Array(items) => {
+            items.iter().enumerate().find_map(|(index, item)| find_leak(item, &format!("{pointer}/{index}"), asked, password))
+        }
         Value::String(text) => password.filter(|password| text.contains(password)).map(|_| pointer.to_owned()),
         _ => None,
     }
@@ -239,9 +246,11 @@ fn find_leak(value: &Value, pointer: &str, asked: bool, password: Option<&str>) 
 /// The check that a guard's refusals are evidence for.
 fn check_of(collection: Collection, guard: &Guard) -> &'static str {
     match (&guard.kind, collection) {
-        (GuardKind::Authorization(AuthorizationRule::ManagementToken | AuthorizationRule::Present | AuthorizationRule::Bearer) | GuardKind::Scope(_), Collection::Management) => {
-            "admin-only"
-        }
+        (
+            GuardKind::Authorization(AuthorizationRule::ManagementToken | AuthorizationRule::Present | AuthorizationRule::Bearer)
+            | GuardKind::Scope(_),
+            Collection::Management,
+        ) => "admin-only",
         (GuardKind::Authorization(_) | GuardKind::Scope(_) | GuardKind::FirstParty(_), _) => "authorization",
         (GuardKind::Field(_) | GuardKind::FieldReadable(_) | GuardKind::CenterEnabled(_), _) => "toggle",
         (GuardKind::IdentityVerified(_) | GuardKind::PasswordMatches(_), _) => "verification",
@@ -286,6 +295,11 @@ pub fn requirements_for<'a>(contract: &'a Contract, operation: Option<&Operation
 }
 
 /// The requirement that speaks most plainly of what a check saw on an operation.
-pub fn requirement_for<'a>(contract: &'a Contract, operation: Option<&Operation>, check: &str, about: About<'_>) -> Option<&'a Requirement> {
+pub fn requirement_for<'a>(
+    contract: &'a Contract,
+    operation: Option<&Operation>,
+    check: &str,
+    about: About<'_>,
+) -> Option<&'a Requirement> {
     requirements_for(contract, operation, check, about).into_iter().next()
 }

@@ -109,16 +109,28 @@ impl Waivers {
                 return Err(fail(waiver.operation.span(), format!("`{operation}` matches no operation"), hint));
             }
             if waiver.reason.trim().is_empty() {
-                return Err(fail(waiver.requirement.span(), "the waiver has no reason".into(), "say in `reason` why it is accepted".into()));
+                return Err(fail(
+                    waiver.requirement.span(),
+                    "the waiver has no reason".into(),
+                    "say in `reason` why it is accepted".into(),
+                ));
             }
             if let Some(until) = &waiver.until {
                 let date = until.get_ref();
-                let is_date = date.len() == 10 && date.bytes().enumerate().all(|(index, byte)| if matches!(index, 4 | 7) { byte == b'-' } else { byte.is_ascii_digit() });
+                let is_date = date.len() == 10
+                    && date
+                        .bytes()
+                        .enumerate()
+                        .all(|(index, byte)| if matches!(index, 4 | 7) { byte == b'-' } else { byte.is_ascii_digit() });
                 if !is_date {
                     return Err(fail(until.span(), format!("`{date}` is no date"), "write YYYY-MM-DD".into()));
                 }
                 if date.as_str() < today {
-                    return Err(fail(until.span(), format!("the waiver expired on {date}"), "mend the deviation, or renew `until` with a reason".into()));
+                    return Err(fail(
+                        until.span(),
+                        format!("the waiver expired on {date}"),
+                        "mend the deviation, or renew `until` with a reason".into(),
+                    ));
                 }
             }
         }
@@ -150,6 +162,11 @@ impl Waivers {
 
     /// Waivers that were not needed although `could_show` says their deviation could have been seen.
     pub fn stale(&self, could_show: impl Fn(&Waiver) -> bool) -> Vec<&Waiver> {
-        self.list.iter().zip(&self.used).filter(|(waiver, used)| !**used && !waiver.sometimes && could_show(waiver)).map(|(waiver, _)| waiver).collect()
+        self.list
+            .iter()
+            .zip(&self.used)
+            .filter(|(waiver, used)| !**used && !waiver.sometimes && could_show(waiver))
+            .map(|(waiver, _)| waiver)
+            .collect()
     }
 }

@@ -25,8 +25,9 @@ pub struct Args {
 pub(super) fn run(args: &Args, settings: &Settings) -> Result<RunVerdict, Failure> {
     let place = args.file.display();
     let text = std::fs::read_to_string(&args.file).map_err(|error| Failure::Usage(format!("failed to read {place}: {error}")))?;
-    let plan: Plan = serde_json::from_str(&text)
-        .map_err(|error| Failure::Usage(format!("{place}:{}: is no plan: {error}\n  help: replay what `check` wrote to findings/", error.line())))?;
+    let plan: Plan = serde_json::from_str(&text).map_err(|error| {
+        Failure::Usage(format!("{place}:{}: is no plan: {error}\n  help: replay what `check` wrote to findings/", error.line()))
+    })?;
     if plan.plan_version != PLAN_VERSION {
         return Err(Failure::Usage(format!("{place}: is a plan of format {}, this program reads {PLAN_VERSION}", plan.plan_version)));
     }

@@ -61,7 +61,8 @@ impl Row {
 /// Runs the catalogue of faults and prints the kill matrix.
 pub(super) fn run(args: &Args, settings: &Settings) -> Result<RunVerdict, Failure> {
     let catalogue = Fault::catalogue().map_err(|error| Failure::Internal(error.to_string()))?;
-    let chosen: Vec<Fault> = catalogue.into_iter().filter(|fault| args.only.is_empty() || args.only.iter().any(|pattern| glob(pattern, &fault.id))).collect();
+    let chosen: Vec<Fault> =
+        catalogue.into_iter().filter(|fault| args.only.is_empty() || args.only.iter().any(|pattern| glob(pattern, &fault.id))).collect();
     if chosen.is_empty() {
         return Err(Failure::Usage("no fault matches `--only`\n  help: the names stand in fixtures/faults.yaml".into()));
     }
@@ -100,13 +101,23 @@ pub(super) fn run(args: &Args, settings: &Settings) -> Result<RunVerdict, Failur
             .iter()
             .map(|row| {
                 let verdict = if row.killed() { if row.named() { "killed" } else { "killed, other name" } } else { "SURVIVED" };
-                vec![row.fault.id.clone(), verdict.into(), row.by.iter().cloned().collect::<Vec<_>>().join(" "), excused(row).filter(|_| !row.killed()).unwrap_or("").into()]
+                vec![
+                    row.fault.id.clone(),
+                    verdict.into(),
+                    row.by.iter().cloned().collect::<Vec<_>>().join(" "),
+                    excused(row).filter(|_| !row.killed()).unwrap_or("").into(),
+                ]
             })
             .collect();
         let mut text = table(&["fault", "verdict", "checks", "note"], &lines);
         let killed = rows.iter().filter(|row| row.killed()).count();
         let named = rows.iter().filter(|row| row.killed() && row.named()).count();
-        let _ = writeln!(text, "\n{killed} of {} killed, {named} with the expected operation and requirement; {} findings without a fault", rows.len(), false_alarms);
+        let _ = writeln!(
+            text,
+            "\n{killed} of {} killed, {named} with the expected operation and requirement; {} findings without a fault",
+            rows.len(),
+            false_alarms
+        );
         for row in &survivors {
             let _ = writeln!(text, "survived: {} (seed {}): {}", row.fault.id, row.seed, row.fault.what);
         }

@@ -44,7 +44,9 @@ pub(super) fn run(args: &Args, settings: &Settings) -> Result<RunVerdict, Failur
         ..ReferenceOptions::new(contract)
     };
     session::block_on(async {
-        let running = Reference::start(options).await.map_err(|error| Failure::Usage(format!("the reference does not start: {error}\n  help: choose another --port")))?;
+        let running = Reference::start(options)
+            .await
+            .map_err(|error| Failure::Usage(format!("the reference does not start: {error}\n  help: choose another --port")))?;
         let text = if args.json {
             let line = json!({
                 "endpoint": running.endpoint, "client_id": running.client_id,

@@ -58,12 +58,11 @@ pub async fn run(settings: &Settings, wish: Wish) -> Result<Report, Failure> {
     let remote = settings.target.client_options();
     let mode = settings.run.mode.unwrap_or(if remote.is_some() { Mode::Isolated } else { Mode::Exclusive });
     let profile = settings.run.profile.unwrap_or_default();
-    let (client, credentials, reference) = match remote {
-        Some(options) => (options, settings.target.credentials()?, None),
-        None => {
-            let (options, credentials, running) = embedded(settings, wish.faults).await?;
-            (options, credentials, Some(running))
-        }
+    let (client, credentials, reference) = if let Some(options) = remote {
+        (options, settings.target.credentials()?, None)
+    } else {
+        let (options, credentials, running) = embedded(settings, wish.faults).await?;
+        (options, credentials, Some(running))
     };
     for header in &client.extra_headers {
         secrets.register(&header.1);
@@ -233,7 +232,8 @@ fn listener(quiet: bool, budget: Option<Budget>, stop: &Arc<AtomicBool>) -> List
         }
         match event {
             Event::Planned { sequences, requests, passwords, epochs } => {
-                let text = format!("planned {sequences} sequences in {epochs} settings: {requests} requests, {passwords} password computations\n");
+                let text =
+                    format!("planned {sequences} sequences in {epochs} settings: {requests} requests, {passwords} password computations\n");
                 drop(std::io::stderr().lock().write_all(text.as_bytes()));
                 if terminal {
                     bar.set_draw_target(indicatif::ProgressDrawTarget::stderr());
@@ -269,7 +269,8 @@ fn keep(out: &Path, report: &Report, plans: &BTreeMap<String, Plan>) -> Result<(
 }
 
 fn create_dir(path: &Path) -> Result<(), Failure> {
-    std::fs::create_dir_all(path).map_err(|error| Failure::Usage(format!("failed to create {}: {error}\n  help: choose another folder with --out", path.display())))
+    std::fs::create_dir_all(path)
+        .map_err(|error| Failure::Usage(format!("failed to create {}: {error}\n  help: choose another folder with --out", path.display())))
 }
 
 fn write(path: &Path, text: &str) -> Result<(), Failure> {

@@ -462,7 +462,9 @@ impl<'de> Deserialize<'de> for Guard {
                         "on-refusal" => on_refusal = map.next_value()?,
                         other => match GuardKind::read(other, &mut map)? {
                             Some(_) if kind.is_some() => {
-                                return Err(de::Error::custom(format!("`{other}` is a second kind in one entry; write one entry per kind")));
+                                return Err(de::Error::custom(format!(
+                                    "`{other}` is a second kind in one entry; write one entry per kind"
+                                )));
                             }
                             Some(found) => kind = Some(found),
                             None => {

@@ -158,7 +158,8 @@ pub(super) fn load(files: &Files, version: Version) -> Result<Contract, SpecErro
         for (path, item) in &document.paths {
             for (method, raw) in item {
                 if alive(version, raw.since, raw.until) {
-                    operations.push(Assembly { files, file, document: &document, schemas: &schemas, version }.operation(path, method, raw)?);
+                    operations
+                        .push(Assembly { files, file, document: &document, schemas: &schemas, version }.operation(path, method, raw)?);
                 }
             }
         }
@@ -186,7 +187,9 @@ fn is_idle(guard: &Guard, raw: &RawOperation) -> bool {
 
 /// Whether every text fits a schema.
 fn is_free(schema: &Value) -> bool {
-    schema.as_object().is_some_and(|keywords| keywords.keys().all(|keyword| matches!(keyword.as_str(), "type" | "description")) && schema["type"] == "string")
+    schema.as_object().is_some_and(|keywords| {
+        keywords.keys().all(|keyword| matches!(keyword.as_str(), "type" | "description")) && schema["type"] == "string"
+    })
 }
 
 struct Assembly<'a> {
@@ -220,7 +223,11 @@ impl Assembly<'_> {
         }
         for segment in path.split('/').filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}')) {
             if !raw.parameters.iter().any(|parameter| parameter.name == segment) {
-                return Err(near(format!("path parameter `{segment}` is not declared"), "parameters", "add it to `parameters` with `in: path`"));
+                return Err(near(
+                    format!("path parameter `{segment}` is not declared"),
+                    "parameters",
+                    "add it to `parameters` with `in: path`",
+                ));
             }
         }
         let body = match &raw.request_body {
@@ -319,7 +326,12 @@ fn check(files: &Files, contract: &Contract) -> Result<(), SpecError> {
     let mut seen = BTreeSet::new();
     for operation in &contract.operations {
         let near = |needle: &str, what: String, remedy: &str| {
-            files.error(&document(operation), &[&format!("operationId: {}", operation.id), needle], format!("{}: {what}", operation.id), remedy)
+            files.error(
+                &document(operation),
+                &[&format!("operationId: {}", operation.id), needle],
+                format!("{}: {what}", operation.id),
+                remedy,
+            )
         };
         if !seen.insert(&operation.id) {
             return Err(near("operationId", "is defined twice".into(), "an operationId is unique across both documents"));
@@ -342,7 +354,11 @@ fn check(files: &Files, contract: &Contract) -> Result<(), SpecError> {
                     return Err(near(code, format!("error code `{code}` is not in errors.yaml"), &hint));
                 }
                 Some(known) if !known.statuses.iter().any(|status| refusal.status.admits(*status)) => {
-                    return Err(near(code, format!("`{code}` does not come with status {}", refusal.status), "see its `statuses` in errors.yaml"));
+                    return Err(near(
+                        code,
+                        format!("`{code}` does not come with status {}", refusal.status),
+                        "see its `statuses` in errors.yaml",
+                    ));
                 }
                 Some(_) => {}
             }

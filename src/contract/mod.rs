@@ -3,8 +3,8 @@
 
 mod bundle;
 mod document;
-mod glob;
 mod exclusive;
+mod glob;
 pub mod guard;
 mod load;
 mod mutant;
@@ -28,7 +28,18 @@ pub use version::Version;
 
 /// Names of the checks that judge exchanges.
 pub const CHECKS: &[&str] = &[
-    "status", "error-code", "schema", "guard", "state", "toggle", "authorization", "verification", "admin-only", "secrecy", "headers", "robustness",
+    "status",
+    "error-code",
+    "schema",
+    "guard",
+    "state",
+    "toggle",
+    "authorization",
+    "verification",
+    "admin-only",
+    "secrecy",
+    "headers",
+    "robustness",
 ];
 
 /// Path prefixes whose operations are all known, with the collection they belong to.

@@ -144,6 +144,7 @@ pub struct Outcome {
     pub code: Option<String>,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
 fn status_text<S: serde::Serializer>(status: &Status, serializer: S) -> Result<S::Ok, S::Error> {
     match status {
         Status::Exact(number) => serializer.serialize_u16(*number),

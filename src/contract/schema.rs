@@ -52,10 +52,10 @@ impl Schema {
 
     /// The first departure of the value, if any.
     pub fn first_error(&self, value: &Value) -> Option<SchemaError> {
-        self.validator.iter_errors(value).next().map(|error| SchemaError {
-            pointer: error.instance_path().to_string(),
-            what: error.masked().to_string(),
-        })
+        self.validator
+            .iter_errors(value)
+            .next()
+            .map(|error| SchemaError { pointer: error.instance_path().to_string(), what: error.masked().to_string() })
     }
 
     /// The declared properties, through `allOf`, `oneOf` and `anyOf`.
@@ -140,10 +140,8 @@ mod tests {
 
     #[test]
     fn references_are_inlined_and_circles_refused() {
-        let files = BTreeMap::from([
-            ("a.json".to_owned(), json!({"type": "string"})),
-            ("b.json".to_owned(), json!({"items": {"$ref": "b.json"}})),
-        ]);
+        let files =
+            BTreeMap::from([("a.json".to_owned(), json!({"type": "string"})), ("b.json".to_owned(), json!({"items": {"$ref": "b.json"}}))]);
         let resolved = resolve(&json!({"properties": {"x": {"$ref": "schemas/a.json", "description": "y"}}}), &files, &mut vec![]);
         assert_eq!(resolved.unwrap(), json!({"properties": {"x": {"type": "string", "description": "y"}}}));
         assert!(resolve(&json!({"$ref": "b.json"}), &files, &mut vec![]).unwrap_err().contains("refers to itself"));

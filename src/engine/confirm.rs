@@ -57,10 +57,15 @@ fn slices(context: &Context, sequence: &Sequence, failing: usize) -> Vec<Sequenc
     }
     let needed = close(steps, wanted.clone());
     // Whatever wrote about a user that the failing steps speak of.
-    let users: BTreeSet<&str> = needed.iter().flat_map(|index| steps[*index].gives()).filter(|symbol| symbol.starts_with("user#")).collect();
-    let speaks = |step: &Step| step.needs().iter().any(|symbol| users.contains(symbol)) || step.gives().iter().any(|symbol| users.contains(symbol));
-    let token_of_user = |step: &Step| step.needs().iter().any(|symbol| symbol.starts_with("token#") && needed.iter().any(|index| steps[*index].gives().contains(symbol)));
-    let writes = |step: &Step| step.operation().and_then(|id| context.contract.operation(id)).is_some_and(crate::contract::Operation::writes);
+    let users: BTreeSet<&str> =
+        needed.iter().flat_map(|index| steps[*index].gives()).filter(|symbol| symbol.starts_with("user#")).collect();
+    let speaks =
+        |step: &Step| step.needs().iter().any(|symbol| users.contains(symbol)) || step.gives().iter().any(|symbol| users.contains(symbol));
+    let token_of_user = |step: &Step| {
+        step.needs().iter().any(|symbol| symbol.starts_with("token#") && needed.iter().any(|index| steps[*index].gives().contains(symbol)))
+    };
+    let writes =
+        |step: &Step| step.operation().and_then(|id| context.contract.operation(id)).is_some_and(crate::contract::Operation::writes);
     let mut related = wanted;
     related.extend((0..failing).filter(|index| {
         let step = &steps[*index];

@@ -62,7 +62,10 @@ pub struct Sighted {
 impl Sighted {
     /// Whether another sighting is of the same deviation.
     pub fn same(&self, other: &Self) -> bool {
-        self.operation == other.operation && self.check == other.check && self.requirement == other.requirement && self.deviation == other.deviation
+        self.operation == other.operation
+            && self.check == other.check
+            && self.requirement == other.requirement
+            && self.deviation == other.deviation
     }
 }
 
@@ -139,7 +142,12 @@ impl Execution<'_> {
             Action::SignIn(_) => None,
         });
         let mut intents = Vec::new();
-        for call in calls.filter(|call| call.operation.as_deref().and_then(|id| self.context.contract.operation(id)).is_some_and(|operation| operation.harm.creates.as_deref() == Some("user"))) {
+        for call in calls.filter(|call| {
+            call.operation
+                .as_deref()
+                .and_then(|id| self.context.contract.operation(id))
+                .is_some_and(|operation| operation.harm.creates.as_deref() == Some("user"))
+        }) {
             if let Ok(request) = call.request(&self.binding) {
                 intents.push(self.user_intent(&request));
             }
@@ -153,8 +161,12 @@ impl Execution<'_> {
 
     fn user_intent(&self, request: &Request) -> Intent {
         let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
-        let own = |name: &str| body.get(name).and_then(Value::as_str).filter(|text| text.starts_with(self.context.gate.namespace())).map(str::to_owned);
-        Intent::User { marker: own("username").or_else(|| own("name")).unwrap_or_else(|| format!("{}unnamed", self.context.gate.namespace())) }
+        let own = |name: &str| {
+            body.get(name).and_then(Value::as_str).filter(|text| text.starts_with(self.context.gate.namespace())).map(str::to_owned)
+        };
+        Intent::User {
+            marker: own("username").or_else(|| own("name")).unwrap_or_else(|| format!("{}unnamed", self.context.gate.namespace())),
+        }
     }
 
     fn clearance(&self, call: &Call, request: &Request) -> Clearance {
@@ -221,7 +233,9 @@ impl Execution<'_> {
         let contract = &self.context.contract;
         let judgements = judge(contract, request, answer, observation);
         let matched = observation.matched.as_ref().map(|(outcome, _)| outcome.clone());
-        if let (Some((_, Some(guard))), Some(operation)) = (&observation.matched, observation.operation.as_deref().and_then(|id| contract.operation(id))) {
+        if let (Some((_, Some(guard))), Some(operation)) =
+            (&observation.matched, observation.operation.as_deref().and_then(|id| contract.operation(id)))
+        {
             self.refused_kinds[index] = Some(operation.guards[*guard].kind.name().to_owned());
         }
         for judgement in &judgements {
@@ -249,14 +263,19 @@ impl Execution<'_> {
                 let kind = self.refused_kinds[of].clone();
                 if let Some(operation) = self.sequence.steps[of].operation() {
                     let known = contract.operation(operation);
-                    sighted.operation = operation.to_owned();
+                    operation.clone_into(&mut sighted.operation);
                     sighted.check = "state";
-                    if let Some(requirement) = requirement_for(contract, known, "state", kind.as_deref().map_or(About::Answer, About::Guard)) {
+                    if let Some(requirement) =
+                        requirement_for(contract, known, "state", kind.as_deref().map_or(About::Answer, About::Guard))
+                    {
                         sighted.requirement.clone_from(&requirement.id);
                         sighted.level = requirement.level;
                     }
                     let what = if kind.is_some() { "a refused call changes nothing" } else { "what was written is there" };
-                    sighted.deviation = Deviation { expected: what.into(), actual: format!("{} shows otherwise: {}", self.sequence.steps[index].operation().unwrap_or(""), deviation.expected) };
+                    sighted.deviation = Deviation {
+                        expected: what.into(),
+                        actual: format!("{} shows otherwise: {}", self.sequence.steps[index].operation().unwrap_or(""), deviation.expected),
+                    };
                 }
             }
             self.trace.deviations.push(sighted);
@@ -266,7 +285,9 @@ impl Execution<'_> {
 
     async fn sign_in(&mut self, plan: &SignIn) {
         let client = if plan.client == "third" { &self.context.third } else { &self.context.first };
-        let (Some(client), Ok(username), Ok(password)) = (client, self.binding.resolve(&plan.username), self.binding.resolve(&plan.password)) else {
+        let (Some(client), Ok(username), Ok(password)) =
+            (client, self.binding.resolve(&plan.username), self.binding.resolve(&plan.password))
+        else {
             return;
         };
         let scopes: Vec<&str> = plan.scopes.split(' ').collect();

@@ -126,9 +126,7 @@ impl HarError {
             Problem::Json(_) => "give a HAR 1.2 file, plain or gzip; save it again from the recorder",
             Problem::NoEntries => "give a HAR 1.2 file: an object with `log.entries`",
             Problem::Shape(_) | Problem::NoRequest => "save the recording again with a recorder that writes HAR 1.2",
-            Problem::NoResponse | Problem::Status(_) => {
-                "remove the entry: a request without an answer cannot be judged"
-            }
+            Problem::NoResponse | Problem::Status(_) => "remove the entry: a request without an answer cannot be judged",
             Problem::Url(_) => "record absolute URLs, such as `https://example.com/api/users`",
             Problem::Base64 { .. } => "record the body again, or remove the mark `base64` if it is plain text",
             Problem::Encoding { .. } => "save the body as plain text or as base64",
@@ -172,11 +170,7 @@ fn unpack(mut source: impl Read, max_bytes: u64) -> Result<Vec<u8>, Problem> {
     } else {
         whole.take(max_bytes + 1).read_to_end(&mut json).map_err(Problem::Io)?;
     }
-    if u64::try_from(json.len()).is_ok_and(|length| length <= max_bytes) {
-        Ok(json)
-    } else {
-        Err(Problem::TooLarge(max_bytes))
-    }
+    if u64::try_from(json.len()).is_ok_and(|length| length <= max_bytes) { Ok(json) } else { Err(Problem::TooLarge(max_bytes)) }
 }
 
 /// Finds the entry at fault; runs only when the file is refused.
@@ -372,10 +366,7 @@ mod tests {
         assert_eq!(read.index, 0);
         assert_eq!(read.started_ms, Some(1_767_323_045_678));
         assert_eq!(read.origin, "https://example.com:8443");
-        assert_eq!(
-            (read.request.method.as_str(), read.request.target.as_str()),
-            ("PATCH", "/api/users/a%20b?x=1&y=%2F")
-        );
+        assert_eq!((read.request.method.as_str(), read.request.target.as_str()), ("PATCH", "/api/users/a%20b?x=1&y=%2F"));
         assert_eq!(read.request.headers, [("content-type".to_owned(), "text/json".to_owned())]);
         assert_eq!(read.request.body, "{\"name\":\"é\"}".as_bytes());
         assert_eq!(read.answer.status, 200);
@@ -475,27 +466,15 @@ mod tests {
             ("/request/method", json!(null), "it has no `request` with a `method`"),
             ("/request/url", json!("/api"), r#"`request.url` is no absolute URL: "/api""#),
             ("/request/headers", json!(7), "a part has the wrong type"),
-            (
-                "/request/postData",
-                json!({"text": "%", "_encoding": "base64"}),
-                "`request.postData.text` is no valid base64",
-            ),
+            ("/request/postData", json!({"text": "%", "_encoding": "base64"}), "`request.postData.text` is no valid base64"),
             ("/request/postData", json!({"params": [{"name": "a"}]}), "`postData` has `params` and no `text`"),
             ("/response", json!(null), "it has no `response`"),
             ("/response/status", json!(0), "`response.status` is 0, not within 100 to 599"),
             ("/response/status", json!(600), "`response.status` is 600, not within 100 to 599"),
             ("/response/status", json!(-1), "`response.status` is -1, not within 100 to 599"),
             ("/response/status", json!("200"), "a part has the wrong type"),
-            (
-                "/response/content",
-                json!({"text": "=", "encoding": "base64"}),
-                "`response.content.text` is no valid base64",
-            ),
-            (
-                "/response/content",
-                json!({"text": "", "encoding": "gzip"}),
-                r#"`response.content.text` has the unknown encoding "gzip""#,
-            ),
+            ("/response/content", json!({"text": "=", "encoding": "base64"}), "`response.content.text` is no valid base64"),
+            ("/response/content", json!({"text": "", "encoding": "gzip"}), r#"`response.content.text` has the unknown encoding "gzip""#),
         ] {
             let error = broken(pointer, value);
             assert_eq!(error.entry, Some(1), "{pointer}");

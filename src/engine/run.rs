@@ -17,8 +17,8 @@ use crate::contract::{Contract, Files, SpecError, Version};
 use crate::model::wire::Request;
 use crate::plan::{Built, Epoch, Facts, Plan, Profile, Sequence, Settings, build};
 use crate::target::{
-    AdminCredentials, Client, ClientOptions, Clearance, Gate, GateError, Header, Intent, Ledger, MintError, Mode, SecretRegister, Wants, cleanup,
-    namespace, provision,
+    AdminCredentials, Clearance, Client, ClientOptions, Gate, GateError, Header, Intent, Ledger, MintError, Mode, SecretRegister, Wants,
+    cleanup, namespace, provision,
 };
 
 /// What a run is to do.
@@ -145,8 +145,8 @@ pub async fn run(options: RunOptions) -> Result<RunResult, RunError> {
     options.secrets.register(&options.credentials.client_secret);
     let gate = Gate::new(client, options.mode, ledger, options.secrets.clone(), namespace(&options.run));
     gate.declare_unused("lcnosuchuser");
-    let admin = options.credentials.mint_admin(&gate, Some("all")).await.map_err(unreachable)?;
-    let machine = options.credentials.mint_admin(&gate, None).await.map_err(unreachable)?;
+    let admin = options.credentials.mint_admin(&gate, Some("all")).await.map_err(|error| unreachable(&error))?;
+    let machine = options.credentials.mint_admin(&gate, None).await.map_err(|error| unreachable(&error))?;
     let version = match options.version {
         Some(version) => version,
         None => detect_version(&gate, &admin.access_token).await?,
@@ -165,7 +165,9 @@ pub async fn run(options: RunOptions) -> Result<RunResult, RunError> {
     let mut board = Board::default();
     let mut requests = 0;
     if options.mode == Mode::ReadOnly {
-        return Err(RunError::Incomplete("every planned sequence makes a user of its own, which `--mode read-only` forbids; use `--mode isolated`".into()));
+        return Err(RunError::Incomplete(
+            "every planned sequence makes a user of its own, which `--mode read-only` forbids; use `--mode isolated`".into(),
+        ));
     }
     match provision(&gate, &admin.access_token, &options.run, Wants { first_party: true, third_party: facts.can_sign_in }).await {
         Err(error) => board.troubles.push(format!("provisioning: {error}")),
@@ -288,7 +290,8 @@ async fn run_epoch(context: &Arc<Context>, options: &RunOptions, admin: &str, in
     let sequences: Vec<Arc<Sequence>> = epoch.sequences.iter().cloned().map(Arc::new).collect();
     let mut running = futures_util::stream::iter(sequences.iter().cloned().enumerate())
         .map(|(place, sequence)| {
-            let (context, settings, stop, admin) = (Arc::clone(context), Arc::clone(&settings), Arc::clone(&options.stop), admin.to_owned());
+            let (context, settings, stop, admin) =
+                (Arc::clone(context), Arc::clone(&settings), Arc::clone(&options.stop), admin.to_owned());
             let alone = epoch.alone;
             tokio::spawn(async move {
                 if stop.load(Ordering::Relaxed) {
@@ -390,7 +393,8 @@ async fn read_facts(gate: &Gate, admin: &str, options: &RunOptions) -> Result<Fa
         ));
     }
     let methods = experience.pointer("/signIn/methods").and_then(Value::as_array).cloned().unwrap_or_default();
-    let by_username = methods.iter().any(|method| method.get("identifier") == Some(&json!("username")) && method.get("password") == Some(&json!(true)));
+    let by_username =
+        methods.iter().any(|method| method.get("identifier") == Some(&json!("username")) && method.get("password") == Some(&json!(true)));
     let kept = ["id", "passwordPolicy", "usernamePolicy", "sentinelPolicy"];
     let experience: serde_json::Map<String, Value> =
         kept.iter().filter_map(|name| Some(((*name).to_owned(), experience.get(*name)?.clone()))).collect();
@@ -403,7 +407,7 @@ async fn read_facts(gate: &Gate, admin: &str, options: &RunOptions) -> Result<Fa
     })
 }
 
-fn unreachable(error: MintError) -> RunError {
+fn unreachable(error: &MintError) -> RunError {
     RunError::Unreachable(error.to_string())
 }
 
@@ -412,4 +416,3 @@ fn announce_plan(listener: &Listener, plan: &Plan) {
     let passwords = steps().filter(|step| serde_json::to_string(step).is_ok_and(|text| text.contains("{{password#"))).count();
     listener(&Event::Planned { sequences: plan.sequences().count(), requests: steps().count(), passwords, epochs: plan.epochs.len() });
 }
-

@@ -40,7 +40,9 @@ pub fn read(content_type: Option<&str>, body: &[u8]) -> Body {
     }
     match essence.as_str() {
         "application/x-www-form-urlencoded" => Body::Value(form(body)),
-        text if text.starts_with("text/") && !text.contains("xml") => Body::Value(Value::String(String::from_utf8_lossy(body).into_owned())),
+        text if text.starts_with("text/") && !text.contains("xml") => {
+            Body::Value(Value::String(String::from_utf8_lossy(body).into_owned()))
+        }
         _ => nothing,
     }
 }

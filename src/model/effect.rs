@@ -243,7 +243,8 @@ fn issue_token(call: &Call<'_>, state: &mut State, now: i64) -> Key {
             }
             if resource.is_none() {
                 let asked = requested.clone().unwrap_or_default();
-                let granted: Vec<&str> = ACCOUNT_SCOPES.iter().filter(|known| scopes(&asked).any(|scope| scope == **known)).copied().collect();
+                let granted: Vec<&str> =
+                    ACCOUNT_SCOPES.iter().filter(|known| scopes(&asked).any(|scope| scope == **known)).copied().collect();
                 scope = Term::Known(Value::String(granted.join(" ")));
             }
         }

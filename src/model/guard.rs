@@ -56,15 +56,19 @@ impl Scene<'_> {
         let (call, state) = (self.call, self.state);
         match kind {
             GuardKind::Authorization(rule) => self.authorization(*rule),
-            GuardKind::Scope(scope) => Truth::maybe(
-                call.token(state).and_then(|token| token.known("scope")).map(|have| scopes(have).any(|have| have == scope)),
-            ),
-            GuardKind::CenterEnabled(wanted) => Truth::maybe(state.settings(&Key::account_center()).flag("enabled").map(|on| on == *wanted)),
+            GuardKind::Scope(scope) => {
+                Truth::maybe(call.token(state).and_then(|token| token.known("scope")).map(|have| scopes(have).any(|have| have == scope)))
+            }
+            GuardKind::CenterEnabled(wanted) => {
+                Truth::maybe(state.settings(&Key::account_center()).flag("enabled").map(|on| on == *wanted))
+            }
             GuardKind::MaxBody(most) => Truth::of(call.operation.body.is_none() || call.request.body.len() <= *most),
             GuardKind::Parsable(_) => Truth::of(call.body != Body::Unparsable),
             GuardKind::ValidInput(_) => Truth::of(self.input_is_valid()),
             GuardKind::NoNul(_) => Truth::of(
-                !has_nul(&call.input) && !call.path.values().any(|value| value.contains('\0')) && !call.query.values().any(|value| value.contains('\0')),
+                !has_nul(&call.input)
+                    && !call.path.values().any(|value| value.contains('\0'))
+                    && !call.query.values().any(|value| value.contains('\0')),
             ),
             GuardKind::Field(rule) => self.field(rule, |level| level == "Edit"),
             GuardKind::FieldReadable(rule) => self.field(rule, |level| level != "Off"),
@@ -94,9 +98,11 @@ impl Scene<'_> {
                 },
                 None => Truth::Yes,
             },
-            GuardKind::MaxChars(bounds) => Truth::of(bounds.iter().all(|(key, most)| {
-                call.input.get(key).and_then(Value::as_str).is_none_or(|text| text.chars().count() <= *most)
-            })),
+            GuardKind::MaxChars(bounds) => Truth::of(
+                bounds
+                    .iter()
+                    .all(|(key, most)| call.input.get(key).and_then(Value::as_str).is_none_or(|text| text.chars().count() <= *most)),
+            ),
             GuardKind::AnyKey(keys) => Truth::of(keys.iter().any(|key| call.input.get(key).is_some())),
             GuardKind::NotTogether(keys) => Truth::of(keys.iter().filter(|key| call.input.get(key.as_str()).is_some()).count() < 2),
             GuardKind::HasKey(key) => Truth::of(call.input.get(key).is_some()),
@@ -118,9 +124,7 @@ impl Scene<'_> {
             GuardKind::NotLocked(_) => self.not_locked(),
             GuardKind::Client(rule) => self.client(*rule),
             GuardKind::OneOf(rule) => Truth::of(call.text(&rule.value).is_none_or(|text| rule.of.contains(&text))),
-            GuardKind::CodeUsable(value) => {
-                Truth::of(call.text(value).is_none_or(|code| state.find(Kind::Code, &code).is_none()))
-            }
+            GuardKind::CodeUsable(value) => Truth::of(call.text(value).is_none_or(|code| state.find(Kind::Code, &code).is_none())),
             GuardKind::ActorToken(value) => call.text(value).map_or(Truth::Yes, |text| {
                 let Some(token) = state.find(Kind::Token, &text) else { return Truth::No };
                 let opened = Truth::maybe(token.known("scope").map(|have| scopes(have).any(|have| have == "openid")));
@@ -216,7 +220,10 @@ impl Scene<'_> {
             (Some(Value::Null), None) => Truth::No,
             _ => Truth::Unknown,
         };
-        owner.and(Truth::maybe(record.flag("verifies"))).and(Truth::maybe(record.flag("verified"))).and(self.before(record.get("expiresAt")))
+        owner
+            .and(Truth::maybe(record.flag("verifies")))
+            .and(Truth::maybe(record.flag("verified")))
+            .and(self.before(record.get("expiresAt")))
     }
 
     fn policy<T: serde::de::DeserializeOwned>(&self, name: &str) -> Option<T> {
@@ -252,7 +259,8 @@ impl Scene<'_> {
     /// The attempt that reaches the limit is itself answered as locked.
     fn not_locked(&self) -> Truth {
         let Some(user) = self.caller() else { return Truth::Unknown };
-        let most = self.policy::<Value>("sentinelPolicy").and_then(|policy| policy.get("maxAttempts").and_then(Value::as_u64)).unwrap_or(100);
+        let most =
+            self.policy::<Value>("sentinelPolicy").and_then(|policy| policy.get("maxAttempts").and_then(Value::as_u64)).unwrap_or(100);
         let Some(failures) = user.known("failures").and_then(Value::as_u64) else { return Truth::Unknown };
         let fails = self.call.operation.guards.iter().find_map(|guard| match &guard.kind {
             GuardKind::PasswordMatches(value) => Some(self.password_matches(value).not()),
@@ -267,7 +275,9 @@ impl Scene<'_> {
     }
 
     fn unique(&self, property: &str) -> Truth {
-        let Some(value) = self.call.input.get(property).and_then(Value::as_str).filter(|value| !value.is_empty()) else { return Truth::Yes };
+        let Some(value) = self.call.input.get(property).and_then(Value::as_str).filter(|value| !value.is_empty()) else {
+            return Truth::Yes;
+        };
         let own = self.call.subject().or_else(|| self.call.caller(self.state));
         let own = own.as_ref().map(|key| key.id.as_str());
         let policy = self.username_policy();
@@ -312,7 +322,9 @@ impl Scene<'_> {
                     let metadata = application.known("customClientMetadata");
                     Truth::maybe(metadata.map(|metadata| metadata.get("allowTokenExchange") == Some(&Value::Bool(true))))
                 }
-                Some("authorization_code" | "refresh_token") => Truth::maybe(application.text("type").map(|kind| kind != Some("MachineToMachine"))),
+                Some("authorization_code" | "refresh_token") => {
+                    Truth::maybe(application.text("type").map(|kind| kind != Some("MachineToMachine")))
+                }
                 _ => Truth::No,
             },
         }

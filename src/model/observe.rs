@@ -44,15 +44,14 @@ pub struct Difference {
 
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.body {
-            Some(mismatch) => mismatch.fmt(f),
-            None => {
-                write!(f, "expected {}", self.expected)?;
-                if let Some((_, label)) = &self.guard {
-                    write!(f, " ({label})")?;
-                }
-                write!(f, ", got {}", self.actual)
+        if let Some(mismatch) = &self.body {
+            mismatch.fmt(f)
+        } else {
+            write!(f, "expected {}", self.expected)?;
+            if let Some((_, label)) = &self.guard {
+                write!(f, " ({label})")?;
             }
+            write!(f, ", got {}", self.actual)
         }
     }
 }
@@ -213,7 +212,8 @@ fn learn(mut state: State, lessons: &[Lesson]) -> State {
             }
             entity.set(property.clone(), lesson.value.clone());
         });
-        if key.kind == Kind::Token && property == "user"
+        if key.kind == Kind::Token
+            && property == "user"
             && let Some(id) = lesson.value.as_str()
         {
             let user = Key::new(Kind::User, id);
@@ -316,7 +316,8 @@ fn learn_elsewhere(contract: &Contract, state: &mut State, request: &Request, an
             ("record", Some(id)) => state.insert(Key::new(Kind::Record, id), entity),
             ("personal-access-token", Some(text)) => {
                 let owner = json.get("userId").cloned().unwrap_or_default();
-                state.insert(Key::new(Kind::Token, text), Entity::default().with("use", "personal").with("user", owner).with("alive", true));
+                state
+                    .insert(Key::new(Kind::Token, text), Entity::default().with("use", "personal").with("user", owner).with("alive", true));
             }
             _ => {}
         }
@@ -338,7 +339,9 @@ impl From<bool> for Term {
 /// Remembers who proved a password at sign-in, so that the next authorization code can be attributed.
 fn remember_sign_in(state: &mut State, request: &Request) {
     let Some(body) = super::json::parse(&request.body).ok() else { return };
-    let (Some(kind), Some(value)) = (body.pointer("/identifier/type").and_then(Value::as_str), body.pointer("/identifier/value")) else { return };
+    let (Some(kind), Some(value)) = (body.pointer("/identifier/type").and_then(Value::as_str), body.pointer("/identifier/value")) else {
+        return;
+    };
     let property = match kind {
         "email" => "primaryEmail",
         "phone" => "primaryPhone",

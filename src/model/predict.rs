@@ -114,7 +114,8 @@ fn after_refusal(call: &Call<'_>, state: &State, effects: &[RefusalEffect]) -> S
             RefusalEffect::CountFailure => {
                 if let Some(caller) = call.caller(state) {
                     next.update(&caller, |user| {
-                        let failures = user.known("failures").and_then(Value::as_u64).map_or(Term::Unknown, |count| Term::Known((count + 1).into()));
+                        let failures =
+                            user.known("failures").and_then(Value::as_u64).map_or(Term::Unknown, |count| Term::Known((count + 1).into()));
                         user.set("failures", failures);
                     });
                 }
@@ -168,7 +169,8 @@ impl View<'_> {
     }
 
     fn object(&self, key: &Key, entity: &Entity, schema: &Value) -> Pattern {
-        let required: Vec<&str> = schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+        let required: Vec<&str> =
+            schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
         let mut members = BTreeMap::new();
         for (name, inner) in schema.get("properties").and_then(Value::as_object).into_iter().flatten() {
             let (term, whole) = self.filter(&user_property(entity, name), inner);
@@ -207,8 +209,10 @@ impl View<'_> {
     /// A term without the nested properties that are withheld; whether it is still whole.
     fn filter(&self, term: &Term, schema: &Value) -> (Term, bool) {
         let nested = schema.get("properties").and_then(Value::as_object).into_iter().flatten();
-        let hidden: Vec<&String> =
-            nested.filter(|(_, inner)| inner.get("x-shown").is_some_and(|rule| self.shown(rule) != Truth::Yes)).map(|(name, _)| name).collect();
+        let hidden: Vec<&String> = nested
+            .filter(|(_, inner)| inner.get("x-shown").is_some_and(|rule| self.shown(rule) != Truth::Yes))
+            .map(|(name, _)| name)
+            .collect();
         match term {
             Term::Known(Value::Object(object)) if !hidden.is_empty() => {
                 let kept = object.iter().filter(|(name, _)| !hidden.contains(name)).map(|(name, value)| (name.clone(), value.clone()));
@@ -224,7 +228,9 @@ impl View<'_> {
 
     fn scoped(&self, rule: &Value) -> Truth {
         rule.get("scope").and_then(Value::as_str).map_or(Truth::Yes, |scope| {
-            Truth::maybe(self.call.token(self.state).and_then(|token| token.known("scope")).map(|have| scopes(have).any(|have| have == scope)))
+            Truth::maybe(
+                self.call.token(self.state).and_then(|token| token.known("scope")).map(|have| scopes(have).any(|have| have == scope)),
+            )
         })
     }
 

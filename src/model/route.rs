@@ -38,16 +38,17 @@ pub fn route<'a>(contract: &'a Contract, method: &str, path: &str) -> Route<'a> 
     }
     for (index, sighting) in contract.sightings.iter().enumerate() {
         let (sighted, template) = sighting.operation.split_once(' ').unwrap_or(("", ""));
-        if let Some(parameters) = fit(template, &segments) {
-            if sighted == wanted {
-                return Route::Elsewhere(Some(index), parameters);
-            }
+        if let Some(parameters) = fit(template, &segments)
+            && sighted == wanted
+        {
+            return Route::Elsewhere(Some(index), parameters);
         }
     }
     let lower = path.to_ascii_lowercase();
     let below = |prefix: &str| lower == prefix || lower.starts_with(&format!("{prefix}/"));
     let collection = contract.prefixes.iter().find(|(prefix, _)| below(prefix)).map(|(_, collection)| *collection);
-    let sighted = contract.sightings.iter().any(|row| row.operation.split_once(' ').is_some_and(|(_, template)| fit(template, &segments).is_some()));
+    let sighted =
+        contract.sightings.iter().any(|row| row.operation.split_once(' ').is_some_and(|(_, template)| fit(template, &segments).is_some()));
     match (collection, other_method) {
         (Some(_), _) if !known => Route::NotImplemented,
         _ if method == "OPTIONS" => Route::Elsewhere(None, BTreeMap::new()),

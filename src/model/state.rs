@@ -5,8 +5,6 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-
-
 /// Kinds of things a deployment remembers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
@@ -158,7 +156,6 @@ impl Truth {
 
     /// The opposite.
     #[must_use]
-    #[expect(clippy::should_implement_trait, reason = "`std::ops::Not` cannot be const, and truth is composed in const functions")]
     pub const fn not(self) -> Self {
         match self {
             Self::Yes => Self::No,
@@ -350,4 +347,3 @@ impl States {
         }
     }
 }
-

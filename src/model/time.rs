@@ -39,7 +39,11 @@ mod tests {
 
     #[test]
     fn iso_texts_and_milliseconds_agree() {
-        for (text, expected) in [("1970-01-01T00:00:00.000Z", 0), ("2026-11-22T08:12:50.299Z", 1_795_335_170_299), ("2024-02-29T23:59:59.001Z", 1_709_251_199_001)] {
+        for (text, expected) in [
+            ("1970-01-01T00:00:00.000Z", 0),
+            ("2026-11-22T08:12:50.299Z", 1_795_335_170_299),
+            ("2024-02-29T23:59:59.001Z", 1_709_251_199_001),
+        ] {
             assert_eq!(millis(&Value::String(text.into())), Some(expected));
             assert_eq!(iso(expected), text);
         }

@@ -102,9 +102,11 @@ pub fn build(contract: &Contract, facts: &Facts, seed: u64, profile: Profile, on
             let mut script = Script::new(contract, facts, settings.as_ref());
             (draft.write)(&mut script);
             let sequence = script.finish(draft.id);
-            let wanted = only.is_empty() || only.iter().any(|pattern| {
-                glob(pattern, &sequence.id) || sequence.steps.iter().any(|step| step.operation().is_some_and(|operation| glob(pattern, operation)))
-            });
+            let wanted = only.is_empty()
+                || only.iter().any(|pattern| {
+                    glob(pattern, &sequence.id)
+                        || sequence.steps.iter().any(|step| step.operation().is_some_and(|operation| glob(pattern, operation)))
+                });
             if !sequence.steps.is_empty() && wanted {
                 sequences.push(sequence);
             }

@@ -78,10 +78,13 @@ pub fn covering_rows(fields: &BTreeSet<String>, rng: &mut impl rand::Rng) -> Vec
                 continue;
             }
             let gain = |level: usize| {
-                (0..names.len()).filter(|other| {
-                    row[*other].is_some_and(|known| open.contains(&if *other < index { (*other, known, index, level) } else { (index, level, *other, known) }))
-                })
-                .count()
+                (0..names.len())
+                    .filter(|other| {
+                        row[*other].is_some_and(|known| {
+                            open.contains(&if *other < index { (*other, known, index, level) } else { (index, level, *other, known) })
+                        })
+                    })
+                    .count()
             };
             let start = (rng.next_u32() as usize) % LEVELS.len();
             let best = (0..LEVELS.len()).map(|step| (start + step) % LEVELS.len()).max_by_key(|level| gain(*level));

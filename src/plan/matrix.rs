@@ -16,7 +16,12 @@ const PROBES_PER_SEQUENCE: usize = 24;
 const fn counts_for_order(kind: &GuardKind) -> bool {
     matches!(
         kind,
-        GuardKind::Field(_) | GuardKind::FieldReadable(_) | GuardKind::Scope(_) | GuardKind::FirstParty(_) | GuardKind::IdentityVerified(_) | GuardKind::LastIdentifier(_)
+        GuardKind::Field(_)
+            | GuardKind::FieldReadable(_)
+            | GuardKind::Scope(_)
+            | GuardKind::FirstParty(_)
+            | GuardKind::IdentityVerified(_)
+            | GuardKind::LastIdentifier(_)
     )
 }
 
@@ -127,7 +132,7 @@ pub fn matrix<'a>(contract: &'a Contract, facts: &Facts) -> Vec<Draft<'a>> {
 fn refused(script: &mut Script<'_>, cast: &mut Cast, probe: &Probe<'_>) {
     let (persona, call, user, _) = probe.render(script, cast);
     // What the model cannot tell, or does not refuse after all, belongs elsewhere.
-    if !script.foresee(&call).is_some_and(|outcome| !outcome.status.is_success()) {
+    if script.foresee(&call).is_none_or(|outcome| outcome.status.is_success()) {
         return;
     }
     script.call(persona, Purpose::Probe(probe.label.clone()), call, &[]);
@@ -208,7 +213,7 @@ fn combine<'a>(probes: Vec<Probe<'a>>, way: Option<&Probe<'a>>, accepted: &Probe
 }
 
 /// Paths and methods that do not exist, under the prefixes whose paths are all known.
-pub fn routes<'a>(contract: &'a Contract) -> Draft<'a> {
+pub fn routes(contract: &Contract) -> Draft<'_> {
     let prefixes: Vec<String> = contract.prefixes.keys().cloned().collect();
     Draft {
         id: "routes".into(),
@@ -216,9 +221,11 @@ pub fn routes<'a>(contract: &'a Contract) -> Draft<'a> {
         alone: false,
         write: Box::new(move |script| {
             for prefix in &prefixes {
-                for (label, method, target) in
-                    [("unknown path", "GET", format!("{prefix}/lc-no-such-path")), ("method without route", "PUT", prefix.clone()), ("unknown method", "TRACE", prefix.clone())]
-                {
+                for (label, method, target) in [
+                    ("unknown path", "GET", format!("{prefix}/lc-no-such-path")),
+                    ("method without route", "PUT", prefix.clone()),
+                    ("unknown method", "TRACE", prefix.clone()),
+                ] {
                     let call = Call { operation: None, method: method.into(), target, headers: Vec::new(), body: None, body_base64: None };
                     if script.foresee(&call).is_some() {
                         script.call(Persona::Anonymous, Purpose::Probe(label.into()), call, &[]);

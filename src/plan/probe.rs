@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::script::{ALL_SCOPES, Client, Script, Traits, User};
 use super::sequence::{Call, Persona};
-use crate::contract::guard::{AuthorizationRule, FieldRule, GuardKind, When, BodyShape};
+use crate::contract::guard::{AuthorizationRule, BodyShape, FieldRule, GuardKind, When};
 use crate::contract::{Case, Operation};
 
 /// Who the request says it is from.
@@ -124,9 +124,9 @@ impl<'a> Probe<'a> {
     fn concerns(&self, when: &When) -> bool {
         let body = when.body.as_ref().is_none_or(|shape| match shape {
             BodyShape::Has(key) => self.member(key).is_some(),
-            BodyShape::Keys(keys) => {
-                keys.iter().all(|(key, shape)| self.member(key).is_some_and(|value| if shape == "string" { value.is_string() } else { value == *shape }))
-            }
+            BodyShape::Keys(keys) => keys.iter().all(|(key, shape)| {
+                self.member(key).is_some_and(|value| if shape == "string" { value.is_string() } else { value == *shape })
+            }),
         });
         body && when.not.as_ref().is_none_or(|inner| !self.concerns(inner))
     }
@@ -168,7 +168,9 @@ impl<'a> Probe<'a> {
 
     fn satisfy(&mut self, kind: &GuardKind) {
         match kind {
-            GuardKind::Authorization(AuthorizationRule::ManagementToken) => self.credential = Credential::Header("Bearer {{admin.token}}".into()),
+            GuardKind::Authorization(AuthorizationRule::ManagementToken) => {
+                self.credential = Credential::Header("Bearer {{admin.token}}".into());
+            }
             GuardKind::Authorization(_) => self.credential = Credential::Caller,
             GuardKind::Client(_) => {
                 let machine = self.member("grant_type").is_some_and(|grant| grant == "client_credentials");
@@ -268,9 +270,13 @@ impl Probe<'_> {
             headers.push(("authorization".to_owned(), value));
         }
         // Browsers say where they come from; who may read the answer is part of the contract.
-        headers.push(("origin".to_owned(), "https://app.example.com".to_owned()));
+        if self.operation.path.starts_with("/api/") {
+            headers.push(("origin".to_owned(), "https://app.example.com".to_owned()));
+        }
         match (self.proof, caller) {
-            (Proof::Own, Some(caller)) if script.password(caller) != "no-password" => headers.push(("logto-verification-id".to_owned(), script.record(caller))),
+            (Proof::Own, Some(caller)) if script.password(caller) != "no-password" => {
+                headers.push(("logto-verification-id".to_owned(), script.record(caller)));
+            }
             (Proof::Unknown, _) => headers.push(("logto-verification-id".to_owned(), "lc0no0such0record0000".to_owned())),
             (Proof::OtherUsers, _) => {
                 let other = cast.other(script);
@@ -327,7 +333,8 @@ impl Probe<'_> {
                 for (key, value) in form {
                     let value = fill(value, script, cast);
                     // Symbols stay as they are; what they stand for needs no escaping.
-                    let escaped = if value.contains("{{") { value } else { url::form_urlencoded::byte_serialize(value.as_bytes()).collect() };
+                    let escaped =
+                        if value.contains("{{") { value } else { url::form_urlencoded::byte_serialize(value.as_bytes()).collect() };
                     pairs.push(format!("{key}={escaped}"));
                 }
                 (Some(pairs.join("&")), None)
@@ -337,14 +344,8 @@ impl Probe<'_> {
                 (None, Some(STANDARD.encode(bytes)))
             }
         };
-        let call = Call {
-            operation: Some(self.operation.id.clone()),
-            method: self.operation.method.clone(),
-            target,
-            headers,
-            body,
-            body_base64,
-        };
+        let call =
+            Call { operation: Some(self.operation.id.clone()), method: self.operation.method.clone(), target, headers, body, body_base64 };
         (persona, call, subject.or(caller), password)
     }
 
@@ -357,7 +358,6 @@ impl Probe<'_> {
             _ => Persona::User,
         };
         match (&self.credential, caller) {
-            (Credential::None, _) => (Persona::Anonymous, None),
             (Credential::Header(header), _) => {
                 let persona = match header.as_str() {
                     "Bearer {{admin.token}}" if self.by_user() => Persona::Forged,
@@ -373,7 +373,7 @@ impl Probe<'_> {
                 let token = script.token(caller, ALL_SCOPES, Client::FirstBySignIn);
                 (Persona::IdToken, Some(format!("Bearer {}", token.replace("}}", ".id}}"))))
             }
-            (_, None) => (Persona::Anonymous, None),
+            (Credential::None, _) | (_, None) => (Persona::Anonymous, None),
         }
     }
 }

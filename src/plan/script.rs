@@ -360,7 +360,8 @@ pub fn start(facts: &Facts, settings: Option<&Settings>, binding: &Binding, now:
     state.insert(Key::account_center(), Entity::from_json(&center));
     state.insert(Key::sign_in_experience(), Entity::from_json(&facts.sign_in_experience));
     let value = |name: &str| binding.get(name).unwrap_or_default();
-    let clients = [("first", false, "Traditional", true), ("third", true, "Traditional", false), ("admin", false, "MachineToMachine", false)];
+    let clients =
+        [("first", false, "Traditional", true), ("third", true, "Traditional", false), ("admin", false, "MachineToMachine", false)];
     for (client, third, kind, exchange) in clients {
         let application = Entity::default()
             .with("isThirdParty", third)

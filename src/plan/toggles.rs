@@ -25,7 +25,7 @@ pub fn toggles<'a>(contract: &'a Contract, rng: &mut rand::rngs::StdRng) -> Vec<
     needs
         .into_iter()
         .map(|(id, need)| {
-            let some: Vec<&str> = ALL_SCOPES.split(' ').filter(|scope| *scope == "openid" || rng.next_u32() % 2 == 0).collect();
+            let some: Vec<&str> = ALL_SCOPES.split(' ').filter(|scope| *scope == "openid" || rng.next_u32().is_multiple_of(2)).collect();
             let some = some.join(" ");
             Draft { id, need, alone: false, write: Box::new(move |script| row(script, &some)) }
         })

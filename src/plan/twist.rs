@@ -49,7 +49,9 @@ pub fn break_guard<'a>(guard: &Guard, accepted: &Probe<'a>) -> Vec<Probe<'a>> {
             add("forged signed token", &|probe| probe.credential = header(FORGED_TOKEN));
             add("token of a user", &|probe| probe.credential = Credential::Caller);
         }
-        GuardKind::Scope(scope) if scope == "all" => add("machine token without scope", &|probe| probe.credential = header("Bearer {{machine.token}}")),
+        GuardKind::Scope(scope) if scope == "all" => {
+            add("machine token without scope", &|probe| probe.credential = header("Bearer {{machine.token}}"));
+        }
         GuardKind::Scope(scope) => add(&format!("token without {scope}"), &|probe| {
             probe.scopes.remove(scope);
         }),
@@ -75,7 +77,8 @@ pub fn break_guard<'a>(guard: &Guard, accepted: &Probe<'a>) -> Vec<Probe<'a>> {
             if let Some((_, schema)) = &base.operation.body {
                 let nul = json!("a\u{0}b");
                 let free = schema.properties().into_iter().find(|(name, inner)| {
-                    !name.starts_with("password") && crate::contract::Schema::compile((*inner).clone()).is_ok_and(|inner| inner.admits(&nul))
+                    !name.starts_with("password")
+                        && crate::contract::Schema::compile((*inner).clone()).is_ok_and(|inner| inner.admits(&nul))
                 });
                 if let Some((name, _)) = free {
                     add("U+0000 in a text", &|probe| probe.set(name, nul.clone()));
@@ -102,7 +105,9 @@ pub fn break_guard<'a>(guard: &Guard, accepted: &Probe<'a>) -> Vec<Probe<'a>> {
         }
         GuardKind::FirstParty(_) => add("third-party application", &|probe| probe.client = Client::Third),
         GuardKind::IdentityVerified(_) => {
-            for (label, proof) in [("no proof", Proof::None), ("unknown record", Proof::Unknown), ("another user's record", Proof::OtherUsers)] {
+            for (label, proof) in
+                [("no proof", Proof::None), ("unknown record", Proof::Unknown), ("another user's record", Proof::OtherUsers)]
+            {
                 add(label, &|probe| probe.proof = proof);
             }
         }
@@ -156,7 +161,9 @@ pub fn break_guard<'a>(guard: &Guard, accepted: &Probe<'a>) -> Vec<Probe<'a>> {
             }
             _ => probe.set(&value.name, json!("lcnosuchuser")),
         }),
-        GuardKind::Client(ClientRule::Known) => add("unknown client", &|probe| probe.credential = header("Basic bGMtbm8tc3VjaC1jbGllbnQ6bGM=")),
+        GuardKind::Client(ClientRule::Known) => {
+            add("unknown client", &|probe| probe.credential = header("Basic bGMtbm8tc3VjaC1jbGllbnQ6bGM="));
+        }
         GuardKind::Client(ClientRule::Authenticated) => add("wrong secret", &|probe| probe.credential = header("Basic {{first.wrong}}")),
         GuardKind::Client(ClientRule::GrantAllowed) => {
             let machine = base.member("grant_type").is_some_and(|grant| grant == "client_credentials");
@@ -198,8 +205,11 @@ fn bring_about(when: &When, probe: &mut Probe<'_>) {
     }
 }
 
+/// Takes what is done to a request, for people and as a change.
+type Adder<'f, 'a> = dyn FnMut(&str, &dyn Fn(&mut Probe<'a>)) + 'f;
+
 /// Bodies that differ from an accepted one in exactly one member, which the schema does not admit.
-fn spoil_input<'a>(base: &Probe<'a>, add: &mut dyn FnMut(&str, &dyn Fn(&mut Probe<'a>))) {
+fn spoil_input<'a>(base: &Probe<'a>, add: &mut Adder<'_, 'a>) {
     let Some((content_type, schema)) = &base.operation.body else { return };
     let required = schema.raw().get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
     for key in required {
@@ -210,7 +220,13 @@ fn spoil_input<'a>(base: &Probe<'a>, add: &mut dyn FnMut(&str, &dyn Fn(&mut Prob
         add("plain text", &|probe| probe.payload = Payload::Raw("text/plain", b"hello".to_vec()));
         for (name, inner) in schema.properties() {
             let Ok(inner) = crate::contract::Schema::compile(inner.clone()) else { continue };
-            let wrong = [("an object", json!({"lc": 1})), ("a number", json!(12345)), ("null", Value::Null), ("an empty text", json!("")), ("a text", json!("lc lc"))];
+            let wrong = [
+                ("an object", json!({"lc": 1})),
+                ("a number", json!(12345)),
+                ("null", Value::Null),
+                ("an empty text", json!("")),
+                ("a text", json!("lc lc")),
+            ];
             for (label, value) in wrong.iter().filter(|(_, value)| !inner.admits(value)) {
                 add(&format!("{name} is {label}"), &|probe| probe.set(name, value.clone()));
             }

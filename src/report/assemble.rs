@@ -69,7 +69,8 @@ pub fn assemble(result: &RunResult, circumstances: &Circumstances, waivers: &mut
     if result.stopped {
         errors.push("the run was ended before the plan was done".into());
     }
-    let succeeded = result.contract.operations.iter().filter(|operation| assembly.status_count(operation, operation.answer.status) > 0).count();
+    let succeeded =
+        result.contract.operations.iter().filter(|operation| assembly.status_count(operation, operation.answer.status) > 0).count();
     let summary = Summary {
         requests: result.requests,
         sequences: count(result.plan.sequences().count()),
@@ -178,7 +179,11 @@ impl Assembly<'_> {
             plans.insert(
                 id.clone(),
                 Plan {
-                    epochs: vec![Epoch { settings: shortest.settings.clone(), alone: true, sequences: vec![confirmation.sequence.clone()] }],
+                    epochs: vec![Epoch {
+                        settings: shortest.settings.clone(),
+                        alone: true,
+                        sequences: vec![confirmation.sequence.clone()],
+                    }],
                     ..self.result.plan.clone()
                 },
             );
@@ -228,16 +233,18 @@ impl Assembly<'_> {
             let mut operations: BTreeMap<&str, RequirementOperation> = BTreeMap::new();
             for ((id, operation), evidence) in &self.result.evidence {
                 if *id == requirement.id && !operation.is_empty() {
-                    let row = RequirementOperation { operation: operation.clone(), verdict: Verdict::Pass, evidence: *evidence, note: None };
+                    let row =
+                        RequirementOperation { operation: operation.clone(), verdict: Verdict::Pass, evidence: *evidence, note: None };
                     operations.insert(operation, row);
                 }
             }
-            let mark = |operation: &'_ str, verdict: Verdict, note: Option<String>, operations: &mut BTreeMap<&str, RequirementOperation>| {
-                if let Some(row) = operations.get_mut(operation) {
-                    row.verdict = verdict;
-                    row.note = note;
-                }
-            };
+            let mark =
+                |operation: &'_ str, verdict: Verdict, note: Option<String>, operations: &mut BTreeMap<&str, RequirementOperation>| {
+                    if let Some(row) = operations.get_mut(operation) {
+                        row.verdict = verdict;
+                        row.note = note;
+                    }
+                };
             let mut extra = Vec::new();
             for ((id, operation), verdict, note) in self
                 .flaky
@@ -275,7 +282,8 @@ impl Assembly<'_> {
                     contract::Level::Should => Level::Should,
                 },
                 verdict,
-                evidence: operations.iter().map(|row| row.evidence).sum::<u64>() + self.result.evidence.get(&(requirement.id.clone(), String::new())).copied().unwrap_or(0),
+                evidence: operations.iter().map(|row| row.evidence).sum::<u64>()
+                    + self.result.evidence.get(&(requirement.id.clone(), String::new())).copied().unwrap_or(0),
                 operations,
             }
         });
@@ -314,9 +322,16 @@ impl Assembly<'_> {
             let mode = self.circumstances.mode != Mode::Exclusive;
             let (reason, fix) = match excluded {
                 Some(reason) => (reason, "not planned by this version".to_owned()),
-                None if mode => ("needs settings of the account center that may not be changed in this mode".into(), "use `--mode exclusive` on a deployment that nobody else needs now".into()),
-                None if self.narrowed() => ("the profile or `--only` left it out".into(), "use `--profile standard` without `--only`".into()),
-                None if !self.result.plan.facts.can_sign_in => ("nobody can sign in with username and password".into(), "allow it in the sign-in experience".into()),
+                None if mode => (
+                    "needs settings of the account center that may not be changed in this mode".into(),
+                    "use `--mode exclusive` on a deployment that nobody else needs now".into(),
+                ),
+                None if self.narrowed() => {
+                    ("the profile or `--only` left it out".into(), "use `--profile standard` without `--only`".into())
+                }
+                None if !self.result.plan.facts.can_sign_in => {
+                    ("nobody can sign in with username and password".into(), "allow it in the sign-in experience".into())
+                }
                 None => ("no exchange gave evidence".into(), "see the errors of the run".into()),
             };
             let entry = NotTested { requirement: row.id.clone(), reason, fix };
@@ -343,7 +358,14 @@ impl Assembly<'_> {
                 let name = outcome.to_string();
                 let observed = self.result.operations.get(&operation.id).and_then(|tally| tally.outcomes.get(&name)).copied().unwrap_or(0);
                 let predicted = planned.contains(&(operation.id.as_str(), name.as_str()));
-                rows.push(OutcomeRow { operation: operation.id.clone(), status, code: outcome.code, properties: Vec::new(), predicted, observed });
+                rows.push(OutcomeRow {
+                    operation: operation.id.clone(),
+                    status,
+                    code: outcome.code,
+                    properties: Vec::new(),
+                    predicted,
+                    observed,
+                });
             }
         }
         rows

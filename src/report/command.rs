@@ -100,8 +100,7 @@ mod tests {
             report.out = Some("out/r1".to_owned());
             next(&report)
         };
-        let texts: Vec<String> =
-            RunVerdict::ALL.into_iter().map(|verdict| next_after(verdict).unwrap_or_default()).collect();
+        let texts: Vec<String> = RunVerdict::ALL.into_iter().map(|verdict| next_after(verdict).unwrap_or_default()).collect();
         assert_eq!(
             texts,
             [

@@ -440,8 +440,7 @@ mod tests {
     #[test]
     fn requirements_are_counted_by_verdict() {
         let counts = RequirementCounts::of(&sample::full().requirements);
-        let expected =
-            RequirementCounts { total: 9, pass: 1, fail: 2, waived: 1, stale_waiver: 1, flaky: 1, untestable: 1 };
+        let expected = RequirementCounts { total: 9, pass: 1, fail: 2, waived: 1, stale_waiver: 1, flaky: 1, untestable: 1 };
         assert_eq!(counts, expected);
         assert_eq!(counts.unjudged(), 2, "one `error` and one `out-of-scope`");
     }
@@ -465,10 +464,7 @@ mod tests {
         let found = |verdict| -> Vec<(&str, Option<&str>)> {
             report.with_verdict(verdict).map(|(id, part)| (id, part.map(|part| part.operation.as_str()))).collect()
         };
-        assert_eq!(
-            found(Verdict::Pass),
-            [("ACC-PROFILE-03", Some("UpdateProfile")), ("ACC-FIELD-02", Some("UpdateOtherProfile"))]
-        );
+        assert_eq!(found(Verdict::Pass), [("ACC-PROFILE-03", Some("UpdateProfile")), ("ACC-FIELD-02", Some("UpdateOtherProfile"))]);
         assert_eq!(found(Verdict::OutOfScope), [("MGT-SET-01", None)]);
     }
 

@@ -23,8 +23,7 @@ pub enum ReadError {
 
 /// Pretty-printed JSON with a final line break. Equal reports give equal bytes.
 pub fn render(report: &Report) -> String {
-    let mut text =
-        serde_json::to_string_pretty(report).expect("a report has only string and integer keys, so it serialises");
+    let mut text = serde_json::to_string_pretty(report).expect("a report has only string and integer keys, so it serialises");
     text.push('\n');
     text
 }
@@ -35,9 +34,7 @@ pub fn render(report: &Report) -> String {
 pub fn read(text: &str) -> Result<Report, ReadError> {
     let document: Value = serde_json::from_str(text)?;
     match document.get("schema_version") {
-        Some(version) if version.as_u64() != Some(SCHEMA_VERSION.into()) => {
-            Err(ReadError::Version { found: version.clone() })
-        }
+        Some(version) if version.as_u64() != Some(SCHEMA_VERSION.into()) => Err(ReadError::Version { found: version.clone() }),
         _ => Ok(serde_json::from_value(document)?),
     }
 }

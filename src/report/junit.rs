@@ -72,12 +72,8 @@ impl<'a> Suites<'a> {
 
     fn add_requirement(&mut self, requirement: &'a RequirementRow) {
         if requirement.operations.is_empty() {
-            let whole = RequirementOperation {
-                operation: String::new(),
-                verdict: requirement.verdict,
-                evidence: requirement.evidence,
-                note: None,
-            };
+            let whole =
+                RequirementOperation { operation: String::new(), verdict: requirement.verdict, evidence: requirement.evidence, note: None };
             self.add_row(requirement, &whole);
         }
         for row in &requirement.operations {
@@ -105,12 +101,7 @@ impl<'a> Suites<'a> {
         self.place(&row.operation, case);
     }
 
-    fn status(
-        &mut self,
-        requirement: &'a RequirementRow,
-        row: &RequirementOperation,
-        output: &mut Vec<String>,
-    ) -> TestCaseStatus {
+    fn status(&mut self, requirement: &'a RequirementRow, row: &RequirementOperation, output: &mut Vec<String>) -> TestCaseStatus {
         let note = row.note.as_deref().map(printable);
         match row.verdict {
             Verdict::Pass => {
@@ -154,15 +145,9 @@ impl<'a> Suites<'a> {
     }
 
     /// A failure for what decides the verdict, a note for what only warns.
-    fn deviation(
-        &mut self,
-        requirement: &'a RequirementRow,
-        row: &RequirementOperation,
-        output: &mut Vec<String>,
-    ) -> TestCaseStatus {
+    fn deviation(&mut self, requirement: &'a RequirementRow, row: &RequirementOperation, output: &mut Vec<String>) -> TestCaseStatus {
         let concerns = |finding: &&Finding| {
-            finding.requirements.contains(&requirement.id)
-                && (row.operation.is_empty() || finding.operations.contains(&row.operation))
+            finding.requirements.contains(&requirement.id) && (row.operation.is_empty() || finding.operations.contains(&row.operation))
         };
         let findings: Vec<&Finding> = self.report.findings.iter().filter(concerns).collect();
         if !findings.is_empty() {
@@ -262,9 +247,7 @@ fn explanation(report: &Report, finding: &Finding) -> String {
         format!("confirmed: {}", printable(&finding.confirmed)),
         format!("steps:     {} (reduced from {})", finding.steps, finding.reduced_from),
     ];
-    lines.extend(
-        finding.sequence.iter().enumerate().map(|(index, call)| format!("  {}. {}", index + 1, printable(call))),
-    );
+    lines.extend(finding.sequence.iter().enumerate().map(|(index, call)| format!("  {}. {}", index + 1, printable(call))));
     lines.extend(command::replay(report, finding).map(|command| format!("replay:    {command}")));
     lines.extend(finding.curl.as_deref().map(|path| format!("curl:      {}", printable(path))));
     lines.join("\n")
@@ -333,8 +316,7 @@ mod tests {
         let document = parse(&sample::full());
         let case = named(&document, "UpdateProfile::ACC-FIELD-02");
         assert_eq!(case.classname.as_deref(), Some("account"));
-        let TestCaseStatus::NonSuccess { kind: NonSuccessKind::Failure, message, ty, description, .. } = &case.status
-        else {
+        let TestCaseStatus::NonSuccess { kind: NonSuccessKind::Failure, message, ty, description, .. } = &case.status else {
             panic!("not a failure: {:?}", case.status);
         };
         assert_eq!(message.as_deref(), Some("the field level of `name` is ignored"));
@@ -379,10 +361,7 @@ mod tests {
             TestCaseStatus::Skipped { message, .. } => message.as_deref().unwrap().to_owned(),
             other => panic!("not skipped: {other:?}"),
         };
-        assert_eq!(
-            message("UpdatePrimaryEmail::ACC-MAIL-01"),
-            "no channel for mail; fix: set [channel] in conformance.toml"
-        );
+        assert_eq!(message("UpdatePrimaryEmail::ACC-MAIL-01"), "no channel for mail; fix: set [channel] in conformance.toml");
         assert_eq!(message("MGT-SET-01"), "mode isolated writes no settings; fix: --mode exclusive");
     }
 
@@ -428,8 +407,7 @@ mod tests {
         let mut report = sample::full();
         report.findings[0].actual = "]]></failure>\u{0}\u{1b}[31m\u{ffff}<x a='&'>".to_owned();
         let document = parse(&report);
-        let TestCaseStatus::NonSuccess { description, .. } = &named(&document, "UpdateProfile::ACC-FIELD-02").status
-        else {
+        let TestCaseStatus::NonSuccess { description, .. } = &named(&document, "UpdateProfile::ACC-FIELD-02").status else {
             panic!("not a failure");
         };
         let expected = "actual:    ]]></failure>\\u{0}\\u{1b}[31m\\u{ffff}<x a='&'>\n";

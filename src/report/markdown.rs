@@ -82,10 +82,7 @@ fn stale_waivers(report: &Report) -> Option<String> {
 
 fn untested(title: &str, listed: &[NotTested]) -> Option<String> {
     let groups = not_tested::groups(listed);
-    let rows = groups
-        .iter()
-        .take(ROWS)
-        .map(|group| [group.requirements.len().to_string(), cell(group.reason), cell(group.fix)]);
+    let rows = groups.iter().take(ROWS).map(|group| [group.requirements.len().to_string(), cell(group.reason), cell(group.fix)]);
     let rows = table(["Requirements", "Reason", "Remedy"], rows);
     section(&format!("{title}: {}", not_tested::count(listed)), rows, groups.len())
 }
@@ -98,17 +95,11 @@ fn numbers(report: &Report) -> Option<String> {
         ["Duration".to_owned(), format!("{}, {:.1} req/s", duration(summary.duration_ms), summary.requests_per_second)],
         [
             "Operations".to_owned(),
-            format!(
-                "{} exercised, {} succeeded, {} specified",
-                operations.exercised, operations.succeeded, operations.specified
-            ),
+            format!("{} exercised, {} succeeded, {} specified", operations.exercised, operations.succeeded, operations.specified),
         ],
         [
             "Outcomes".to_owned(),
-            format!(
-                "{} observed, {} predicted, {} specified",
-                outcomes.observed, outcomes.predicted, outcomes.specified
-            ),
+            format!("{} observed, {} predicted, {} specified", outcomes.observed, outcomes.predicted, outcomes.specified),
         ],
         [
             "Requirements".to_owned(),

@@ -16,11 +16,7 @@ impl Report {
         apply(&mut self.target.endpoint);
         self.facts.values_mut().for_each(|fact| each_string(fact, &apply));
         self.findings.iter_mut().chain(&mut self.warnings).for_each(|finding| each_text(finding, &apply));
-        self.requirements
-            .iter_mut()
-            .flat_map(|row| &mut row.operations)
-            .filter_map(|row| row.note.as_mut())
-            .for_each(apply);
+        self.requirements.iter_mut().flat_map(|row| &mut row.operations).filter_map(|row| row.note.as_mut()).for_each(apply);
         for row in &mut self.outcomes {
             row.code.iter_mut().for_each(apply);
             row.properties.iter_mut().for_each(apply);

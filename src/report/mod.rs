@@ -31,8 +31,7 @@ pub mod verdict;
 
 pub use assemble::{Circumstances, assemble, plan_text};
 pub use document::{
-    Abstention, CheckCounts, Collection, Finding, Level, Mode, NotTested, OperationCounts, OperationRow, OutcomeCounts,
-    OutcomeRow, Report, RequirementCounts, RequirementOperation, RequirementRow, SCHEMA_VERSION, Summary, Target,
-    TargetKind, Tool,
+    Abstention, CheckCounts, Collection, Finding, Level, Mode, NotTested, OperationCounts, OperationRow, OutcomeCounts, OutcomeRow, Report,
+    RequirementCounts, RequirementOperation, RequirementRow, SCHEMA_VERSION, Summary, Target, TargetKind, Tool,
 };
 pub use verdict::{RunVerdict, Verdict};

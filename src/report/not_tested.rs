@@ -24,8 +24,7 @@ pub(super) fn groups(rows: &[NotTested]) -> Vec<Group<'_>> {
     for row in rows {
         by_text.entry((&row.reason, &row.fix)).or_default().insert(&row.requirement);
     }
-    let mut groups: Vec<Group<'_>> =
-        by_text.into_iter().map(|((reason, fix), requirements)| Group { reason, fix, requirements }).collect();
+    let mut groups: Vec<Group<'_>> = by_text.into_iter().map(|((reason, fix), requirements)| Group { reason, fix, requirements }).collect();
     groups.sort_by_key(|group| Reverse(group.requirements.len()));
     groups
 }
@@ -46,8 +45,7 @@ mod tests {
     #[test]
     fn the_commonest_reason_comes_first_then_the_text_decides() {
         let rows = [row("C", "b"), row("A", "z"), row("B", "z"), row("A", "z"), row("D", "a")];
-        let groups: Vec<(&str, usize)> =
-            groups(&rows).iter().map(|group| (group.reason, group.requirements.len())).collect();
+        let groups: Vec<(&str, usize)> = groups(&rows).iter().map(|group| (group.reason, group.requirements.len())).collect();
         assert_eq!(groups, [("z", 2), ("a", 1), ("b", 1)]);
         assert_eq!(count(&rows), 4);
     }

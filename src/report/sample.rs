@@ -37,29 +37,14 @@ pub(super) fn minimal() -> Report {
 pub(super) fn full() -> Report {
     let requirements = vec![
         on("ACC-PROFILE-03", Verdict::Pass, &[("UpdateProfile", Verdict::Pass, 12, None)]),
-        on(
-            "ACC-FIELD-02",
-            Verdict::Fail,
-            &[("UpdateProfile", Verdict::Fail, 7, None), ("UpdateOtherProfile", Verdict::Pass, 3, None)],
-        ),
-        on(
-            "MGT-PAGE-01",
-            Verdict::Waived,
-            &[("ListUsers", Verdict::Waived, 4, Some("known, LOG-7, until 2027-01-01"))],
-        ),
-        on(
-            "ACC-PHONE-01",
-            Verdict::StaleWaiver,
-            &[("UpdatePrimaryPhone", Verdict::StaleWaiver, 2, Some("waivers.toml:3"))],
-        ),
+        on("ACC-FIELD-02", Verdict::Fail, &[("UpdateProfile", Verdict::Fail, 7, None), ("UpdateOtherProfile", Verdict::Pass, 3, None)]),
+        on("MGT-PAGE-01", Verdict::Waived, &[("ListUsers", Verdict::Waived, 4, Some("known, LOG-7, until 2027-01-01"))]),
+        on("ACC-PHONE-01", Verdict::StaleWaiver, &[("UpdatePrimaryPhone", Verdict::StaleWaiver, 2, Some("waivers.toml:3"))]),
         on("ACC-RACE-01", Verdict::Flaky, &[("UpdateProfile", Verdict::Flaky, 5, Some("got 500 once"))]),
         on("ACC-MAIL-01", Verdict::Untestable, &[("UpdatePrimaryEmail", Verdict::Untestable, 0, None)]),
         on("MGT-USER-09", Verdict::Error, &[("ListUsers", Verdict::Error, 1, Some("the answer could not be read"))]),
         on("MGT-SET-01", Verdict::OutOfScope, &[]),
-        RequirementRow {
-            level: Level::Should,
-            ..on("ACC-ORDER-01", Verdict::Fail, &[("UpdatePrimaryEmail", Verdict::Fail, 2, None)])
-        },
+        RequirementRow { level: Level::Should, ..on("ACC-ORDER-01", Verdict::Fail, &[("UpdatePrimaryEmail", Verdict::Fail, 2, None)]) },
     ];
     let mut report = Report {
         target: Target { endpoint: "https://logto.example".to_owned(), kind: TargetKind::Remote },
@@ -88,11 +73,7 @@ pub(super) fn full() -> Report {
         ],
         facts: BTreeMap::from([("connectors".to_owned(), json!([{"id": "c1", "type": "Email"}]))]),
         requirements,
-        outcomes: vec![
-            outcome(204, None, true, 3),
-            outcome(422, Some("user.email_already_in_use"), true, 0),
-            outcome(500, None, false, 1),
-        ],
+        outcomes: vec![outcome(204, None, true, 3), outcome(422, Some("user.email_already_in_use"), true, 0), outcome(500, None, false, 1)],
         findings: vec![finding()],
         warnings: vec![warning()],
         untestable: vec![not_tested("ACC-MAIL-01", "no channel for mail", "set [channel] in conformance.toml")],
@@ -134,10 +115,7 @@ pub(super) fn finding() -> Finding {
         also_seen_in: 5,
         replay: Some("conformance-out/r1/findings/field-02-a1.json".to_owned()),
         curl: Some("conformance-out/r1/findings/field-02-a1.sh".to_owned()),
-        sequence: vec![
-            "admin CreateUser -> 200".to_owned(),
-            "user#1 UpdateProfile {\"name\": \"x\"} -> 200".to_owned(),
-        ],
+        sequence: vec!["admin CreateUser -> 200".to_owned(), "user#1 UpdateProfile {\"name\": \"x\"} -> 200".to_owned()],
     }
 }
 

@@ -63,14 +63,8 @@ struct Layout {
 }
 
 impl Layout {
-    const EVERYTHING: Self = Self {
-        errors: usize::MAX,
-        findings: usize::MAX,
-        warnings: usize::MAX,
-        warning_replay: true,
-        reasons: usize::MAX,
-        gaps: true,
-    };
+    const EVERYTHING: Self =
+        Self { errors: usize::MAX, findings: usize::MAX, warnings: usize::MAX, warning_replay: true, reasons: usize::MAX, gaps: true };
 
     /// From generous to tight; the first that fits on a screen is taken.
     fn screens() -> impl Iterator<Item = Self> {
@@ -244,9 +238,7 @@ fn numbers(report: &Report) -> Vec<Row> {
     let residue = match (report.summary.residue, command::restore(report)) {
         (0, _) => Row::plain("residue: none"),
         (left, None) => Row::cut("residue:", Colour::Red, format!("{left} not put back")),
-        (left, Some(restore)) => {
-            Row::whole("residue:", Colour::Red, format!("{left} not put back, undo with {restore}"))
-        }
+        (left, Some(restore)) => Row::whole("residue:", Colour::Red, format!("{left} not put back, undo with {restore}")),
     };
     vec![
         Row::plain(format!(
@@ -258,12 +250,7 @@ fn numbers(report: &Report) -> Vec<Row> {
         )),
         Row::plain(format!(
             "operations {}/{} exercised, {} succeeded; outcomes {} observed, {} predicted, {} specified",
-            operations.exercised,
-            operations.specified,
-            operations.succeeded,
-            outcomes.observed,
-            outcomes.predicted,
-            outcomes.specified,
+            operations.exercised, operations.specified, operations.succeeded, outcomes.observed, outcomes.predicted, outcomes.specified,
         )),
         Row::plain(format!(
             "requirements {}: {} pass, {} fail, {} waived, {} stale waiver, {} flaky, {} untestable, {} unjudged",
@@ -343,8 +330,7 @@ impl Row {
 
     fn text(&self, style: &Style) -> String {
         let limited = self.cut && style.width > 0 && style.verbosity != Verbosity::Verbose;
-        let text =
-            if limited { shorten(&self.text, style.width.saturating_sub(self.indent())) } else { self.text.clone() };
+        let text = if limited { shorten(&self.text, style.width.saturating_sub(self.indent())) } else { self.text.clone() };
         match (self.label, self.colour.code()) {
             ("", _) => text,
             (label, Some(code)) if style.colour => format!("\u{1b}[{code}m{label}\u{1b}[0m {text}"),

@@ -28,16 +28,8 @@ pub enum Verdict {
 
 impl Verdict {
     /// Every verdict, in the order in which they are documented.
-    pub const ALL: [Self; 8] = [
-        Self::Pass,
-        Self::Fail,
-        Self::Waived,
-        Self::StaleWaiver,
-        Self::Flaky,
-        Self::Untestable,
-        Self::Error,
-        Self::OutOfScope,
-    ];
+    pub const ALL: [Self; 8] =
+        [Self::Pass, Self::Fail, Self::Waived, Self::StaleWaiver, Self::Flaky, Self::Untestable, Self::Error, Self::OutOfScope];
 
     /// The word used in every format, for example `stale-waiver`.
     pub const fn word(self) -> &'static str {
@@ -82,29 +74,15 @@ pub enum RunVerdict {
 
 impl RunVerdict {
     /// Every way to end, by exit code.
-    pub const ALL: [Self; 7] = [
-        Self::Conformant,
-        Self::Deviating,
-        Self::Usage,
-        Self::Unreachable,
-        Self::Incomplete,
-        Self::Internal,
-        Self::Residue,
-    ];
+    pub const ALL: [Self; 7] =
+        [Self::Conformant, Self::Deviating, Self::Usage, Self::Unreachable, Self::Incomplete, Self::Internal, Self::Residue];
 
     /// When several ends apply, the first of these that applies is the run's.
     ///
     /// What makes every other claim doubtful comes first (our own fault, wrong input, no target), then what the user must
     /// act on (something left behind, a finding, a gap).
-    pub const PRECEDENCE: [Self; 7] = [
-        Self::Internal,
-        Self::Usage,
-        Self::Unreachable,
-        Self::Residue,
-        Self::Deviating,
-        Self::Incomplete,
-        Self::Conformant,
-    ];
+    pub const PRECEDENCE: [Self; 7] =
+        [Self::Internal, Self::Usage, Self::Unreachable, Self::Residue, Self::Deviating, Self::Incomplete, Self::Conformant];
 
     /// The exit code of the process.
     pub const fn exit_code(self) -> u8 {

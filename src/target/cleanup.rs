@@ -28,8 +28,7 @@ const READ_BACKS: usize = 10;
 const READ_BACK_PAUSE: Duration = Duration::from_millis(200);
 
 /// The keys of the account-center settings that can be written.
-const ACCOUNT_CENTER_KEYS: [&str; 6] =
-    ["enabled", "fields", "webauthnRelatedOrigins", "deleteAccountUrl", "customCss", "profileFields"];
+const ACCOUNT_CENTER_KEYS: [&str; 6] = ["enabled", "fields", "webauthnRelatedOrigins", "deleteAccountUrl", "customCss", "profileFields"];
 
 /// What a clean-up did.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -66,18 +65,13 @@ pub async fn cleanup(gate: &Gate, admin_token: &str, records: &[Record]) -> Clea
         // Objects of one kind that were made in a row are deleted together.
         let kind = std::mem::discriminant(*last);
         let start = open.iter().rposition(|intent| std::mem::discriminant(*intent) != kind).map_or(0, |at| at + 1);
-        let together: Vec<(&Intent, Vec<&str>)> =
-            open.split_off(start).into_iter().rev().map(|intent| (intent, ids_of(intent))).collect();
+        let together: Vec<(&Intent, Vec<&str>)> = open.split_off(start).into_iter().rev().map(|intent| (intent, ids_of(intent))).collect();
         match together[0].0 {
             Intent::AccountCenter { before } => {
-                sweep
-                    .restore(together[0].0, "/api/account-center", before, |key| ACCOUNT_CENTER_KEYS.contains(&key))
-                    .await;
+                sweep.restore(together[0].0, "/api/account-center", before, |key| ACCOUNT_CENTER_KEYS.contains(&key)).await;
             }
             Intent::SignInExperience { before } => {
-                sweep
-                    .restore(together[0].0, "/api/sign-in-exp", before, |key| !["tenantId", "id"].contains(&key))
-                    .await;
+                sweep.restore(together[0].0, "/api/sign-in-exp", before, |key| !["tenantId", "id"].contains(&key)).await;
             }
             Intent::User { .. } | Intent::Application { .. } | Intent::Role { .. } => sweep.delete(&together).await,
         }
@@ -107,8 +101,7 @@ const USERS: Kind = Kind {
     names: &["username", "name"],
     queries: &["search.username={}%25&mode.username=like", "search.name={}%25&mode.name=like"],
 };
-const APPLICATIONS: Kind =
-    Kind { word: "application", collection: "/api/applications", names: &["name"], queries: &[""] };
+const APPLICATIONS: Kind = Kind { word: "application", collection: "/api/applications", names: &["name"], queries: &[""] };
 /// The lease has a fixed name; the run that holds it stands in its description.
 const ROLES: Kind = Kind {
     word: "role",

@@ -64,8 +64,7 @@ fn user(marker: &str) -> Intent {
 
 #[tokio::test]
 async fn everything_is_undone_once_and_nothing_else_is_touched() {
-    let mut users: Vec<Value> =
-        (0..250).map(|n| json!({"id": format!("u{n}"), "username": format!("lc_r1_{n}")})).collect();
+    let mut users: Vec<Value> = (0..250).map(|n| json!({"id": format!("u{n}"), "username": format!("lc_r1_{n}")})).collect();
     users.push(json!({"id": "by-name", "username": null, "name": "lc_r1_named"}));
     users.push(json!({"id": "renamed", "username": "other", "name": null}));
     users.push(json!({"id": "foreign", "username": "lcxr1_a", "name": "see lc_r1_a"}));

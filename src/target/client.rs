@@ -253,8 +253,7 @@ impl Client {
             if FRAMING.contains(&name.as_str()) {
                 continue;
             }
-            let (name, value) =
-                header(name, value).ok_or_else(|| SendError::BadRequest(format!("the header `{name}`")))?;
+            let (name, value) = header(name, value).ok_or_else(|| SendError::BadRequest(format!("the header `{name}`")))?;
             outgoing.headers_mut().append(name, value);
         }
         if !request.body.is_empty() {

@@ -40,11 +40,8 @@ async fn a_stalled_body_ends_in_a_time_out() {
 
 #[tokio::test]
 async fn a_truncated_answer_is_cut_off() {
-    let answers: [&[u8]; 3] = [
-        b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf",
-        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhal",
-        b"",
-    ];
+    let answers: [&[u8]; 3] =
+        [b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf", b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhal", b""];
     for answer in answers {
         let error = client(serve_raw(Some(answer.to_vec()))).send(&get("/")).await.unwrap_err();
         assert!(matches!(error, SendError::CutOff(_)), "{answer:?}: {error:?}");
@@ -79,8 +76,7 @@ async fn tls_towards_a_plain_server_says_so() {
 
 #[tokio::test]
 async fn redirects_are_returned() {
-    let (endpoint, log) =
-        serve(|_, _| (axum::http::StatusCode::SEE_OTHER, [(LOCATION, "/there")]).into_response()).await;
+    let (endpoint, log) = serve(|_, _| (axum::http::StatusCode::SEE_OTHER, [(LOCATION, "/there")]).into_response()).await;
     let answer = client(endpoint).send(&get("/here")).await.unwrap();
     assert_eq!((answer.status, answer.header("location")), (303, Some("/there")));
     assert_eq!(log.lock().unwrap().len(), 1);
@@ -105,12 +101,7 @@ async fn the_target_is_sent_as_it_stands_below_the_prefix() {
     let seen: Vec<String> = log.lock().unwrap().iter().map(|(line, _)| line.clone()).collect();
     assert_eq!(
         seen,
-        [
-            "GET /logto/api/a%2Fb?x=%20+%25&y",
-            "GET /logto/api/%00?q=a%23b",
-            "GET /logto//elsewhere.example/x",
-            "GET /logto/a%5Cb"
-        ]
+        ["GET /logto/api/a%2Fb?x=%20+%25&y", "GET /logto/api/%00?q=a%23b", "GET /logto//elsewhere.example/x", "GET /logto/a%5Cb"]
     );
     assert!(matches!(prefixed.send(&get("elsewhere")).await, Err(SendError::BadRequest(_))));
 }
@@ -150,8 +141,5 @@ fn options_that_cannot_work_are_refused_with_a_reason() {
     assert!(matches!(reason(&|options| options.rate = Some(0.0)), ClientError::Rate(_)));
     assert!(matches!(reason(&|options| options.endpoint = Url::parse("ftp://a").unwrap()), ClientError::Endpoint(_)));
     assert!(matches!(reason(&|options| options.ca_file = Some("missing.pem".into())), ClientError::CaFile { .. }));
-    assert!(matches!(
-        reason(&|options| options.extra_headers = vec![("a b".into(), "c".into())]),
-        ClientError::ExtraHeader(_)
-    ));
+    assert!(matches!(reason(&|options| options.extra_headers = vec![("a b".into(), "c".into())]), ClientError::ExtraHeader(_)));
 }

@@ -60,11 +60,7 @@ mod tests {
         };
         let mut jar = Jar::default();
         assert_eq!(cookie_of(&jar), "");
-        jar.learn(&answer(&[
-            "a=1; path=/; httponly",
-            "b=2=x; Max-Age=60",
-            "c=3; expires=Fri, 01 Jan 2100 00:00:00 GMT",
-        ]));
+        jar.learn(&answer(&["a=1; path=/; httponly", "b=2=x; Max-Age=60", "c=3; expires=Fri, 01 Jan 2100 00:00:00 GMT"]));
         assert_eq!(cookie_of(&jar), "a=1; b=2=x; c=3");
         jar.learn(&answer(&["a=4", "b=; path=/", "c=x; expires=Thu, 01 Jan 1970 00:00:00 GMT", "nonsense"]));
         assert_eq!(cookie_of(&jar), "a=4");

@@ -22,10 +22,7 @@ pub struct AdminCredentials {
 impl fmt::Debug for AdminCredentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { client_id, resource, .. } = self;
-        f.debug_struct("AdminCredentials")
-            .field("client_id", client_id)
-            .field("resource", resource)
-            .finish_non_exhaustive()
+        f.debug_struct("AdminCredentials").field("client_id", client_id).field("resource", resource).finish_non_exhaustive()
     }
 }
 
@@ -48,9 +45,7 @@ impl fmt::Debug for Token {
 #[derive(Debug, thiserror::Error)]
 pub enum MintError {
     /// Unknown application or wrong secret.
-    #[error(
-        "the deployment refuses the client id or secret ({0}); compare both with the machine-to-machine application in its Console"
-    )]
+    #[error("the deployment refuses the client id or secret ({0}); compare both with the machine-to-machine application in its Console")]
     WrongCredentials(String),
     /// The resource is not known there.
     #[error(
@@ -58,9 +53,7 @@ pub enum MintError {
     )]
     WrongResource(String),
     /// A token without the asked scope: the application has no role.
-    #[error(
-        "the application gets a token without scope `{0}`; assign it a role with that scope, such as `Logto Management API access`"
-    )]
+    #[error("the application gets a token without scope `{0}`; assign it a role with that scope, such as `Logto Management API access`")]
     ScopeMissing(String),
     /// Whatever answers there is not Logto.
     #[error(
@@ -73,9 +66,7 @@ pub enum MintError {
         what: String,
     },
     /// Another refusal by the token endpoint.
-    #[error(
-        "the token endpoint refuses with {status} `{error}`: {description}; read the deployment's audit log for the cause"
-    )]
+    #[error("the token endpoint refuses with {status} `{error}`: {description}; read the deployment's audit log for the cause")]
     Refused {
         /// Status code.
         status: u16,
@@ -96,8 +87,7 @@ impl AdminCredentials {
         gate.secrets().register(&self.client_secret);
         let mut fields = vec![("grant_type", "client_credentials"), ("resource", self.resource.as_str())];
         fields.extend(scope.map(|scope| ("scope", scope)));
-        let request = form::post("/oidc/token", &fields)
-            .with_header("authorization", form::basic(&self.client_id, &self.client_secret));
+        let request = form::post("/oidc/token", &fields).with_header("authorization", form::basic(&self.client_id, &self.client_secret));
         let answer = gate.send(&request, &Clearance::read()).await?;
         let body = answer.json().filter(Value::is_object).ok_or_else(|| not_logto(gate, &answer))?;
         if answer.status != 200 {

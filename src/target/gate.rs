@@ -129,13 +129,7 @@ pub struct Gate {
 
 impl Gate {
     /// A gate for one run. `namespace` starts the names of all its objects, see [`namespace`](super::namespace()).
-    pub fn new(
-        client: Client,
-        mode: Mode,
-        ledger: Ledger,
-        secrets: SecretRegister,
-        namespace: impl Into<Arc<str>>,
-    ) -> Self {
+    pub fn new(client: Client, mode: Mode, ledger: Ledger, secrets: SecretRegister, namespace: impl Into<Arc<str>>) -> Self {
         Self { client, mode, ledger, secrets, namespace: namespace.into(), has_channel: false, ours: Arc::default() }
     }
 

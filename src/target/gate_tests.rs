@@ -8,8 +8,7 @@ use super::*;
 const SPACE: &str = "lc_r1_";
 
 async fn gate(mode: Mode) -> (Gate, Log) {
-    let (endpoint, log) =
-        serve(|_, _| json!({"id": "u1", "access_token": "S1-token"}).to_string().into_response()).await;
+    let (endpoint, log) = serve(|_, _| json!({"id": "u1", "access_token": "S1-token"}).to_string().into_response()).await;
     (Gate::new(client(endpoint), mode, Ledger::in_memory(), SecretRegister::new(), SPACE), log)
 }
 
@@ -41,8 +40,7 @@ async fn what_is_refused_never_reaches_the_server() {
     refused(&isolated, "PATCH", "/api/account-center", Clearance::write()).await;
     refused(&isolated, "PATCH", "/api/users/mine/../../account-center", Clearance::write()).await;
     refused(&isolated, "POST", "/x", Clearance { intents: vec![center], ..Clearance::write() }).await;
-    refused(&isolated, "POST", "/api/verification-codes", Clearance { sends_messages: true, ..Clearance::write() })
-        .await;
+    refused(&isolated, "POST", "/api/verification-codes", Clearance { sends_messages: true, ..Clearance::write() }).await;
     refused(&isolated, "DELETE", "/api/users/foreign", Clearance::destroying("foreign")).await;
     refused(&isolated, "DELETE", "/api/users/foreign", Clearance::destroying("mine")).await;
     refused(&isolated, "DELETE", "/api/users/mine/../foreign", Clearance::destroying("mine")).await;

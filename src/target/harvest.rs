@@ -170,8 +170,7 @@ mod tests {
         seen.headers.push(("set-cookie".into(), "_session=S9-cookie; path=/; httponly".into()));
         seen.headers.push(("location".into(), "http://host/cb?code=S10-code&state=visible".into()));
         secrets.harvest(&seen);
-        let all =
-            "S1-access pat_S2 S3aaaaaaaa bbbbbbS4bb S5-digest S6-app-secret S7-record S8-auth-code S9-cookie S10-code";
+        let all = "S1-access pat_S2 S3aaaaaaaa bbbbbbS4bb S5-digest S6-app-secret S7-record S8-auth-code S9-cookie S10-code";
         assert_eq!(secrets.redact(all), [MASK; 10].join(" "));
         assert_eq!(secrets.redact("visible app-id"), "visible app-id");
     }
@@ -195,8 +194,7 @@ mod tests {
             .with_header("cookie", "a=S4-cookie; b=S5-cookie")
             .with_json(&json!({"password": "S6-password", "identifier": {"value": "plain-name"}, "code": "123456"}));
         secrets.harvest_request(&json);
-        let form =
-            super::super::form::post("/oidc/token", &[("client_secret", "S7 secret"), ("grant_type", "visible")]);
+        let form = super::super::form::post("/oidc/token", &[("client_secret", "S7 secret"), ("grant_type", "visible")]);
         secrets.harvest_request(&form);
         let all = "S1 secret+|S2-code-1|S3-record|S4-cookie|S5-cookie|S6-password|123456|S7 secret";
         assert_eq!(secrets.redact(all), [MASK; 8].join("|"));

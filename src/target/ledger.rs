@@ -189,11 +189,7 @@ impl Ledger {
     /// Notes that an object is gone or settings are restored.
     pub fn undone(&self, intent: &Intent) -> io::Result<()> {
         let mut inner = self.lock();
-        if inner.open.contains(&intent.label()) {
-            inner.append(Record::Undone { label: intent.label() })
-        } else {
-            Ok(())
-        }
+        if inner.open.contains(&intent.label()) { inner.append(Record::Undone { label: intent.label() }) } else { Ok(()) }
     }
 
     /// Whether all of these are announced already, so that nothing needs to be written before they are sent.

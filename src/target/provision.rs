@@ -192,8 +192,7 @@ mod tests {
         let (gate, _) = gate(true).await;
         let error = provision(&gate, "token", "r1", Wants::ALL).await.unwrap_err();
         assert!(matches!(error, ProvisionError::Refused { status: 403, .. }), "{error}");
-        let settled: Vec<Record> =
-            gate.ledger().records().into_iter().filter(|record| matches!(record, Record::Settle { .. })).collect();
+        let settled: Vec<Record> = gate.ledger().records().into_iter().filter(|record| matches!(record, Record::Settle { .. })).collect();
         let record = |name: &str| Record::Settle { label: format!("application lc_r1_{name}"), id: name.to_owned() };
         assert_eq!(settled, [record("first"), record("third")]);
     }

@@ -181,8 +181,7 @@ fn base64_forms(value: &[u8]) -> impl Iterator<Item = String> {
         // Characters that carry bits of the bytes before or after the value are left out.
         let skip = [0, 2, 3][before];
         let cut = usize::from(!bytes.len().is_multiple_of(3));
-        [STANDARD_NO_PAD.encode(&bytes), URL_SAFE_NO_PAD.encode(&bytes)]
-            .map(|text| text[skip..text.len() - cut].to_owned())
+        [STANDARD_NO_PAD.encode(&bytes), URL_SAFE_NO_PAD.encode(&bytes)].map(|text| text[skip..text.len() - cut].to_owned())
     });
     // At the very start or end of the encoded text all characters belong to the value.
     let whole = [STANDARD_NO_PAD.encode(value), URL_SAFE_NO_PAD.encode(value)];

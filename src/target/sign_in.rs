@@ -29,10 +29,7 @@ pub struct OidcClient {
 
 impl fmt::Debug for OidcClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OidcClient")
-            .field("client_id", &self.client_id)
-            .field("redirect_uri", &self.redirect_uri)
-            .finish_non_exhaustive()
+        f.debug_struct("OidcClient").field("client_id", &self.client_id).field("redirect_uri", &self.redirect_uri).finish_non_exhaustive()
     }
 }
 
@@ -146,8 +143,7 @@ impl Flow<'_> {
         let proof = Request::new("POST", "/api/experience/verification/password")
             .with_json(&json!({"identifier": identifier, "password": password}));
         let verified = self.expect("password", proof, &[200]).await?;
-        let id = text(&verified, "verificationId")
-            .ok_or_else(|| unexpected("password", "the answer has no verificationId"))?;
+        let id = text(&verified, "verificationId").ok_or_else(|| unexpected("password", "the answer has no verificationId"))?;
         let identify = Request::new("POST", "/api/experience/identification").with_json(&json!({"verificationId": id}));
         self.expect("identification", identify, &[204]).await?;
         Ok(())
@@ -190,19 +186,9 @@ impl Flow<'_> {
         Ok(below.map_or(whole.clone(), str::to_owned))
     }
 
-    async fn exchange(
-        &mut self,
-        client: &OidcClient,
-        code: &str,
-        verifier: &str,
-        resource: Option<&str>,
-    ) -> Result<SignedIn, SignInError> {
-        let mut fields = vec![
-            ("grant_type", "authorization_code"),
-            ("code", code),
-            ("redirect_uri", &client.redirect_uri),
-            ("code_verifier", verifier),
-        ];
+    async fn exchange(&mut self, client: &OidcClient, code: &str, verifier: &str, resource: Option<&str>) -> Result<SignedIn, SignInError> {
+        let mut fields =
+            vec![("grant_type", "authorization_code"), ("code", code), ("redirect_uri", &client.redirect_uri), ("code_verifier", verifier)];
         fields.extend(resource.map(|resource| ("resource", resource)));
         let request = if let Some(secret) = &client.client_secret {
             form::post("/oidc/token", &fields).with_header("authorization", form::basic(&client.client_id, secret))
@@ -212,8 +198,7 @@ impl Flow<'_> {
         };
         let answer = self.expect("token", request, &[200]).await?;
         Ok(SignedIn {
-            access_token: text(&answer, "access_token")
-                .ok_or_else(|| unexpected("token", "the answer has no access_token"))?,
+            access_token: text(&answer, "access_token").ok_or_else(|| unexpected("token", "the answer has no access_token"))?,
             id_token: text(&answer, "id_token"),
             refresh_token: text(&answer, "refresh_token"),
             scope: text(&answer, "scope").unwrap_or_default(),
@@ -249,9 +234,7 @@ fn is_callback(location: &str, redirect_uri: &str) -> bool {
 
 fn code_in(callback: &str, state: &str) -> Result<String, SignInError> {
     let query = Url::parse(callback).ok().and_then(|url| url.query().map(str::to_owned)).unwrap_or_default();
-    let field = |name: &str| {
-        form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
-    };
+    let field = |name: &str| form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == name).map(|(_, value)| value.into_owned());
     if let Some(error) = field("error") {
         return Err(SignInError::Denied { error, description: field("error_description").unwrap_or_default() });
     }

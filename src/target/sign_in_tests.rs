@@ -11,11 +11,7 @@ use super::super::test_server::{Log, client, serve};
 use super::*;
 
 fn app(secret: Option<&str>) -> OidcClient {
-    OidcClient {
-        client_id: "app".into(),
-        client_secret: secret.map(str::to_owned),
-        redirect_uri: "http://127.0.0.1:9/callback".into(),
-    }
+    OidcClient { client_id: "app".into(), client_secret: secret.map(str::to_owned), redirect_uri: "http://127.0.0.1:9/callback".into() }
 }
 
 fn redirect(to: &str) -> Response {
@@ -35,21 +31,15 @@ async fn deployment(third_party: bool, wrong_state: bool, endless: bool) -> (Gat
             return redirect("/sign-in");
         }
         match line {
-            "POST /api/experience/verification/password" => {
-                json!({"verificationId": "S3-verification"}).to_string().into_response()
-            }
-            "POST /api/experience/submit" => {
-                json!({"redirectTo": "http://public.example/oidc/auth/x"}).to_string().into_response()
-            }
+            "POST /api/experience/verification/password" => json!({"verificationId": "S3-verification"}).to_string().into_response(),
+            "POST /api/experience/submit" => json!({"redirectTo": "http://public.example/oidc/auth/x"}).to_string().into_response(),
             "GET /oidc/auth/x" if endless => redirect("/oidc/auth/x"),
             "GET /oidc/auth/x" => redirect("/consent?app_id=app"),
             "GET /consent?app_id=app" if third_party => Html("<div id=app>").into_response(),
             "GET /consent?app_id=app" => redirect(&callback()),
             "POST /api/interaction/consent" => json!({"redirectTo": callback()}).to_string().into_response(),
             "POST /oidc/token" => {
-                json!({"access_token": "S4-access", "refresh_token": "S5-refresh", "scope": "openid"})
-                    .to_string()
-                    .into_response()
+                json!({"access_token": "S4-access", "refresh_token": "S5-refresh", "scope": "openid"}).to_string().into_response()
             }
             _ => StatusCode::NO_CONTENT.into_response(),
         }

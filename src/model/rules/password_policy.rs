@@ -425,11 +425,9 @@ mod tests {
         let (defaults, user) = (PasswordPolicy::default(), ann());
         assert_eq!(defaults.verdict("short", &user, asked), Verdict::Rejected);
         assert_eq!(policy(json!({"rejects": {"pwned": false}})).verdict("gk2x9pm4", &user, asked), Verdict::Accepted);
-        for (breached, expected) in [
-            (Breached::No, Verdict::Accepted),
-            (Breached::Yes, Verdict::Rejected),
-            (Breached::Unknown, Verdict::Unknown),
-        ] {
+        for (breached, expected) in
+            [(Breached::No, Verdict::Accepted), (Breached::Yes, Verdict::Rejected), (Breached::Unknown, Verdict::Unknown)]
+        {
             assert_eq!(defaults.verdict("gk2x9pm4", &user, |_| breached), expected);
         }
     }
@@ -438,10 +436,7 @@ mod tests {
     fn pwned_stands_between_the_fast_and_the_restricted_issues() {
         let issues = PasswordPolicy::default().issues_given("123456", &ann(), true);
         let codes: Vec<_> = issues.iter().map(|issue| issue.code.as_str()).collect();
-        assert_eq!(
-            codes,
-            ["password_rejected.too_short", "password_rejected.pwned", "password_rejected.restricted.sequence"]
-        );
+        assert_eq!(codes, ["password_rejected.too_short", "password_rejected.pwned", "password_rejected.restricted.sequence"]);
         let deaf = policy(json!({"rejects": {"pwned": false}}));
         assert!(deaf.issues_given("gk2x9pm4", &ann(), true).is_empty());
     }

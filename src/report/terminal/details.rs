@@ -71,11 +71,7 @@ fn not_tested_rows(report: &Report) -> Vec<Row> {
 }
 
 fn abstained(report: &Report) -> Vec<Row> {
-    report
-        .abstained
-        .iter()
-        .map(|row| Row::plain(format!("{} abstained {}x: {}", row.check, row.count, row.reason)))
-        .collect()
+    report.abstained.iter().map(|row| Row::plain(format!("{} abstained {}x: {}", row.check, row.count, row.reason))).collect()
 }
 
 fn checks(report: &Report) -> Vec<Row> {
@@ -90,8 +86,7 @@ fn operations(report: &Report) -> Vec<Row> {
         .operations
         .iter()
         .map(|row| {
-            let statuses: Vec<String> =
-                row.statuses.iter().map(|(status, count)| format!("{status}: {count}")).collect();
+            let statuses: Vec<String> = row.statuses.iter().map(|(status, count)| format!("{status}: {count}")).collect();
             Row::plain(format!("{} {} {}  {}x  {}", row.id, row.method, row.path, row.requests, statuses.join(", ")))
         })
         .collect()
@@ -103,12 +98,7 @@ fn outcomes(report: &Report) -> Vec<Row> {
     surprises
         .map(|row| {
             let what = if row.predicted { "predicted, not observed" } else { "observed, not predicted" };
-            Row::plain(format!(
-                "outcome {} {} {}: {what}",
-                row.operation,
-                row.status,
-                row.code.as_deref().unwrap_or("-")
-            ))
+            Row::plain(format!("outcome {} {} {}: {what}", row.operation, row.status, row.code.as_deref().unwrap_or("-")))
         })
         .collect()
 }

@@ -17,8 +17,7 @@ fn many(findings: usize, warnings: usize, reasons: usize) -> Report {
         })
         .collect();
     report.warnings = vec![sample::finding(); warnings];
-    report.untestable =
-        (0..reasons).map(|index| sample::not_tested(&format!("R-{index}"), &format!("why {index}"), "fix")).collect();
+    report.untestable = (0..reasons).map(|index| sample::not_tested(&format!("R-{index}"), &format!("why {index}"), "fix")).collect();
     report
 }
 
@@ -211,8 +210,7 @@ fn one_screen_whatever_was_found() {
 fn lines_are_cut_but_commands_and_remedies_are_not() {
     let text = render(&sample::full(), &Style { width: 40, ..Style::default() });
     assert!(text.contains("FAIL ACC-FIELD-02 UpdateProfile  expe...\n"), "{text}");
-    let replay =
-        "logto-conformance replay conformance-out/r1/findings/field-02-a1.json --target https://logto.example\n";
+    let replay = "logto-conformance replay conformance-out/r1/findings/field-02-a1.json --target https://logto.example\n";
     assert!(text.contains(replay), "{text}");
     assert!(text.contains("-> set [channel] in conformance.toml\n"), "{text}");
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::session::{self, Wish};
 use super::{Failure, Settings};
+use crate::contract::Version;
 use crate::plan::{PLAN_VERSION, Plan};
 use crate::report::RunVerdict;
 use crate::target::Mode;
@@ -30,6 +31,10 @@ pub(super) fn run(args: &Args, settings: &Settings) -> Result<RunVerdict, Failur
     })?;
     if plan.plan_version != PLAN_VERSION {
         return Err(Failure::Usage(format!("{place}: is a plan of format {}, this program reads {PLAN_VERSION}", plan.plan_version)));
+    }
+    if !Version::KNOWN.contains(&plan.contract) {
+        let known: Vec<String> = Version::KNOWN.iter().map(ToString::to_string).collect();
+        return Err(Failure::Usage(format!("{place}: is a plan for contract {}, this program knows {}", plan.contract, known.join(" and "))));
     }
     let mut settings = settings.clone();
     if settings.contract.contract.is_none() {

@@ -67,6 +67,11 @@ pub async fn run(settings: &Settings, wish: Wish) -> Result<Report, Failure> {
     for header in &client.extra_headers {
         secrets.register(&header.1);
     }
+    // What is wrong with the files is told before the target is touched.
+    check_waivers(settings)?;
+    for path in settings.run.report.iter().filter_map(|target| target.path.as_deref()) {
+        create_parent(path)?;
+    }
     if let Some(wait) = settings.run.wait {
         wait_for(&client, wait).await?;
     }
@@ -158,6 +163,23 @@ fn waivers(settings: &Settings, contract: &Contract, kind: TargetKind) -> Result
         all.extend(Waivers::read(path, contract, &today())?);
     }
     Ok(all)
+}
+
+/// Fails when a given waiver file fits no version of the contract that the target may turn out to have.
+fn check_waivers(settings: &Settings) -> Result<(), Failure> {
+    let versions = settings.contract.contract.map_or_else(|| Version::KNOWN.to_vec(), |version| vec![version]);
+    for path in &settings.waivers.waivers {
+        let mut last = Ok(());
+        for version in &versions {
+            let contract = Contract::embedded(*version)?;
+            last = Waivers::read(path, &contract, &today()).map(drop);
+            if last.is_ok() {
+                break;
+            }
+        }
+        last?;
+    }
+    Ok(())
 }
 
 /// Waits until something answers at the endpoint.
@@ -273,10 +295,12 @@ fn create_dir(path: &Path) -> Result<(), Failure> {
         .map_err(|error| Failure::Usage(format!("failed to create {}: {error}\n  help: choose another folder with --out", path.display())))
 }
 
+fn create_parent(path: &Path) -> Result<(), Failure> {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).map_or(Ok(()), create_dir)
+}
+
 fn write(path: &Path, text: &str) -> Result<(), Failure> {
-    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        create_dir(parent)?;
-    }
+    create_parent(path)?;
     std::fs::write(path, text).map_err(|error| Failure::Usage(format!("failed to write {}: {error}", path.display())))
 }
 

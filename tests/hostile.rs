@@ -139,7 +139,12 @@ fn against(name: &str, arguments: &[&str], act: impl Fn() -> Act + Send + Sync +
 }
 
 /// Checks the reference behind a proxy.
-fn behind(name: &str, delay: u64, arguments: &[&str], disturb: impl Fn(u64) -> Option<Act> + Send + Sync + 'static) -> (Folder, Ended, Proxied, tokio::runtime::Runtime) {
+fn behind(
+    name: &str,
+    delay: u64,
+    arguments: &[&str],
+    disturb: impl Fn(u64) -> Option<Act> + Send + Sync + 'static,
+) -> (Folder, Ended, Proxied, tokio::runtime::Runtime) {
     let runtime = runtime();
     let proxied = runtime.block_on(proxied(SECRET, Duration::from_millis(delay), disturb));
     let folder = Folder::new(name);
@@ -249,9 +254,11 @@ fn broken_answers_end_the_run_with_what_is_broken() {
     against("reset", &[], || Act::Reset).with(&[3], &["cut off"]);
     against("closed", &[], || Act::SendAndClose(Vec::new())).with(&[3], &["cut off"]);
     against("cut", &[], move || Act::SendAndClose([&head("content-length: 500\r\n")[..], b"{\"access"].concat())).with(&[3], &["cut off"]);
-    against("chunk", &[], move || Act::SendAndClose([&head("transfer-encoding: chunked\r\n")[..], b"5\r\n{\"acc"].concat())).with(&[3], &["error: "]);
+    against("chunk", &[], move || Act::SendAndClose([&head("transfer-encoding: chunked\r\n")[..], b"5\r\n{\"acc"].concat()))
+        .with(&[3], &["error: "]);
     against("no-json", &[], || plain("200 OK", "application/json", "<oops>")).with(&[3], &["is not Logto"]);
-    against("no-utf8", &[], move || Act::Send([&head("content-length: 12\r\n")[..], b"{\"access\xff\xfe\":"].concat())).with(&[3], &["is not Logto"]);
+    against("no-utf8", &[], move || Act::Send([&head("content-length: 12\r\n")[..], b"{\"access\xff\xfe\":"].concat()))
+        .with(&[3], &["is not Logto"]);
     against("no-http", &[], || Act::SendAndClose(b"220 mail.example.com ESMTP\r\n".to_vec())).with(&[3], &["not a valid HTTP answer"]);
     let deep = format!("{}{}", "[".repeat(200_000), "]".repeat(200_000));
     against("deep", &[], move || plain("200 OK", "application/json", &deep)).with(&[3], &["is not Logto"]);
@@ -285,7 +292,8 @@ fn a_target_that_fails_now_and_then_is_never_called_conformant() {
     ended.with(&[1, 3, 4, 6], &["(exit "]);
     assert_eq!(folder.report()["exit_code"], ended.code);
     assert!(folder.report()["errors"].to_string().contains("500"), "{}{}", ended.text, folder.report()["errors"]);
-    let broken = |number: u64| (number > 20 && number.is_multiple_of(10)).then(|| plain("500 Internal Server Error", "application/json", "{}"));
+    let broken =
+        |number: u64| (number > 20 && number.is_multiple_of(10)).then(|| plain("500 Internal Server Error", "application/json", "{}"));
     let (folder, ended, ..) = behind("later-tenth", 0, &["--profile", "quick", "--mode", "exclusive"], broken);
     ended.with(&[1, 3, 4, 6], &["(exit ", "500"]);
     assert_eq!(folder.report()["exit_code"], ended.code);

@@ -285,7 +285,9 @@ pub fn requirements_for<'a>(contract: &'a Contract, operation: Option<&Operation
         named.filter_map(|id| contract.requirement(id)).filter(|requirement| requirement.excluded.is_none())
     };
     let names_kind = |requirement: &&Requirement| kind.is_some_and(|kind| requirement.guards.iter().any(|known| known == kind));
-    let plain = |requirement: &&Requirement| requirement.guards.is_empty() && requirement.facet.is_none() && checked(requirement);
+    let plain = |requirement: &&Requirement| {
+        requirement.facet.is_none() && checked(requirement) && (requirement.guards.is_empty() || check == "robustness")
+    };
     let mut found: Vec<&Requirement> = own().filter(names_kind).chain(general().filter(names_kind)).collect();
     if kind.is_none() || found.is_empty() {
         found.extend(own().filter(plain));

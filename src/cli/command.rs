@@ -6,7 +6,7 @@ use std::panic::{self, UnwindSafe};
 use clap::{Parser, Subcommand};
 
 use super::settings::{ContractSettings, TargetSettings, WaiverSettings};
-use super::{Failure, Settings, check, explain, inspect, list, output, replay, selftest, serve, spec};
+use super::{Failure, Settings, check, explain, inspect, list, output, replay, restore, selftest, serve, spec};
 use crate::report::RunVerdict;
 
 /// Contract-testing conformance harness for Logto's Account API and Management API.
@@ -51,6 +51,14 @@ enum Command {
         target: Box<TargetSettings>,
         #[command(flatten)]
         args: replay::Args,
+    },
+    /// Finish the clean-up of a run that was killed, from its ledger
+    #[command(after_help = restore::EXAMPLE)]
+    Restore {
+        #[command(flatten)]
+        target: Box<TargetSettings>,
+        #[command(flatten)]
+        args: restore::Args,
     },
     /// Show that every fault of the catalogue is caught, and by which checks
     #[command(after_help = selftest::EXAMPLE)]
@@ -136,6 +144,10 @@ fn dispatch(command: Command) -> RunVerdict {
         Command::Replay { contract, target, args } => {
             let flags = Settings { contract, target: (*target).clone(), ..Settings::default() };
             with(flags, &mut |settings| replay::run(&args, settings))
+        }
+        Command::Restore { target, args } => {
+            let flags = Settings { target: (*target).clone(), ..Settings::default() };
+            with(flags, &mut |settings| restore::run(&args, settings))
         }
         Command::Selftest { contract, args } => with(contract_only(contract), &mut |settings| selftest::run(&args, settings)),
         Command::Inspect { contract, waivers, args } => {

@@ -11,6 +11,7 @@ mod inspect;
 mod list;
 mod output;
 pub mod replay;
+pub mod restore;
 pub mod selftest;
 pub mod serve;
 mod session;

@@ -34,7 +34,11 @@ pub(super) fn run(args: &Args, settings: &Settings) -> Result<RunVerdict, Failur
     }
     if !Version::KNOWN.contains(&plan.contract) {
         let known: Vec<String> = Version::KNOWN.iter().map(ToString::to_string).collect();
-        return Err(Failure::Usage(format!("{place}: is a plan for contract {}, this program knows {}", plan.contract, known.join(" and "))));
+        return Err(Failure::Usage(format!(
+            "{place}: is a plan for contract {}, this program knows {}",
+            plan.contract,
+            known.join(" and ")
+        )));
     }
     let mut settings = settings.clone();
     if settings.contract.contract.is_none() {

@@ -12,6 +12,9 @@ use crate::model::{Observation, Relation, States, observe, observe_nothing};
 use crate::plan::{Action, Binding, Call, Facts, Purpose, Sequence, Settings, SignIn, Step, signed_in, start};
 use crate::target::{Clearance, Gate, GateError, Intent, Mode, OidcClient, sign_in};
 
+/// Failed sends in a row after which a target counts as gone.
+const MOST_SILENCE: u32 = 20;
+
 /// What all sequences of a run share.
 pub struct Context {
     /// The contract.
@@ -36,6 +39,8 @@ pub struct Context {
     pub executions: AtomicU32,
     /// Requests sent.
     pub requests: AtomicU64,
+    /// Sends without an answer, one after the other.
+    pub silence: AtomicU32,
     /// Set when the run must end.
     pub stop: Arc<AtomicBool>,
 }
@@ -192,8 +197,8 @@ impl Execution<'_> {
         let request = match call.request(&self.binding) {
             Ok(request) => request,
             Err(error) => {
-                // After a deviation it is no wonder that something is missing.
-                if self.trace.deviations.is_empty() {
+                // After a deviation, or a lost answer, it is no wonder that something is missing.
+                if self.trace.deviations.is_empty() && self.trace.troubles.is_empty() {
                     self.trace.troubles.push(format!("{}: step {}: {error}", self.sequence.id, index + 1));
                 }
                 return;
@@ -203,7 +208,10 @@ impl Execution<'_> {
         let before = (self.context.now)();
         self.context.requests.fetch_add(1, Ordering::Relaxed);
         let answer = match self.context.gate.send(&request, &clearance).await {
-            Ok(answer) => answer,
+            Ok(answer) => {
+                self.context.silence.store(0, Ordering::Relaxed);
+                answer
+            }
             Err(error) => return self.unanswered(index, &request, &error, before),
         };
         let observation = observe(&self.context.contract, &self.states, &request, &answer, before);
@@ -225,6 +233,10 @@ impl Execution<'_> {
         // What the mode forbids is out of scope; it did not leave the process.
         if matches!(error, GateError::Forbidden { .. }) && self.context.gate.mode() != Mode::Exclusive {
             return;
+        }
+        if matches!(error, GateError::Send(_)) && self.context.silence.fetch_add(1, Ordering::Relaxed) + 1 == MOST_SILENCE {
+            self.trace.troubles.push(format!("the target no longer answers: {MOST_SILENCE} requests in a row failed; the run was ended"));
+            self.context.stop.store(true, Ordering::Relaxed);
         }
         self.trace.troubles.push(format!("{}: step {}: {} {}: {error}", self.sequence.id, index + 1, request.method, request.path()));
     }

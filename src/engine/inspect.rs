@@ -192,6 +192,10 @@ pub(super) fn judge_exchange(contract: &Contract, states: &States, moment: &Mome
     let mut departures = Vec::new();
     for judgement in judge(contract, request, answer, &observation) {
         let CheckResult::Fail(deviation) = judgement.result else { continue };
+        // Recordings are trimmed: a header that is not there may have been there.
+        if judgement.check == "headers" && deviation.actual == "none" {
+            continue;
+        }
         let waived = waivers.covers(&judgement.requirement, &operation, &deviation).is_some();
         let detail = match &observation.relation {
             Some(Relation::Different(difference)) => difference.to_string(),

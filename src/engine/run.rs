@@ -203,6 +203,7 @@ pub async fn run(options: RunOptions) -> Result<RunResult, RunError> {
                 now: options.now,
                 executions: AtomicU32::new(0),
                 requests: AtomicU64::new(0),
+                silence: AtomicU32::new(0),
                 stop: Arc::clone(&options.stop),
             });
             for (index, epoch) in built.plan.epochs.iter().enumerate() {

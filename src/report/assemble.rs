@@ -55,7 +55,9 @@ pub fn assemble(result: &RunResult, circumstances: &Circumstances, waivers: &mut
         verdicts.push(RunVerdict::Residue);
     }
     let untested = untestable.iter().any(|row| !circumstances.allow_untestable.iter().any(|pattern| glob(pattern, &row.requirement)));
-    if untested || result.stopped || !result.troubles.is_empty() {
+    // What a MUST requirement showed once and not again was not tested to the end.
+    let unsure = requirements.iter().any(|row| row.verdict == Verdict::Flaky && row.level == Level::Must);
+    if untested || unsure || result.stopped || !result.troubles.is_empty() {
         verdicts.push(RunVerdict::Incomplete);
     }
     if result.operations.is_empty() && !result.troubles.is_empty() {

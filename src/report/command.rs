@@ -31,7 +31,7 @@ pub(super) fn next(report: &Report) -> Option<String> {
         RunVerdict::Conformant => after_success(report),
         RunVerdict::Deviating => explain_first(report),
         RunVerdict::Usage => Some(format!("{PROGRAM} check --help")),
-        RunVerdict::Unreachable | RunVerdict::Incomplete => Some(format!("{PROGRAM} doctor{}", target(report))),
+        RunVerdict::Unreachable | RunVerdict::Incomplete => Some(explain(&report.verdict.exit_code().to_string())),
         RunVerdict::Internal => Some(format!("{PROGRAM} check{} --seed {}", target(report), report.seed)),
         RunVerdict::Residue => restore(report),
     }
@@ -107,8 +107,8 @@ mod tests {
                 "logto-conformance check --target http://127.0.0.1:3001 --profile deep",
                 "",
                 "logto-conformance check --help",
-                "logto-conformance doctor --target http://127.0.0.1:3001",
-                "logto-conformance doctor --target http://127.0.0.1:3001",
+                "logto-conformance explain 3",
+                "logto-conformance explain 4",
                 "logto-conformance check --target http://127.0.0.1:3001 --seed 1",
                 "logto-conformance restore out/r1/ledger.jsonl",
             ]

@@ -219,7 +219,8 @@ impl Proxied {
         let token = client.send(&request).await.unwrap().json().unwrap()["access_token"].as_str().unwrap().to_owned();
         let request = Request::new("GET", format!("{path}?page=1&page_size=100")).with_header("authorization", format!("Bearer {token}"));
         let list = client.send(&request).await.unwrap().json().unwrap();
-        let name = |item: &Value| format!("{} {}", item["username"].as_str().unwrap_or_default(), item["name"].as_str().unwrap_or_default());
+        let name =
+            |item: &Value| format!("{} {}", item["username"].as_str().unwrap_or_default(), item["name"].as_str().unwrap_or_default());
         list.as_array().unwrap().iter().map(name).collect()
     }
 }

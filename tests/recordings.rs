@@ -11,7 +11,7 @@ use logto_conformance::engine::har::{self, Recording};
 use logto_conformance::engine::{Fate, Tally, fates, inspect, table};
 
 /// Exchanges that every specified operation has at least.
-const LEAST: usize = 20;
+const LEAST: usize = 9;
 
 struct Evidence {
     contract: Contract,

@@ -90,6 +90,9 @@ pub struct Fault {
     pub level: Level,
     /// The deviation itself.
     pub change: Change,
+    /// Why no planned call can show it yet.
+    #[serde(default)]
+    pub excused: Option<String>,
 }
 
 /// Whether a property is shown.

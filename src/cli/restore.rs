@@ -38,14 +38,10 @@ pub(super) fn run(args: &Args, settings: &Settings) -> Result<RunVerdict, Failur
         let token =
             credentials.mint_admin(&gate, Some("all")).await.map_err(|error| Failure::Unreachable(secrets.redact(&error.to_string())))?;
         let report = cleanup(&gate, &token.access_token, &gate.ledger().records()).await;
-        let mut text = String::new();
-        for line in &report.undone {
-            text.push_str(&format!("undone: {line}\n"));
-        }
-        for line in &report.residue {
-            text.push_str(&format!("not put back: {line}\n"));
-        }
-        text.push_str(&format!("{} undone, {} left, {} ms\n", report.undone.len(), report.residue.len(), now() - started));
+        let undone = report.undone.iter().map(|line| format!("undone: {line}"));
+        let left = report.residue.iter().map(|line| format!("not put back: {line}"));
+        let sum = format!("{} undone, {} left, {} ms\n", report.undone.len(), report.residue.len(), now() - started);
+        let text = undone.chain(left).chain([sum]).collect::<Vec<_>>().join("\n");
         print(&secrets.redact(&text))?;
         Ok(if report.is_clean() { RunVerdict::Conformant } else { RunVerdict::Residue })
     })

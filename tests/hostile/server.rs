@@ -1,5 +1,6 @@
 //! Targets that misbehave: an HTTP/1.1 server on a raw socket, so that it can also do what no HTTP library would.
 
+use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -193,11 +194,11 @@ fn wire(answer: &Answer, head: bool) -> Vec<u8> {
     let mut text = format!("HTTP/1.1 {} -\r\n", answer.status);
     for (name, value) in &answer.headers {
         if !["content-length", "transfer-encoding", "connection"].contains(&name.as_str()) {
-            text += &format!("{name}: {value}\r\n");
+            let _ = write!(text, "{name}: {value}\r\n");
         }
     }
     if answer.status != 204 && answer.status != 304 {
-        text += &format!("content-length: {}\r\n", answer.body.len());
+        let _ = write!(text, "content-length: {}\r\n", answer.body.len());
     }
     let mut bytes = (text + "\r\n").into_bytes();
     if !head {

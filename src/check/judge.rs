@@ -45,7 +45,15 @@ pub fn judge(contract: &Contract, request: &Request, answer: &Answer, observatio
     let operation = observation.operation.as_deref().and_then(|id| contract.operation(id));
     let mut bench = Bench { contract, operation, judgements: Vec::new() };
     if answer.status >= 500 && !matches!(&observation.relation, Some(Relation::Predicted | Relation::Either)) {
-        bench.fail("robustness", About::Answer, "no server error", &outcome(answer).to_string());
+        // What should have been answered instead tells one cause from another.
+        let expected = match &observation.relation {
+            Some(Relation::Different(difference)) => {
+                let guard = difference.guard.as_ref().map_or("accepted", |(_, label)| label);
+                format!("no server error but {} ({guard})", difference.expected)
+            }
+            _ => "no server error".to_owned(),
+        };
+        bench.fail("robustness", About::Answer, &expected, &outcome(answer).to_string());
         return bench.judgements;
     }
     bench.pass("robustness", About::Answer);

@@ -156,7 +156,11 @@ async fn embedded(settings: &Settings, faults: Vec<Fault>) -> Result<(ClientOpti
 /// The given waivers; without any, for a remote target, those that come with the program.
 fn waivers(settings: &Settings, contract: &Contract, kind: TargetKind) -> Result<Waivers, Failure> {
     if settings.waivers.waivers.is_empty() {
-        return if kind == TargetKind::Embedded { Ok(Waivers::default()) } else { super::inspect::shipped_waivers(contract, &today()) };
+        return if kind == TargetKind::Embedded {
+            Ok(Waivers::default())
+        } else {
+            super::inspect::shipped_waivers(contract, &today()).map(Waivers::as_a_precaution)
+        };
     }
     let mut all = Waivers::default();
     for path in &settings.waivers.waivers {

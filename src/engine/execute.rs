@@ -283,10 +283,12 @@ impl Execution<'_> {
                         sighted.requirement.clone_from(&requirement.id);
                         sighted.level = requirement.level;
                     }
-                    let what = if kind.is_some() { "a refused call changes nothing" } else { "what was written is there" };
-                    sighted.deviation = Deviation {
-                        expected: what.into(),
-                        actual: format!("{} shows otherwise: {}", self.sequence.steps[index].operation().unwrap_or(""), deviation.expected),
+                    let look = self.sequence.steps[index].operation().unwrap_or("a look");
+                    let place = deviation.expected.split(' ').next().unwrap_or_default();
+                    sighted.deviation = if kind.is_some() {
+                        Deviation { expected: "a refused call changes nothing".into(), actual: format!("{look} shows {place} changed") }
+                    } else {
+                        Deviation { expected: deviation.expected.clone(), actual: format!("{} in {look}", deviation.actual) }
                     };
                 }
             }

@@ -204,7 +204,7 @@ async fn wait_for(options: &ClientOptions, longest: Duration) -> Result<(), Fail
     }
 }
 
-/// Ends the run on a signal or when its time is over. A second signal is left to the system.
+/// Ends the run on a signal or when its time is over.
 async fn watch(stop: Arc<AtomicBool>, budget: Option<Budget>) {
     let time = async {
         match budget {

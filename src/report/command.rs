@@ -56,12 +56,7 @@ fn after_success(report: &Report) -> Option<String> {
     if report.target.kind == TargetKind::Embedded {
         return Some(format!("{PROGRAM} check --target URL"));
     }
-    let deeper = match report.profile.as_str() {
-        "quick" => "standard",
-        "standard" => "deep",
-        _ => return None,
-    };
-    Some(format!("{PROGRAM} check{} --profile {deeper}", target(report)))
+    (report.profile == "quick").then(|| format!("{PROGRAM} check{} --profile standard", target(report)))
 }
 
 /// ` --target URL` for a deployment outside this process.
@@ -104,7 +99,7 @@ mod tests {
         assert_eq!(
             texts,
             [
-                "logto-conformance check --target http://127.0.0.1:3001 --profile deep",
+                "",
                 "",
                 "logto-conformance check --help",
                 "logto-conformance explain 3",

@@ -9,6 +9,7 @@ use super::effect::{self, UNBORN};
 use super::guard::{Scene, has_security_method, scopes};
 use super::pattern::{Member, Pattern, Teaching, Why};
 use super::route::{Route, route};
+use super::rules::is_truthy;
 use super::state::{Entity, Fresh, Key, Kind, State, Term, Truth};
 use super::wire::Request;
 use crate::contract::guard::{RefusalEffect, Status};
@@ -241,11 +242,6 @@ impl View<'_> {
         let query = text("query").map_or(Truth::Yes, |name| Truth::of(self.call.query.get(name).is_some_and(|value| is_truthy(value))));
         scope.and(field).and(query)
     }
-}
-
-/// What the server takes for yes in a query.
-fn is_truthy(value: &str) -> bool {
-    ["1", "true", "y", "yes", "yep", "yeah"].contains(&value.to_ascii_lowercase().as_str())
 }
 
 /// A property of an entity, derived ones included.

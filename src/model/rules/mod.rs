@@ -4,9 +4,11 @@
 mod breach;
 mod password_policy;
 mod phone;
+mod search;
 mod username_policy;
 
 pub use breach::breached;
 pub use password_policy::{Breached, CharacterTypes, Issue, LengthBounds, PasswordPolicy, Rejects, UserInfo, Verdict};
 pub use phone::{Phone, parse as parse_phone};
+pub use search::{Search, is_truthy};
 pub use username_policy::{AllowedChars, UsernamePolicy};

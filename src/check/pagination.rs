@@ -2,8 +2,8 @@
 
 use url::form_urlencoded;
 
-use crate::contract::guard::GuardKind;
 use crate::contract::Operation;
+use crate::contract::guard::{GuardKind, Paging};
 use crate::model::wire::{Answer, Request};
 
 /// Entries of a page when the request does not say.
@@ -71,7 +71,7 @@ fn misnumbered(expected: &str, actual: &str) -> Misnumbered {
 /// Judges an accepted answer of an operation that answers in pages. `None` when there is nothing to judge.
 pub fn judge(operation: &Operation, request: &Request, answer: &Answer) -> Option<Result<(), Misnumbered>> {
     let optional = operation.guards.iter().find_map(|guard| match guard.kind {
-        GuardKind::Pagination(rule) => Some(rule.is_optional()),
+        GuardKind::Pagination(rule) => Some(rule == Paging::Optional),
         _ => None,
     })?;
     if answer.status != 200 || request.method == "HEAD" {

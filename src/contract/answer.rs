@@ -78,6 +78,8 @@ pub enum MemberSource {
     Distinct(ValueRef),
     /// This property of each entity that the operation made.
     Made(String),
+    /// The enterprise identity that the user in the path has of this connector.
+    SsoIdentity(ValueRef),
     /// One member of a property that is an object.
     Member {
         /// Whose property.
@@ -96,6 +98,7 @@ impl<'de> Deserialize<'de> for MemberSource {
         enum Derived {
             Distinct(ValueRef),
             Made(String),
+            SsoIdentity(ValueRef),
         }
         #[derive(Deserialize)]
         #[serde(deny_unknown_fields)]
@@ -115,6 +118,7 @@ impl<'de> Deserialize<'de> for MemberSource {
             Raw::Word(text) => Self::Value(ValueRef::parse(&text).map_err(de::Error::custom)?),
             Raw::Derived(Derived::Distinct(value)) => Self::Distinct(value),
             Raw::Derived(Derived::Made(property)) => Self::Made(property),
+            Raw::Derived(Derived::SsoIdentity(connector)) => Self::SsoIdentity(connector),
             Raw::Member(Member { member, name }) => {
                 let (target, property) = property_of(&member).map_err(de::Error::custom)?;
                 Self::Member { target, property, name }
@@ -162,8 +166,7 @@ impl<'de> Deserialize<'de> for Source {
                         "newest-first" => list.newest_first = map.next_value()?,
                         "without" => list.without = map.next_value()?,
                         other => {
-                            let known =
-                                &["entity", "list", "object", "of", "paged", "under", "as", "search", "newest-first", "without"];
+                            let known = &["entity", "list", "object", "of", "paged", "under", "as", "search", "newest-first", "without"];
                             return Err(de::Error::unknown_field(other, known));
                         }
                     }

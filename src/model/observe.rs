@@ -210,6 +210,9 @@ fn learn(mut state: State, lessons: &[Lesson]) -> State {
         if property == "hasSecurityVerificationMethod" {
             continue;
         }
+        if key.kind == Kind::Settings && state.get(&key).is_none() {
+            state.insert(key.clone(), Entity::default());
+        }
         state.update(&key, |entity| {
             if property == "hasPassword" && lesson.value == false {
                 entity.set("password", Value::Null);
@@ -315,6 +318,7 @@ fn learn_elsewhere(contract: &Contract, state: &mut State, request: &Request, an
             ("sign-in-experience", _) => state.insert(Key::sign_in_experience(), entity),
             ("sign-in", Some(_)) => remember_sign_in(state, request),
             ("record", Some(id)) => state.insert(Key::new(Kind::Record, id), entity),
+            ("connector", Some(id)) => state.insert(Key::new(Kind::Connector, id), entity),
             _ => {}
         }
     }

@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use super::call::Call;
 use super::effect;
+use super::guard::{Scene, has_security_method, scopes, sso_identity, sso_property};
 use super::list;
-use super::guard::{Scene, has_security_method, scopes};
 use super::pattern::{ListPattern, Member, Pattern, Teaching, Why};
 use super::route::{Route, route};
 use super::rules::is_truthy;
@@ -15,6 +15,7 @@ use super::select::{owner_of, targets};
 use super::state::{Entity, Key, Kind, State, Term, Truth};
 use super::wire::Request;
 use crate::contract::answer::{AnswerSpec, MemberSource, Source};
+use crate::contract::entity::Target;
 use crate::contract::guard::{RefusalEffect, Status};
 use crate::contract::{Contract, Effect, Operation, Outcome, Schema};
 
@@ -179,8 +180,11 @@ impl View<'_> {
     fn source(&self, source: &Source, created: &[Key], schema: &Value) -> Pattern {
         match source {
             Source::Target(target, property) => {
-                let keys = targets(self.call, self.state, target);
-                self.body(keys.into_iter().next(), property.as_deref(), schema)
+                let key = targets(self.call, self.state, target).into_iter().next();
+                match (&key, target, property) {
+                    (None, Target::Caller, None) => self.stranger(schema),
+                    _ => self.body(key, property.as_deref(), schema),
+                }
             }
             Source::Created => self.body(created.first().cloned(), None, schema),
             Source::List(list) => {
@@ -192,9 +196,7 @@ impl View<'_> {
                 }
             }
             Source::Object(members) => {
-                let members = members.iter().map(|(name, source)| {
-                    (name.clone(), Member::Present(self.member(source, created)))
-                });
+                let members = members.iter().map(|(name, source)| (name.clone(), Member::Present(self.member(source, created))));
                 Pattern::Object(members.collect())
             }
             Source::UserIdentities => self.user_identities(),
@@ -217,11 +219,21 @@ impl View<'_> {
             MemberSource::Made(property) => {
                 let made = created.iter().map(|key| self.state.get(key)?.known(property).cloned());
                 // What was there before is not made again; where that is not known, nor is what is new.
-                if self.knows_made() { made.collect::<Option<_>>().map_or(Pattern::Any, |made| Pattern::exactly(Value::Array(made))) } else { Pattern::Any }
+                if self.knows_made() {
+                    made.collect::<Option<_>>().map_or(Pattern::Any, |made| Pattern::exactly(Value::Array(made)))
+                } else {
+                    Pattern::Any
+                }
+            }
+            MemberSource::SsoIdentity(connector) => {
+                let (Some(user), Some(connector)) = (self.call.subject(), self.call.text(connector)) else { return Pattern::Any };
+                let term = self.state.get(&user).map_or(Term::Unknown, |user| sso_identity(user, &connector));
+                Pattern::Leaf { term, teaches: Some((user, Teaching::Property(sso_property(&connector)))) }
             }
             MemberSource::Member { target, property, name } => {
                 let entity = targets(self.call, self.state, target).into_iter().next().and_then(|key| self.state.get(&key));
-                let member = entity.and_then(|entity| entity.known(property)).zip(self.call.text(name)).and_then(|(map, name)| map.get(name));
+                let member =
+                    entity.and_then(|entity| entity.known(property)).zip(self.call.text(name)).and_then(|(map, name)| map.get(name));
                 member.map_or(Pattern::Any, |member| Pattern::exactly(member.clone()))
             }
         }
@@ -268,7 +280,7 @@ impl View<'_> {
                 Pattern::Leaf { term, teaches: whole.then(|| (key, Teaching::Property(property.to_owned()))) }
             }
             (None, Some(key), Some(entity)) => self.object(&key, entity, schema),
-            (None, _, _) => self.stranger(schema),
+            (None, Some(key), None) => self.object(&key, &Entity::default(), schema),
             _ => Pattern::Any,
         }
     }

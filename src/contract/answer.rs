@@ -34,6 +34,8 @@ pub enum Source {
     List(ListSource),
     /// An object with these members.
     Object(BTreeMap<String, MemberSource>),
+    /// What the application of this id may ask users for.
+    ConsentScopes(ValueRef),
 }
 
 /// All entities of a kind, or those that belong to somebody.
@@ -93,6 +95,7 @@ impl<'de> Deserialize<'de> for Source {
                         "entity" => source = Some(Source::Target(Target::Selected(map.next_value()?), None)),
                         "list" => source = Some(Source::List(ListSource { kind: map.next_value()?, of: None, paged: None, under: None })),
                         "object" => source = Some(Source::Object(map.next_value()?)),
+                        "consent-scopes" => source = Some(Source::ConsentScopes(map.next_value()?)),
                         "of" => of = Some(map.next_value()?),
                         "paged" => paged = Some(map.next_value()?),
                         "under" => under = Some(map.next_value()?),

@@ -192,10 +192,8 @@ fn learn(mut state: State, lessons: &[Lesson]) -> State {
     for lesson in lessons {
         if let (Teaching::Identity(property), Some(id)) = (&lesson.teaching, lesson.value.as_str()) {
             let key = Key::new(lesson.key.kind, id);
-            if let Some(mut entity) = state.remove(&lesson.key) {
-                entity.set(property.clone(), lesson.value.clone());
-                state.insert(key.clone(), entity);
-            }
+            state.rename(&lesson.key, &key);
+            state.update(&key, |entity| entity.set(property.clone(), lesson.value.clone()));
             born.insert(lesson.key.clone(), key);
         }
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::call::Call;
+use super::consent::consent_scopes;
 use super::effect;
 use super::guard::{Scene, has_security_method, scopes};
 use super::pattern::{ListPattern, Member, Pattern, Teaching, Why};
@@ -182,6 +183,10 @@ impl View<'_> {
                     None => items,
                 }
             }
+            Source::ConsentScopes(application) => match self.call.text(application) {
+                Some(id) => consent_scopes(self.state, &id, schema, &|key, entity, schema| self.object(key, entity, schema)),
+                None => Pattern::Any,
+            },
             Source::Object(members) => {
                 let members = members.iter().map(|(name, source)| {
                     let pattern = match source {
@@ -242,6 +247,8 @@ impl View<'_> {
             let identity = key.is_unborn() && matches!(term, Term::Fresh(fresh) if fresh.identifies());
             let teaching = if identity { Teaching::Identity(name.clone()) } else { Teaching::Property(name.clone()) };
             let leaf = |term: &Term| Pattern::Leaf { term: term.clone(), teaches: whole.then(|| (key.clone(), teaching.clone())) };
+            let listed = inner.get("x-list").and_then(Value::as_str).and_then(Kind::named);
+            let leaf = |term: &Term| listed.map_or_else(|| leaf(term), |kind| self.owned(kind, key, inner));
             let member = match inner.get("x-shown").map(|rule| self.shown(rule)) {
                 Some(Truth::No) => Member::Withheld(self.why(inner)),
                 Some(Truth::Yes) => Member::Present(leaf(&term)),
@@ -256,6 +263,14 @@ impl View<'_> {
             members.insert(name.clone(), member);
         }
         Pattern::Object(members)
+    }
+
+    /// The entities of a kind that belong to another, as one of its members.
+    fn owned(&self, kind: Kind, owner: &Key, schema: &Value) -> Pattern {
+        let items = schema.get("items").unwrap_or(&Value::Null);
+        let own = self.state.all(kind).filter(|(_, entity)| entity.text("owner") == Some(Some(&owner.id)));
+        let items = own.map(|(id, entity)| self.object(&Key::new(kind, id), entity, items)).collect();
+        Pattern::List(ListPattern { items, complete: self.state.knows_all(kind, Some(owner)), of: (kind, None) })
     }
 
     /// Nobody knows whose data this is: the answer may tell.

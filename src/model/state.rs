@@ -274,7 +274,24 @@ impl State {
     /// Whether all entities of a kind are known, or all that belong to an owner.
     pub fn knows_all(&self, kind: Kind, owner: Option<&Key>) -> bool {
         let told = |entity: &Entity| entity.flag(KNOWS_ALL) == Some(true) || entity.flag(&format!("{KNOWS_ALL}:{kind}")) == Some(true);
-        self.closed || owner.and_then(|owner| self.get(owner)).is_some_and(told)
+        // Of what several things own together, the first one knows.
+        let proper = |owner: &Key| owner.id.split_once('/').map(|(first, _)| Key::new(owner.kind, first));
+        self.closed || owner.and_then(|owner| self.get(owner).or_else(|| self.get(&proper(owner)?))).is_some_and(told)
+    }
+
+    /// Gives an entity the id that an answer told, also where others refer to it.
+    pub fn rename(&mut self, old: &Key, new: &Key) {
+        let Some(entity) = self.remove(old) else { return };
+        self.insert(new.clone(), entity);
+        let reference = old.kind.reference();
+        for entity in self.entities.values_mut().filter(|entity| entity.text(&reference) == Some(Some(&old.id))) {
+            let entity = Arc::make_mut(entity);
+            for property in [reference.as_str(), "owner"] {
+                if entity.text(property) == Some(Some(&old.id)) {
+                    entity.set(property, new.id.as_str());
+                }
+            }
+        }
     }
 
     /// Remembers that all entities of a kind that belong to an owner are known.
@@ -285,10 +302,18 @@ impl State {
     /// Removes an entity with everything that belongs to it or refers to it. An application leaves a trace: tokens that
     /// were issued to it go on, as those of a third party.
     pub fn delete(&mut self, key: &Key) {
-        self.remove(key);
-        let reference = key.kind.reference();
-        let tied = |entity: &Entity| [entity.text("owner"), entity.text(&reference)].contains(&Some(Some(&key.id)));
-        self.entities.retain(|other, entity| matches!(other.kind, Kind::User | Kind::Token | Kind::Record) || !tied(entity));
+        let removed = self.remove(key);
+        let reference = if key.kind == Kind::OrganizationScope { Kind::Scope.reference() } else { key.kind.reference() };
+        let tied = |entity: &Entity| {
+            [entity.text("owner"), entity.text(&reference)].contains(&Some(Some(&key.id)))
+                || key.kind == Kind::OrganizationMember && removed.as_ref().is_some_and(|member| rests_on(entity, member))
+        };
+        let stays = |other: &Key| matches!(other.kind, Kind::User | Kind::Token | Kind::Record);
+        let doomed: Vec<Key> =
+            self.entities.iter().filter(|(other, entity)| !stays(other) && tied(entity)).map(|(other, _)| other.clone()).collect();
+        for other in doomed {
+            self.delete(&other);
+        }
         if key.kind == Kind::User {
             self.kill_tokens(&key.id);
         }
@@ -326,6 +351,11 @@ impl State {
         let fields = self.settings(&Key::account_center()).known("fields")?;
         Some(fields.get(field).is_some())
     }
+}
+
+/// Whether something holds only while a user belongs to an organisation.
+fn rests_on(entity: &Entity, member: &Entity) -> bool {
+    ["organizationId", "userId"].iter().all(|name| member.known(name).is_some() && member.known(name) == entity.known(name))
 }
 
 /// The states a deployment may be in: more than one after a lost answer or a race.

@@ -421,6 +421,7 @@ fn stand_ins(facts: &Facts) -> Vec<(String, String)> {
 fn stand_in(fresh: Fresh, number: u64) -> Value {
     match fresh {
         Fresh::Now => json!(PLAN_NOW),
+        Fresh::Number => json!(number),
         Fresh::IsoAfter(seconds) => json!(crate::model::time::iso(PLAN_NOW + i64::from(seconds) * 1000)),
         Fresh::UserId => json!(format!("u{number:011}")),
         Fresh::SubjectToken => json!(format!("sub_{number:021}")),

@@ -58,11 +58,6 @@ pub fn is_management(resource: &str) -> bool {
     resource.strip_prefix("https://").is_some_and(|rest| rest.ends_with(".logto.app/api") && !rest.contains("/me"))
 }
 
-/// Id under which the state keeps a resource of the deployment.
-pub fn resource_id(indicator: &str) -> String {
-    format!("resource:{indicator}")
-}
-
 /// Applies the effects of an accepted call in order. Returns the entities they made.
 pub fn apply(call: &Call<'_>, state: &mut State, now: i64) -> Vec<Key> {
     call.operation.effects.iter().flat_map(|effect| apply_one(effect, call, state, now)).collect()

@@ -345,7 +345,7 @@ impl Scene<'_> {
     fn password_policy(&self, value: &ValueRef) -> Truth {
         let Some(password) = self.call.text(value) else { return Truth::Yes };
         let Some(policy) = self.policy::<PasswordPolicy>("passwordPolicy") else { return Truth::Unknown };
-        let user = self.caller().or_else(|| self.state.find(Kind::User, self.call.input.get("userId")?.as_str()?));
+        let user = self.judged_user();
         if user.is_none() && policy.rejects.user_info {
             return Truth::Unknown;
         }
@@ -356,6 +356,11 @@ impl Scene<'_> {
             Verdict::Rejected => Truth::No,
             Verdict::Unknown => Truth::Unknown,
         }
+    }
+
+    /// The user whose password is judged: the caller, or the one the body names.
+    pub fn judged_user(&self) -> Option<&Entity> {
+        self.caller().or_else(|| self.state.find(Kind::User, self.call.input.get("userId")?.as_str()?))
     }
 
     fn password_matches(&self, value: &ValueRef) -> Truth {
@@ -428,7 +433,11 @@ impl Scene<'_> {
             ClientRule::Authenticated => match application.known("secret") {
                 Some(Value::String(known)) if secret.as_deref() == Some(known) => Truth::Yes,
                 Some(Value::Null) => Truth::of(secret.is_none()),
-                known => self.has_secret(secret.as_deref()).or(if known.is_some() { Truth::No } else { Truth::Unknown }),
+                known => {
+                    let client = self.call.client().map(|(id, _)| Key::new(Kind::Application, id));
+                    let all = known.is_some() || self.state.knows_all(Kind::ApplicationSecret, client.as_ref());
+                    self.has_secret(secret.as_deref()).or(if all { Truth::No } else { Truth::Unknown })
+                }
             },
             ClientRule::GrantAllowed => match self.call.input.get("grant_type").and_then(Value::as_str) {
                 Some("client_credentials") => Truth::maybe(application.text("type").map(|kind| kind == Some("MachineToMachine"))),
@@ -459,7 +468,7 @@ impl Scene<'_> {
         match self.call.text(value) {
             None => Truth::of(self.call.input.get("grant_type").and_then(Value::as_str) != Some("client_credentials")),
             Some(resource) if super::effect::is_management(&resource) => Truth::Yes,
-            Some(resource) => Truth::of(self.state.find(Kind::Settings, &super::effect::resource_id(&resource)).is_some()),
+            Some(resource) => Truth::of(self.state.all(Kind::Resource).any(|(_, known)| known.text("indicator") == Some(Some(&resource)))),
         }
     }
 

@@ -195,7 +195,7 @@ impl View<'_> {
                     };
                     (name.clone(), Member::Present(pattern))
                 });
-                Pattern::Object(members.collect())
+                Pattern::Object(constants(schema).chain(members).collect())
             }
         }
     }
@@ -233,6 +233,8 @@ impl View<'_> {
                 Pattern::Leaf { term, teaches: whole.then(|| (key, Teaching::Property(property.to_owned()))) }
             }
             (None, Some(key), Some(entity)) => self.object(&key, entity, schema),
+            // Settings are always there, seen or not.
+            (None, Some(key), None) if key.kind == Kind::Settings => self.object(&key, &Entity::default(), schema),
             (None, _, _) => self.stranger(schema),
             _ => Pattern::Any,
         }
@@ -321,6 +323,12 @@ impl View<'_> {
         let query = text("query").map_or(Truth::Yes, |name| Truth::of(self.call.query.get(name).is_some_and(|value| is_truthy(value))));
         scope.and(field).and(query)
     }
+}
+
+/// The members that a schema leaves no choice about.
+fn constants(schema: &Value) -> impl Iterator<Item = (String, Member)> {
+    let properties = schema.get("properties").and_then(Value::as_object).into_iter().flatten();
+    properties.filter_map(|(name, inner)| Some((name.clone(), Member::Present(Pattern::exactly(inner.get("const")?.clone())))))
 }
 
 /// Items of a page when no size is asked for.

@@ -303,6 +303,9 @@ impl State {
     /// were issued to it go on, as those of a third party.
     pub fn delete(&mut self, key: &Key) {
         let removed = self.remove(key);
+        if let (Kind::ApplicationSecret, Some(secret)) = (key.kind, &removed) {
+            self.forget_secret(secret);
+        }
         let reference = if key.kind == Kind::OrganizationScope { Kind::Scope.reference() } else { key.kind.reference() };
         let tied = |entity: &Entity| {
             [entity.text("owner"), entity.text(&reference)].contains(&Some(Some(&key.id)))
@@ -320,6 +323,16 @@ impl State {
         if key.kind == Kind::Application {
             self.insert(key.clone(), Entity::default().with("isThirdParty", true).with("removed", true));
         }
+    }
+
+    /// An application whose removed secret was the one seen in use has others, if any.
+    fn forget_secret(&mut self, secret: &Entity) {
+        let (Some(Some(owner)), Some(value)) = (secret.text("owner"), secret.known("value")) else { return };
+        self.update(&Key::new(Kind::Application, owner), |application| {
+            if application.known("secret") == Some(value) {
+                application.set("secret", Term::Unknown);
+            }
+        });
     }
 
     /// Kills what acts for a user: access tokens at once, subject tokens by the user's absence or suspension.

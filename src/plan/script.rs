@@ -206,6 +206,12 @@ impl<'a> Script<'a> {
         format!("lc_{{{{run}}}}_{{{{tag}}}}_{}@example.com", self.words)
     }
 
+    /// Letters and digits only, never the same twice; for names that allow nothing else.
+    pub fn alphanumeric(&mut self) -> String {
+        self.words += 1;
+        format!("lc{{{{run}}}}x{{{{tag}}}}x{}", self.words)
+    }
+
     /// A fresh phone number of a range reserved for fiction.
     pub fn phone(&mut self) -> String {
         self.words += 1;
@@ -369,6 +375,10 @@ pub fn start(facts: &Facts, settings: Option<&Settings>, binding: &Binding, now:
             .with("customClientMetadata", json!({"allowTokenExchange": exchange}))
             .with("secret", Term::Known(value(&format!("{client}.secret")).into()));
         state.insert(Key::new(Kind::Application, value(&format!("{client}.id"))), application);
+    }
+    for factory in ["oauth2", "oidc"] {
+        let standard = json!({"type": "Social", "isStandard": true, "platform": "Universal", "isTokenStorageSupported": true});
+        state.insert(Key::new(Kind::ConnectorFactory, factory), Entity::from_json(&standard));
     }
     for (name, scope) in [("admin.token", "all"), ("machine.token", "")] {
         let token = Entity::default()

@@ -29,8 +29,6 @@ pub struct Store {
     pub state: State,
     /// Makes ids and tokens up.
     pub mint: Mint,
-    /// Roles, in the order they were made.
-    pub roles: Vec<Value>,
     /// Sign-ins under way.
     pub sign_ins: SignIns,
     /// What entities were before they last changed; kept only for faults.
@@ -54,7 +52,7 @@ impl Deployment {
     /// A deployment in a first state.
     pub fn new(contract: Contract, endpoint: String, clock: Arc<dyn Clock>, faults: Faults, state: State, mint: Mint) -> Self {
         let (sign_ins, previous) = (SignIns::default(), State::default());
-        let store = Store { state, mint, roles: Vec::new(), sign_ins, previous, calls: 0 };
+        let store = Store { state, mint, sign_ins, previous, calls: 0 };
         Self { contract, endpoint, clock, faults, store: Mutex::new(store) }
     }
 

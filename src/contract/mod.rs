@@ -43,6 +43,7 @@ pub const CHECKS: &[&str] = &[
     "verification",
     "admin-only",
     "secrecy",
+    "pagination",
     "headers",
     "robustness",
 ];

@@ -31,7 +31,7 @@ pub fn consent_scopes(state: &State, application: &str, schema: &Value, look: Lo
             "organization-scopes" => entities(state, Kind::OrganizationScope, &ids, inner, look),
             _ => by_resource(state, &ids, inner, look),
         };
-        let list = items.map_or(Pattern::Any, |items| Pattern::List(ListPattern { items, complete, of: (Kind::ConsentScope, None) }));
+        let list = items.map_or(Pattern::Any, |items| Pattern::List(ListPattern { items, ..ListPattern::of((Kind::ConsentScope, None), complete) }));
         ((*member).to_owned(), Member::Present(list))
     });
     Pattern::Object(members.collect())
@@ -59,7 +59,7 @@ fn by_resource(state: &State, ids: &[&str], schema: &Value, look: Look<'_>) -> O
         .map(|(resource, ids)| {
             let shown = entities(state, Kind::Resource, &[resource], part("resource"), look)?.pop()?;
             let items = entities(state, Kind::Scope, &ids, scope, look)?;
-            let scopes = Pattern::List(ListPattern { items, complete: true, of: (Kind::Scope, None) });
+            let scopes = Pattern::List(ListPattern { items, ..ListPattern::of((Kind::Scope, None), true) });
             Some(Pattern::Object(BTreeMap::from([
                 ("resource".to_owned(), Member::Present(shown)),
                 ("scopes".to_owned(), Member::Present(scopes)),

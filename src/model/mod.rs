@@ -9,6 +9,7 @@ mod consent;
 mod effect;
 mod guard;
 pub mod json;
+mod list;
 mod observe;
 mod pattern;
 mod predict;

@@ -191,10 +191,8 @@ fn learn(mut state: State, lessons: &[Lesson]) -> State {
     let mut born = BTreeMap::new();
     for lesson in lessons {
         if let (Teaching::Identity(property), Some(id)) = (&lesson.teaching, lesson.value.as_str()) {
-            let key = Key::new(lesson.key.kind, id);
-            state.rename(&lesson.key, &key);
-            state.update(&key, |entity| entity.set(property.clone(), lesson.value.clone()));
-            born.insert(lesson.key.clone(), key);
+            state.update(&lesson.key, |entity| entity.set(property.clone(), lesson.value.clone()));
+            born.insert(lesson.key.clone(), state.rename(&lesson.key, id));
         }
     }
     for lesson in lessons {
@@ -308,11 +306,6 @@ fn learn_elsewhere(contract: &Contract, state: &mut State, request: &Request, an
         match (kind.as_str(), id) {
             ("sign-in", Some(_)) => remember_sign_in(state, request),
             ("record", Some(id)) => state.insert(Key::new(Kind::Record, id), entity),
-            ("personal-access-token", Some(text)) => {
-                let owner = json.get("userId").cloned().unwrap_or_default();
-                state
-                    .insert(Key::new(Kind::Token, text), Entity::default().with("use", "personal").with("user", owner).with("alive", true));
-            }
             _ => {}
         }
     }

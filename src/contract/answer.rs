@@ -69,7 +69,18 @@ pub struct ListSource {
 impl ListSource {
     /// All entities of a kind, as they are.
     fn plain(kind: Kind) -> Self {
-        Self { kind, of: None, paged: None, under: None, shown: None, search: Vec::new(), newest_first: false, without: Vec::new(), only: BTreeMap::new(), holding: Vec::new() }
+        Self {
+            kind,
+            of: None,
+            paged: None,
+            under: None,
+            shown: None,
+            search: Vec::new(),
+            newest_first: false,
+            without: Vec::new(),
+            only: BTreeMap::new(),
+            holding: Vec::new(),
+        }
     }
 }
 
@@ -171,8 +182,20 @@ impl<'de> Deserialize<'de> for Source {
                         "where" => list.only = map.next_value()?,
                         "q" => list.holding = map.next_value()?,
                         other => {
-                            let known =
-                                &["entity", "list", "object", "of", "paged", "under", "as", "search", "newest-first", "without", "where", "q"];
+                            let known = &[
+                                "entity",
+                                "list",
+                                "object",
+                                "of",
+                                "paged",
+                                "under",
+                                "as",
+                                "search",
+                                "newest-first",
+                                "without",
+                                "where",
+                                "q",
+                            ];
                             return Err(de::Error::unknown_field(other, known));
                         }
                     }

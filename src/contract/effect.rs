@@ -282,7 +282,8 @@ mod tests {
         assert_eq!(effects[0], Effect::Set { target: Target::Caller, from: None, property: None });
         assert!(matches!(&effects[1], Effect::Set { from: Some(_), property: Some(property), .. } if property == "profile"));
         assert!(matches!(&effects[2], Effect::Merge { target: Target::User, property, .. } if property == "customData"));
-        let member = read("[{set-member: user.identities, name: path.target}, {remove-member: user.identities, name: path.target}]").unwrap();
+        let member =
+            read("[{set-member: user.identities, name: path.target}, {remove-member: user.identities, name: path.target}]").unwrap();
         assert!(matches!(&member[0], Effect::SetMember { property, from: None, .. } if property == "identities"));
         assert!(matches!(&member[1], Effect::RemoveMember { .. }));
         assert!(matches!(&read("{delete: {role: path.id}}").unwrap()[0], Effect::Delete(selector) if selector.kind == Kind::Role));

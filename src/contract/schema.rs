@@ -100,7 +100,8 @@ fn prune(schema: &Value, value: &Value) -> Value {
     match value {
         Value::Object(object) => {
             let mut properties = BTreeMap::new();
-            match schema.get("oneOf").and_then(Value::as_array).and_then(|branches| branches.iter().find(|branch| is_meant(branch, object))) {
+            match schema.get("oneOf").and_then(Value::as_array).and_then(|branches| branches.iter().find(|branch| is_meant(branch, object)))
+            {
                 Some(branch) => collect_properties(branch, &mut properties),
                 None => collect_properties(schema, &mut properties),
             }

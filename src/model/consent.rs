@@ -31,7 +31,8 @@ pub fn consent_scopes(state: &State, application: &str, schema: &Value, look: Lo
             "organization-scopes" => entities(state, Kind::OrganizationScope, &ids, inner, look),
             _ => by_resource(state, &ids, inner, look),
         };
-        let list = items.map_or(Pattern::Any, |items| Pattern::List(ListPattern { items, ..ListPattern::of((Kind::ConsentScope, None), complete) }));
+        let list = items
+            .map_or(Pattern::Any, |items| Pattern::List(ListPattern { items, ..ListPattern::of((Kind::ConsentScope, None), complete) }));
         ((*member).to_owned(), Member::Present(list))
     });
     Pattern::Object(members.collect())

@@ -226,7 +226,8 @@ fn apply_named(effect: Named, call: &Call<'_>, state: &mut State, now: i64) -> O
         }
         Named::SettleUserPassword => {
             let subject = call.subject();
-            let settled = subject.as_ref().and_then(|key| state.get(key)).is_some_and(|user| user.text("passwordAlgorithm") == Some(Some(SETTLED)));
+            let settled =
+                subject.as_ref().and_then(|key| state.get(key)).is_some_and(|user| user.text("passwordAlgorithm") == Some(Some(SETTLED)));
             if !settled {
                 let password = input.get("password").cloned().unwrap_or_default();
                 change(state, subject.as_slice(), |user| set_password(user, password.clone()));
@@ -443,7 +444,7 @@ fn create_application(input: &Value, state: &mut State) -> Key {
             .with("expiresAt", Value::Null);
         state.insert(Key::new(Kind::ApplicationSecret, format!("{}/{FIRST_SECRET}", key.id)), secret);
     } else {
-        application.set("secret", Value::Null);
+        application.set("clientSecret", Value::Null);
     }
     state.insert(key.clone(), application);
     key
@@ -461,7 +462,9 @@ fn create_connector(input: &Value, state: &mut State) -> Key {
             state.delete(&key);
         }
     }
-    for (name, absent) in [("syncProfile", json!(false)), ("enableTokenStorage", json!(false)), ("config", json!({})), ("metadata", json!({}))] {
+    for (name, absent) in
+        [("syncProfile", json!(false)), ("enableTokenStorage", json!(false)), ("config", json!({})), ("metadata", json!({}))]
+    {
         connector.set(name, clean(input.get(name).unwrap_or(&absent)));
     }
     connector.set("connectorId", factory.as_str());
@@ -604,7 +607,7 @@ fn issue_token(call: &Call<'_>, state: &mut State, now: i64) -> Key {
             state.insert(application.clone(), Entity::default());
         }
         let secret = secret.map_or(Value::Null, Value::String);
-        state.update(&application, |known| known.set("secret", secret));
+        state.update(&application, |known| known.set("clientSecret", secret));
     }
     key
 }

@@ -7,15 +7,13 @@ use serde_json::Value;
 use super::body::{Body, has_nul};
 use super::call::Call;
 use super::json::same;
-use super::rules::{
-    MOCK_SOCIAL, PasswordPolicy, Phone, Search, UserInfo, UsernamePolicy, Verdict, breached, mock_account, parse_phone,
-};
+use super::rules::{MOCK_SOCIAL, PasswordPolicy, Phone, Search, UserInfo, UsernamePolicy, Verdict, breached, mock_account, parse_phone};
 use super::select::{Look, owner_of, select};
 use super::state::{Entity, Key, Kind, State, Term, Truth};
 use crate::contract::entity::Selector;
 use crate::contract::guard::{
-    AuthorizationRule, BodyShape, CallerFact, ClientRule, FieldRule, FitsRule, Guard, GuardKind, IdentityRule, Place, RecordKind, RecordRule,
-    TenantFact, UserFact, ValueRef, When, Who,
+    AuthorizationRule, BodyShape, CallerFact, ClientRule, FieldRule, FitsRule, Guard, GuardKind, IdentityRule, Place, RecordKind,
+    RecordRule, TenantFact, UserFact, ValueRef, When, Who,
 };
 
 /// Two readings of a limit in time this close to it are both right (clocks differ, requests travel).
@@ -112,10 +110,12 @@ impl Scene<'_> {
             GuardKind::HasIdentity(target) => self.has_identity(target),
             GuardKind::HasSsoIdentity(connector) => self.has_sso_identity(connector),
             GuardKind::IdentityFree(rule) => self.identity_free(rule),
-            GuardKind::ConnectorAccepts(answer) => match self.connector_of(&answer.connector).map(|connector| connector.text("connectorId")) {
-                Some(Some(Some(MOCK_SOCIAL))) => Truth::of(call.value(&answer.data).is_some_and(|data| mock_account(&data).is_some())),
-                _ => Truth::Unknown,
-            },
+            GuardKind::ConnectorAccepts(answer) => {
+                match self.connector_of(&answer.connector).map(|connector| connector.text("connectorId")) {
+                    Some(Some(Some(MOCK_SOCIAL))) => Truth::of(call.value(&answer.data).is_some_and(|data| mock_account(&data).is_some())),
+                    _ => Truth::Unknown,
+                }
+            }
             GuardKind::Search(properties) => Truth::of(Search::read(call.request.query(), properties).is_some()),
             GuardKind::Unique(property) => self.unique(property),
             GuardKind::PhoneValid(value) => match call.text(value).filter(|digits| !digits.is_empty()) {
@@ -488,7 +488,7 @@ impl Scene<'_> {
         }
         match rule {
             ClientRule::Presented | ClientRule::Known => Truth::Yes,
-            ClientRule::Authenticated => match application.known("secret") {
+            ClientRule::Authenticated => match application.known("clientSecret") {
                 Some(Value::String(known)) if secret.as_deref() == Some(known) => Truth::Yes,
                 Some(Value::Null) => Truth::of(secret.is_none()),
                 known => {

@@ -7,8 +7,8 @@ use serde_json::Value;
 use super::call::Call;
 use super::consent::consent_scopes;
 use super::effect;
-use super::list;
 use super::guard::{Scene, has_security_method, scopes};
+use super::list;
 use super::pattern::{ListPattern, Member, Pattern, Teaching, Why};
 use super::route::{Route, route};
 use super::rules::is_truthy;
@@ -197,9 +197,7 @@ impl View<'_> {
                 None => Pattern::Any,
             },
             Source::Object(members) => {
-                let members = members.iter().map(|(name, source)| {
-                    (name.clone(), Member::Present(self.member(source, created)))
-                });
+                let members = members.iter().map(|(name, source)| (name.clone(), Member::Present(self.member(source, created))));
                 Pattern::Object(constants(schema).chain(members).collect())
             }
             Source::UserIdentities => self.user_identities(),
@@ -222,11 +220,16 @@ impl View<'_> {
             MemberSource::Made(property) => {
                 let made = created.iter().map(|key| self.state.get(key)?.known(property).cloned());
                 // What was there before is not made again; where that is not known, nor is what is new.
-                if self.knows_made() { made.collect::<Option<_>>().map_or(Pattern::Any, |made| Pattern::exactly(Value::Array(made))) } else { Pattern::Any }
+                if self.knows_made() {
+                    made.collect::<Option<_>>().map_or(Pattern::Any, |made| Pattern::exactly(Value::Array(made)))
+                } else {
+                    Pattern::Any
+                }
             }
             MemberSource::Member { target, property, name } => {
                 let entity = targets(self.call, self.state, target).into_iter().next().and_then(|key| self.state.get(&key));
-                let member = entity.and_then(|entity| entity.known(property)).zip(self.call.text(name)).and_then(|(map, name)| map.get(name));
+                let member =
+                    entity.and_then(|entity| entity.known(property)).zip(self.call.text(name)).and_then(|(map, name)| map.get(name));
                 member.map_or(Pattern::Any, |member| Pattern::exactly(member.clone()))
             }
         }

@@ -346,8 +346,8 @@ impl State {
     fn forget_secret(&mut self, secret: &Entity) {
         let (Some(Some(owner)), Some(value)) = (secret.text("owner"), secret.known("value")) else { return };
         self.update(&Key::new(Kind::Application, owner), |application| {
-            if application.known("secret") == Some(value) {
-                application.set("secret", Term::Unknown);
+            if application.known("clientSecret") == Some(value) {
+                application.set("clientSecret", Term::Unknown);
             }
         });
     }

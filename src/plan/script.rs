@@ -366,14 +366,17 @@ pub fn start(facts: &Facts, settings: Option<&Settings>, binding: &Binding, now:
     state.insert(Key::account_center(), Entity::from_json(&center));
     state.insert(Key::sign_in_experience(), Entity::from_json(&facts.sign_in_experience));
     let value = |name: &str| binding.get(name).unwrap_or_default();
-    let clients =
-        [("first", false, "Traditional", true), ("third", true, "Traditional", false), ("admin", false, "MachineToMachine", false)];
-    for (client, third, kind, exchange) in clients {
+    let clients = [
+        ("first", false, "Traditional", Term::Known(json!({"allowTokenExchange": true}))),
+        ("third", true, "Traditional", Term::Known(json!({}))),
+        ("admin", false, "MachineToMachine", Term::Unknown),
+    ];
+    for (client, third, kind, options) in clients {
         let application = Entity::default()
             .with("isThirdParty", third)
             .with("type", kind)
-            .with("customClientMetadata", json!({"allowTokenExchange": exchange}))
-            .with("secret", Term::Known(value(&format!("{client}.secret")).into()));
+            .with("customClientMetadata", options)
+            .with("clientSecret", Term::Known(value(&format!("{client}.secret")).into()));
         state.insert(Key::new(Kind::Application, value(&format!("{client}.id"))), application);
     }
     for factory in ["oauth2", "oidc"] {

@@ -126,7 +126,9 @@ pub fn break_guard<'a>(guard: &Guard, accepted: &Probe<'a>) -> Vec<Probe<'a>> {
             add("repetitive password", &|probe| probe.put(value, json!("aaaaaaaaaaaa")));
         }
         GuardKind::NewPassword(value) => add("same password", &|probe| probe.put(value, json!("{{own.password}}"))),
-        GuardKind::PasswordMatches(value) | GuardKind::UserPassword(value) => add("wrong password", &|probe| probe.put(value, json!("lc-wrong-password"))),
+        GuardKind::PasswordMatches(value) | GuardKind::UserPassword(value) => {
+            add("wrong password", &|probe| probe.put(value, json!("lc-wrong-password")))
+        }
         GuardKind::Unique(property) => {
             if property == "username" {
                 add("taken username", &|probe| probe.set(property, json!("{{other.username}}")));

@@ -168,7 +168,7 @@ pub(super) fn first_state(client_id: &str, client_secret: &str, now: i64) -> Sta
         "tenantId": "default", "id": client_id, "name": "Conformance administrator", "description": null, "type": "MachineToMachine",
         "oidcClientMetadata": {"redirectUris": [], "postLogoutRedirectUris": []}, "customClientMetadata": {},
         "protectedAppMetadata": null, "customData": {}, "isThirdParty": false, "appLevelAccessControlEnabled": false,
-        "createdAt": now, "isAdmin": true, "secret": client_secret,
+        "createdAt": now, "isAdmin": true, "clientSecret": client_secret,
     });
     state.insert(Key::new(Kind::Application, client_id), Entity::from_json(&administrator));
     let settings: Value = serde_json::from_str(include_str!("defaults.json")).expect("the embedded defaults are JSON");

@@ -111,7 +111,7 @@ pub fn authorize(visit: &mut Visit<'_>) -> Answer {
     if field("code_challenge").is_some() && field("code_challenge_method") != Some("S256") {
         return denied("invalid_request", "not supported value of code_challenge_method");
     }
-    if field("code_challenge").is_none() && application.text("secret") == Some(None) {
+    if field("code_challenge").is_none() && application.text("clientSecret") == Some(None) {
         return denied("invalid_request", "Authorization Server policy requires PKCE to be used for this request");
     }
     let interaction = Interaction {

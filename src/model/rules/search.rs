@@ -167,7 +167,9 @@ fn fits(mode: Mode, value: &str, text: &str, case_sensitive: bool) -> Truth {
     match mode {
         Mode::Exact => Truth::of(value == text),
         Mode::Like => Truth::maybe(pattern(&value).map(|pattern| like(&pattern, &text.chars().collect::<Vec<_>>()))),
-        Mode::SimilarTo if value.chars().all(|letter| is_literal(letter) || "%_.".contains(letter)) => fits(Mode::Like, &value, &text, true),
+        Mode::SimilarTo if value.chars().all(|letter| is_literal(letter) || "%_.".contains(letter)) => {
+            fits(Mode::Like, &value, &text, true)
+        }
         Mode::SimilarTo => Truth::Unknown,
         Mode::Posix => posix(&value, &text),
     }

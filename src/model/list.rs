@@ -26,7 +26,8 @@ pub fn list(view: &View<'_>, list: &ListSource, schema: &Value) -> Pattern {
     for (id, entity) in view.state.all(list.kind).filter(|(_, entity)| entity.exists() && belongs(entity, owner.as_ref())) {
         let Some(item) = Item::read(view.state, list, id, entity) else { return Pattern::Any };
         let admitted = search.admits(|name| item.entity?.text(name));
-        match admitted.and(is_left_out(view, &list.without, &item.key).not()) {
+        let asked_for = wanted(view, list, item.entity);
+        match admitted.and(asked_for).and(is_left_out(view, &list.without, &item.key).not()) {
             Truth::Yes => shown.push(item),
             Truth::No => barred.push(item.key.id),
             // A deployment itself must say something; expressions that are not followed find nothing there.
@@ -59,6 +60,19 @@ pub fn list(view: &View<'_>, list: &ListSource, schema: &Value) -> Pattern {
 /// The search that a call makes; `None` when it is refused.
 fn search(view: &View<'_>, list: &ListSource) -> Option<Search> {
     if list.search.is_empty() { Some(Search::default()) } else { Search::read(view.call.request.query(), &list.search) }
+}
+
+/// Whether something has the properties that parameters ask for.
+fn wanted(view: &View<'_>, list: &ListSource, entity: Option<&Entity>) -> Truth {
+    let Some(entity) = entity else { return Truth::maybe((list.only.is_empty() && list.holding.is_empty()).then_some(true)) };
+    let only = list.only.iter().fold(Truth::Yes, |all, (name, value)| {
+        let Some(text) = view.call.text(value).filter(|text| !text.is_empty()) else { return all };
+        all.and(Truth::maybe(entity.known(name).map(|known| known.as_str().map_or_else(|| known.to_string(), str::to_owned) == text)))
+    });
+    let Some(part) = view.call.query.get("q").filter(|part| !part.is_empty() && !list.holding.is_empty()) else { return only };
+    let part = part.to_lowercase();
+    let holds = |name: &String| Truth::maybe(entity.text(name).map(|text| text.is_some_and(|text| text.to_lowercase().contains(&part))));
+    only.and(list.holding.iter().map(holds).fold(Truth::No, Truth::or))
 }
 
 /// Whether something belongs to an owner, or refers to it.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::call::Call;
+use super::consent::consent_scopes;
 use super::effect;
 use super::guard::{Scene, has_security_method, scopes, sso_identity, sso_property};
 use super::list;
@@ -195,9 +196,13 @@ impl View<'_> {
                     None => items,
                 }
             }
+            Source::ConsentScopes(application) => match self.call.text(application) {
+                Some(id) => consent_scopes(self.state, &id, schema, &|key, entity, schema| self.object(key, entity, schema)),
+                None => Pattern::Any,
+            },
             Source::Object(members) => {
                 let members = members.iter().map(|(name, source)| (name.clone(), Member::Present(self.member(source, created))));
-                Pattern::Object(members.collect())
+                Pattern::Object(constants(schema).chain(members).collect())
             }
             Source::UserIdentities => self.user_identities(),
         }
@@ -280,6 +285,7 @@ impl View<'_> {
                 Pattern::Leaf { term, teaches: whole.then(|| (key, Teaching::Property(property.to_owned()))) }
             }
             (None, Some(key), Some(entity)) => self.object(&key, entity, schema),
+            // Settings are always there, seen or not.
             (None, Some(key), None) => self.object(&key, &Entity::default(), schema),
             _ => Pattern::Any,
         }
@@ -294,6 +300,8 @@ impl View<'_> {
             let identity = key.is_unborn() && matches!(term, Term::Fresh(fresh) if fresh.identifies());
             let teaching = if identity { Teaching::Identity(name.clone()) } else { Teaching::Property(name.clone()) };
             let leaf = |term: &Term| Pattern::Leaf { term: term.clone(), teaches: whole.then(|| (key.clone(), teaching.clone())) };
+            let listed = inner.get("x-list").and_then(Value::as_str).and_then(Kind::named);
+            let leaf = |term: &Term| listed.map_or_else(|| leaf(term), |kind| self.owned(kind, key, inner));
             let member = match inner.get("x-shown").map(|rule| self.shown(rule)) {
                 Some(Truth::No) => Member::Withheld(self.why(inner)),
                 Some(Truth::Yes) => Member::Present(leaf(&term)),
@@ -308,6 +316,14 @@ impl View<'_> {
             members.insert(name.clone(), member);
         }
         Pattern::Object(members)
+    }
+
+    /// The entities of a kind that belong to another, as one of its members.
+    fn owned(&self, kind: Kind, owner: &Key, schema: &Value) -> Pattern {
+        let items = schema.get("items").unwrap_or(&Value::Null);
+        let own = self.state.all(kind).filter(|(_, entity)| entity.text("owner") == Some(Some(&owner.id)));
+        let items = own.map(|(id, entity)| self.object(&Key::new(kind, id), entity, items)).collect();
+        Pattern::List(ListPattern { items, ..ListPattern::of((kind, None), self.state.knows_all(kind, Some(owner))) })
     }
 
     /// Nobody knows whose data this is: the answer may tell.
@@ -358,6 +374,12 @@ impl View<'_> {
         let query = text("query").map_or(Truth::Yes, |name| Truth::of(self.call.query.get(name).is_some_and(|value| is_truthy(value))));
         scope.and(field).and(query)
     }
+}
+
+/// The members that a schema leaves no choice about.
+fn constants(schema: &Value) -> impl Iterator<Item = (String, Member)> {
+    let properties = schema.get("properties").and_then(Value::as_object).into_iter().flatten();
+    properties.filter_map(|(name, inner)| Some((name.clone(), Member::Present(Pattern::exactly(inner.get("const")?.clone())))))
 }
 
 /// A property of an entity, derived ones included.

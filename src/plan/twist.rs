@@ -197,6 +197,20 @@ pub fn break_guard<'a>(guard: &Guard, accepted: &Probe<'a>) -> Vec<Probe<'a>> {
                 add(&format!("{name} {value}"), &|probe| drop(probe.query.insert(name.into(), value.into())));
             }
         }
+        GuardKind::Fits(rule) => {
+            for value in &rule.unfit {
+                match &rule.value {
+                    Some(place) => add(&format!("{place} is {value}"), &|probe| probe.put(place, value.clone())),
+                    None => add(&format!("settings {value}"), &|probe| probe.payload = Payload::Json(value.clone())),
+                }
+            }
+        }
+        GuardKind::Ordered(places) => add("limits crossed", &|probe| {
+            for (number, place) in (1..=places.len()).rev().zip(places) {
+                probe.put(place, json!(number));
+            }
+        }),
+        GuardKind::PolicyInformed(place) => add("nobody named", &|probe| probe.remove(&place.name)),
         GuardKind::Search(_) => {
             let senseless = [
                 ("search", "", "nothing"),

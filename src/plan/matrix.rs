@@ -140,9 +140,9 @@ pub fn matrix<'a>(contract: &'a Contract, facts: &Facts, wanted: &dyn Fn(&Operat
         for probe in spoiled(contract, operation, facts) {
             let (alone, wanted) = (operation.harm.tenant_wide, need(&probe));
             // What an earlier group needs may be refined, never contradicted.
-            let place = groups.iter().position(|(known, same, probes)| {
-                *same == alone && probes.len() < PROBES_PER_SEQUENCE && known.join(&wanted).is_some()
-            });
+            let place = groups
+                .iter()
+                .position(|(known, same, probes)| *same == alone && probes.len() < PROBES_PER_SEQUENCE && known.join(&wanted).is_some());
             match place {
                 Some(index) => {
                     groups[index].0 = groups[index].0.join(&wanted).expect("just tried");

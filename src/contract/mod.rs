@@ -1,6 +1,7 @@
 //! The contract: what may be asked, by whom, in which order it is refused, and what it answers. Pure data, read from
 //! `specs/` and checked.
 
+mod adopt;
 mod bundle;
 mod document;
 mod exclusive;
@@ -9,6 +10,8 @@ pub mod guard;
 mod load;
 mod mutant;
 pub mod operation;
+mod published;
+mod repair;
 pub mod requirement;
 pub mod schema;
 mod version;
@@ -21,7 +24,8 @@ pub use document::RawCase as Case;
 pub use glob::glob;
 pub use load::{DOCUMENTS, Files, SpecError, closest, nearest};
 pub use mutant::{Change, Mutant};
-pub use operation::{Collection, Effect, Operation, Outcome};
+pub use operation::{Collection, Effect, Operation, Origin, Outcome};
+pub use published::{EMPTY_BODIES, PUBLISHED_AT, Payload, Published, PublishedError, PublishedOperation, Unprobed};
 pub use requirement::{ErrorCode, Facet, Level, Requirement, Sighting};
 pub use schema::Schema;
 pub use version::Version;

@@ -29,6 +29,15 @@ impl fmt::Display for Collection {
     }
 }
 
+/// Where the knowledge of an operation comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Origin {
+    /// The contract specifies it in full.
+    Contract,
+    /// The deployment's own document lists it, and nothing else is known.
+    Document,
+}
+
 /// What an operation does to the state. Each is a function of `model::effect`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -104,6 +113,8 @@ pub struct Operation {
     pub id: String,
     /// Collection.
     pub collection: Collection,
+    /// Where it is known from.
+    pub origin: Origin,
     /// Upper-case method.
     pub method: String,
     /// Path template with `{parameters}`.

@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use serde_json::Value;
 
 use crate::check::{self, About, Deviation, Judgement, judge, requirement_for};
-use crate::contract::{Contract, Level, Outcome};
+use crate::contract::{Collection, Contract, Level, Operation, Outcome};
 use crate::model::wire::{Answer, Request};
 use crate::model::{Observation, Relation, States, observe, observe_nothing};
-use crate::plan::{Action, Binding, Call, Facts, Purpose, Sequence, Settings, SignIn, Step, signed_in, start};
+use crate::plan::{Action, Binding, Call, Facts, Persona, Purpose, Sequence, Settings, SignIn, Step, signed_in, start};
 use crate::target::{Clearance, Gate, GateError, Intent, Mode, OidcClient, sign_in};
 
 /// Failed sends in a row after which a target counts as gone.
@@ -142,18 +142,14 @@ struct Execution<'a> {
 impl Execution<'_> {
     /// Writes what the sequence will make to the ledger at once.
     async fn announce(&mut self) {
-        let calls = self.sequence.steps.iter().filter_map(|step| match &step.action {
-            Action::Call(call) => Some(call),
-            Action::SignIn(_) => None,
-        });
         let mut intents = Vec::new();
-        for call in calls.filter(|call| {
-            call.operation
-                .as_deref()
-                .and_then(|id| self.context.contract.operation(id))
-                .is_some_and(|operation| operation.harm.creates.as_deref() == Some("user"))
-        }) {
-            if let Ok(request) = call.request(&self.binding) {
+        for step in &self.sequence.steps {
+            let Action::Call(call) = &step.action else { continue };
+            let operation = call.operation.as_deref().and_then(|id| self.context.contract.operation(id));
+            let Some(operation) = operation.filter(|operation| operation.harm.creates.as_deref() == Some("user")) else { continue };
+            if let Ok(request) = call.request(&self.binding)
+                && !self.is_inert(step.persona, operation, &request)
+            {
                 intents.push(self.user_intent(&request));
             }
         }
@@ -162,6 +158,12 @@ impl Execution<'_> {
         {
             self.trace.troubles.push(error.to_string());
         }
+    }
+
+    /// Whether the call only asks to be turned away: from the Management API, by somebody who is no administrator, in a
+    /// way that nothing could come of it.
+    fn is_inert(&self, persona: Persona, operation: &Operation, request: &Request) -> bool {
+        persona != Persona::Admin && operation.collection == Collection::Management && self.context.gate.is_inert(request)
     }
 
     fn user_intent(&self, request: &Request) -> Intent {
@@ -174,12 +176,15 @@ impl Execution<'_> {
         }
     }
 
-    fn clearance(&self, call: &Call, request: &Request) -> Clearance {
+    fn clearance(&self, persona: Persona, call: &Call, request: &Request) -> Clearance {
         let Some(operation) = call.operation.as_deref().and_then(|id| self.context.contract.operation(id)) else {
             return if request.method == "GET" || request.method == "TRACE" { Clearance::read() } else { Clearance::write() };
         };
         if !operation.writes() || operation.id == "IssueToken" {
             return Clearance::read();
+        }
+        if self.is_inert(persona, operation, request) {
+            return Clearance::inert();
         }
         let mut clearance = Clearance::write();
         if operation.harm.creates.as_deref() == Some("user") {
@@ -204,7 +209,7 @@ impl Execution<'_> {
                 return;
             }
         };
-        let clearance = self.clearance(call, &request);
+        let clearance = self.clearance(step.persona, call, &request);
         let before = (self.context.now)();
         self.context.requests.fetch_add(1, Ordering::Relaxed);
         let answer = match self.context.gate.send(&request, &clearance).await {

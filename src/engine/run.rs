@@ -13,9 +13,10 @@ use serde_json::{Value, json};
 use super::confirm::{Confirmation, REPLAYS, confirm};
 use super::event::{Event, Listener};
 use super::execute::{Context, Sighted, Trace, execute};
+use super::published::read_published;
 use crate::contract::{Contract, Files, SpecError, Version};
 use crate::model::wire::Request;
-use crate::plan::{Built, Epoch, Facts, Plan, Profile, Sequence, Settings, build};
+use crate::plan::{Built, Epoch, Facts, Plan, Profile, Sequence, Settings, UNUSED_ID, build};
 use crate::target::{
     AdminCredentials, Clearance, Client, ClientOptions, Gate, GateError, Header, Intent, Ledger, MintError, Mode, SecretRegister, Wants,
     cleanup, namespace, provision,
@@ -144,15 +145,18 @@ pub async fn run(options: RunOptions) -> Result<RunResult, RunError> {
     };
     options.secrets.register(&options.credentials.client_secret);
     let gate = Gate::new(client, options.mode, ledger, options.secrets.clone(), namespace(&options.run));
-    gate.declare_unused("lcnosuchuser");
+    gate.declare_unused(UNUSED_ID);
     let admin = options.credentials.mint_admin(&gate, Some("all")).await.map_err(|error| unreachable(&error))?;
     let machine = options.credentials.mint_admin(&gate, None).await.map_err(|error| unreachable(&error))?;
     let version = match options.version {
         Some(version) => version,
         None => detect_version(&gate, &admin.access_token).await?,
     };
-    let contract = Contract::from_files(&options.specs, version)?;
+    let mut contract = Contract::from_files(&options.specs, version)?;
     let facts = read_facts(&gate, &admin.access_token, &options).await?;
+    if let Some(published) = &facts.published {
+        contract.adopt(published);
+    }
     let built = match &options.plan {
         Some(plan) => Built { plan: Plan { facts: facts.clone(), ..plan.clone() }, left_out: Vec::new() },
         None => build(&contract, &facts, options.seed, options.profile, &options.only),
@@ -399,12 +403,18 @@ async fn read_facts(gate: &Gate, admin: &str, options: &RunOptions) -> Result<Fa
     let kept = ["id", "passwordPolicy", "usernamePolicy", "sentinelPolicy"];
     let experience: serde_json::Map<String, Value> =
         kept.iter().filter_map(|name| Some(((*name).to_owned(), experience.get(*name)?.clone()))).collect();
+    let (published, unpublished) = match read_published(gate).await {
+        Ok(published) => (Some(published), None),
+        Err(why) => (None, Some(why)),
+    };
     Ok(Facts {
         account_center,
         sign_in_experience: Value::Object(experience),
         resource: options.credentials.resource.clone(),
         may_change_settings: options.mode == Mode::Exclusive,
         can_sign_in: by_username,
+        published,
+        unpublished,
     })
 }
 

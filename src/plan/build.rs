@@ -7,7 +7,7 @@ use rand::SeedableRng as _;
 use super::epoch::{Need, fields};
 use super::script::Script;
 use super::sequence::{Epoch, Facts, PLAN_VERSION, Plan};
-use super::{lives, matrix, toggles};
+use super::{lives, matrix, published, toggles};
 use crate::contract::{Contract, glob};
 
 /// A sequence that is not written yet.
@@ -65,6 +65,8 @@ pub fn build(contract: &Contract, facts: &Facts, seed: u64, profile: Profile, on
     } else {
         drafts.extend(toggles);
         drafts.extend(matrix::matrix(contract, facts));
+        drafts.extend(published::admin_only(contract, facts));
+        drafts.extend(published::documented(contract, facts));
     }
     let names = fields(contract);
     let mut groups: Vec<(Need, bool, Vec<Draft<'_>>)> = Vec::new();

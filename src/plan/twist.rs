@@ -7,7 +7,7 @@ use super::script::Client;
 use crate::contract::guard::{AuthorizationRule, BodyShape, ClientRule, Exists, Guard, GuardKind, Place, When};
 
 /// A signed token that nobody issued.
-const FORGED_TOKEN: &str = "Bearer eyJhbGciOiJFUzM4NCIsInR5cCI6ImF0K2p3dCJ9.eyJzdWIiOiJmb3JnZWQiLCJzY29wZSI6ImFsbCIsImF1ZCI6Imh0dHBzOi8vZGVmYXVsdC5sb2d0by5hcHAvYXBpIn0.Zm9yZ2Vk";
+pub const FORGED_TOKEN: &str = "Bearer eyJhbGciOiJFUzM4NCIsInR5cCI6ImF0K2p3dCJ9.eyJzdWIiOiJmb3JnZWQiLCJzY29wZSI6ImFsbCIsImF1ZCI6Imh0dHBzOi8vZGVmYXVsdC5sb2d0by5hcHAvYXBpIn0.Zm9yZ2Vk";
 
 /// Spoiled copies of a request, each with what was done to it. The first one is the plainest.
 pub fn break_guard<'a>(guard: &Guard, accepted: &Probe<'a>) -> Vec<Probe<'a>> {
@@ -157,9 +157,9 @@ pub fn break_guard<'a>(guard: &Guard, accepted: &Probe<'a>) -> Vec<Probe<'a>> {
         GuardKind::NotEmpty(value) => add(&format!("{} empty", value.name), &|probe| probe.set(&value.name, json!(""))),
         GuardKind::Exists(Exists::User(value)) => add("unknown user", &|probe| match value.place {
             Place::Path => {
-                probe.path.insert(value.name.clone(), "lcnosuchuser".into());
+                probe.path.insert(value.name.clone(), super::published::UNUSED_ID.into());
             }
-            _ => probe.set(&value.name, json!("lcnosuchuser")),
+            _ => probe.set(&value.name, json!(super::published::UNUSED_ID)),
         }),
         GuardKind::Client(ClientRule::Known) => {
             add("unknown client", &|probe| probe.credential = header("Basic bGMtbm8tc3VjaC1jbGllbnQ6bGM="));

@@ -6,8 +6,9 @@
 
 use std::collections::BTreeMap;
 
+use super::answer::AnswerSpec;
 use super::guard::{Guard, GuardKind};
-use super::operation::{AnswerSpec, Collection, Harm, Operation, Origin};
+use super::operation::{Collection, Harm, Operation, Origin};
 use super::published::{Published, PublishedOperation, same_path};
 use super::schema::Schema;
 use super::{Contract, Requirement};
@@ -78,12 +79,13 @@ fn light(id: String, found: &PublishedOperation, guards: Vec<Guard>, requirement
         parameters: Vec::new(),
         body: None,
         guards,
-        effect: None,
-        answer: AnswerSpec { status: success, body: None },
+        effects: Vec::new(),
+        answers: vec![AnswerSpec { when: None, status: success, body: None }],
         responses,
         requirements,
         harm: Harm::default(),
         cases: BTreeMap::new(),
+        tries: BTreeMap::new(),
     }
 }
 

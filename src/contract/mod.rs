@@ -2,8 +2,11 @@
 //! `specs/` and checked.
 
 mod adopt;
+pub mod answer;
 mod bundle;
 mod document;
+pub mod effect;
+pub mod entity;
 mod exclusive;
 mod glob;
 pub mod guard;
@@ -20,11 +23,13 @@ mod yaml;
 use std::collections::BTreeMap;
 
 pub use bundle::bundle;
-pub use document::RawCase as Case;
+pub use document::{Given, RawCase as Case};
+pub use effect::{Effect, Fresh, Named};
+pub use entity::Kind;
 pub use glob::glob;
 pub use load::{DOCUMENTS, Files, SpecError, closest, nearest};
 pub use mutant::{Change, Mutant};
-pub use operation::{Collection, Effect, Operation, Origin, Outcome};
+pub use operation::{Collection, Operation, Origin, Outcome};
 pub use published::{EMPTY_BODIES, PUBLISHED_AT, Payload, Published, PublishedError, PublishedOperation, Unprobed};
 pub use requirement::{ErrorCode, Facet, Level, Requirement, Sighting};
 pub use schema::Schema;

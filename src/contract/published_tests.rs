@@ -62,11 +62,11 @@ fn public_operations_are_those_the_document_opens_and_those_that_list_no_401() {
 #[test]
 fn every_probed_write_is_harmless() {
     for operation in whole().operations.iter().filter(|operation| operation.writes() && operation.unprobed().is_none()) {
-        let target = operation.target("lcnosuchuser");
+        let target = operation.target("lcnosuchobject");
         assert!(!target.contains(['{', '}']), "{target}");
         match operation.refused_body() {
             Some(body) => assert!(EMPTY_BODIES.contains(&body), "{target}"),
-            None => assert!(operation.method != "PUT" && target.contains("/lcnosuchuser"), "{} {target}", operation.method),
+            None => assert!(operation.method != "PUT" && target.contains("/lcnosuchobject"), "{} {target}", operation.method),
         }
     }
 }

@@ -11,11 +11,8 @@ use super::build::Draft;
 use super::epoch::Need;
 use super::script::{ALL_SCOPES, Client, Script, Traits};
 use super::sequence::{Call, Facts, Persona, Purpose};
-use super::twist::FORGED_TOKEN;
+use super::twist::{FORGED_TOKEN, UNUSED_ID};
 use crate::contract::{Contract, Operation, Origin, PublishedOperation};
-
-/// An id of the form that ids have, which names nothing on any deployment.
-pub const UNUSED_ID: &str = "lcnosuchuser";
 
 /// Operations per sequence: enough to share a user, few enough to run side by side.
 const OPERATIONS_PER_SEQUENCE: usize = 16;

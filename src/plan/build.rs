@@ -65,7 +65,7 @@ pub fn build(contract: &Contract, facts: &Facts, seed: u64, profile: Profile, on
     } else {
         drafts.extend(toggles);
         let named = |operation: &Operation| only.iter().any(|pattern| glob(pattern, &operation.id));
-        let all = !contract.operations.iter().any(named);
+        let all = !contract.operations.iter().any(|operation| named(operation));
         drafts.extend(matrix::matrix(contract, facts, &|operation| all || named(operation)));
         drafts.extend(published::admin_only(contract, facts));
         drafts.extend(published::documented(contract, facts));

@@ -45,14 +45,14 @@ impl Bench<'_> {
         } else {
             super::judge::failed("a status that the deployment's own document lists", &answer.status.to_string())
         };
-        self.about_document("status", document);
+        self.about_document("status", &document);
         if !operation.succeeds_with(answer.status) {
             return;
         }
         if operation.path == PUBLISHED_AT {
             let missing = answer.json().and_then(|document| missing(self.contract, &document));
             let result = missing.map_or(Result::Pass, |id| super::judge::failed(&format!("the document lists {id}"), "it does not"));
-            return self.about_document("status", result);
+            return self.about_document("status", &result);
         }
         let Some(Some(schema)) = operation.response(answer.status) else { return };
         let error = match answer.json() {
@@ -62,7 +62,7 @@ impl Bench<'_> {
         let result = error.map_or(Result::Pass, |(place, what)| {
             super::judge::failed(&format!("{} {place} as the deployment's own document says", answer.status), &what)
         });
-        self.about_document("schema", result);
+        self.about_document("schema", &result);
     }
 
     /// An error in JSON has a code and a message.
@@ -77,7 +77,7 @@ impl Bench<'_> {
     }
 
     /// Puts a result to the requirements about the document alone: what a foreign document says proves nothing else.
-    fn about_document(&mut self, check: &'static str, result: Result) {
+    fn about_document(&mut self, check: &'static str, result: &Result) {
         for requirement in self.contract.requirements.iter().filter(|requirement| requirement.document) {
             if requirement.checks.iter().any(|name| name == check) {
                 self.push(check, requirement, result.clone());
@@ -99,3 +99,7 @@ fn general(pointer: &str) -> String {
     let place = segments.collect::<Vec<_>>().join("/");
     if place.is_empty() { "body".to_owned() } else { place }
 }
+
+#[cfg(test)]
+#[path = "published_tests.rs"]
+mod tests;

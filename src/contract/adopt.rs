@@ -5,6 +5,7 @@
 //! the document.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::answer::AnswerSpec;
 use super::guard::{Guard, GuardKind};
@@ -24,13 +25,13 @@ impl Contract {
         for found in &published.operations {
             let known = self.operations.iter_mut().find(|known| known.method == found.method && same_path(&known.path, &found.path));
             match known {
-                Some(known) if known.origin == Origin::Contract => known.requirements.extend(access.iter().cloned()),
+                Some(known) if known.origin == Origin::Contract => Arc::make_mut(known).requirements.extend(access.iter().cloned()),
                 Some(_) => {}
                 None => {
                     let taken = self.operation(&found.id).is_some();
                     let id = if taken { found.route() } else { found.id.clone() };
                     let guards = if found.public { Vec::new() } else { guards.clone() };
-                    self.operations.push(light(id, found, guards, all.clone()));
+                    self.operations.push(Arc::new(light(id, found, guards, all.clone())));
                 }
             }
         }
@@ -39,17 +40,17 @@ impl Contract {
 
     /// The operations that the contract itself specifies.
     pub fn specified(&self) -> impl Iterator<Item = &Operation> {
-        self.operations.iter().filter(|operation| operation.origin == Origin::Contract)
+        self.operations.iter().map(AsRef::as_ref).filter(|operation: &&Operation| operation.origin == Origin::Contract)
     }
 
     /// The operations known from a document only.
     pub fn adopted(&self) -> impl Iterator<Item = &Operation> {
-        self.operations.iter().filter(|operation| operation.origin == Origin::Document)
+        self.operations.iter().map(AsRef::as_ref).filter(|operation: &&Operation| operation.origin == Origin::Document)
     }
 
     /// The operation that a document's entry stands for.
     pub fn listed(&self, found: &PublishedOperation) -> Option<&Operation> {
-        self.operations.iter().find(|known| known.method == found.method && same_path(&known.path, &found.path))
+        self.operations.iter().find(|known| known.method == found.method && same_path(&known.path, &found.path)).map(AsRef::as_ref)
     }
 
     /// The guards that every Management operation has and that look at nothing but the caller.

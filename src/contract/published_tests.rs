@@ -55,7 +55,7 @@ fn public_operations_are_those_the_document_opens_and_those_that_list_no_401() {
     ] {
         assert!(public.iter().any(|route| route == forgotten), "{forgotten}");
     }
-    assert!(public.iter().all(|route| !route.starts_with("DELETE") && !route.starts_with("P") || route.contains("/saml")), "{public:?}");
+    assert!(public.iter().all(|route| !route.starts_with("DELETE") && !route.starts_with('P') || route.contains("/saml")), "{public:?}");
 }
 
 /// What the rule promises, said once more without it: every probed write has a refused body, or aims at nothing.

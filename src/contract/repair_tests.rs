@@ -1,4 +1,5 @@
 //! The samples are excerpts of the document that Logto 1.43 publishes.
+#![expect(clippy::needless_pass_by_value, reason = "samples read better with `json!` in place")]
 
 use serde_json::json;
 

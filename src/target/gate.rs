@@ -60,6 +60,7 @@ impl FromStr for Mode {
 
 /// What the sender of a call knows about its effects.
 #[derive(Debug, Clone, PartialEq, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each says one thing about a call, independent of the others")]
 pub struct Clearance {
     /// The call may change something on the deployment.
     pub writes: bool,

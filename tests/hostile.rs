@@ -416,7 +416,7 @@ fn the_isolated_mode_leaves_an_account_center_that_is_off_as_it_is() {
     // What only asks to be turned away carries nothing that could be set.
     let calls = log.lines.iter().zip(&log.bodies).filter(|(line, _)| shared.contains(&line.as_str()));
     let bodies: Vec<&[u8]> = calls.map(|(_, body)| body.as_slice()).collect();
-    assert!(bodies.len() >= 8 && bodies.iter().all(|body| *body == b"[]"), "{bodies:?}");
+    assert!(bodies.len() >= 4 && bodies.iter().all(|body| *body == b"[]"), "{bodies:?}");
 }
 
 #[test]

@@ -223,7 +223,7 @@ fn payload(document: &Value, body: &Value) -> Payload {
     let schema = body.get("content").filter(|_| required).and_then(|content| json_schema(document, content));
     let Some(schema) = schema.and_then(|schema| Schema::compile(schema).ok()) else { return Payload::Open };
     let refuses = |text: &&str| serde_json::from_str(text).is_ok_and(|value: Value| !schema.admits(&value));
-    EMPTY_BODIES.iter().position(|text| refuses(text)).map_or(Payload::Open, Payload::Refuses)
+    EMPTY_BODIES.iter().position(refuses).map_or(Payload::Open, Payload::Refuses)
 }
 
 #[cfg(test)]

@@ -410,7 +410,10 @@ impl Assembly<'_> {
 
     /// Operations that nobody was turned away from, because a target that let them in would have been harmed.
     fn unprobed(&self) -> Option<NotTested> {
-        let harmful = |operation: &&PublishedOperation| operation.unprobed() == Some(Unprobed::Harmful);
+        // What is specified is tried in other ways.
+        let is_specified =
+            |listed: &PublishedOperation| self.result.contract.listed(listed).is_some_and(|operation| operation.origin == Origin::Contract);
+        let harmful = |listed: &&PublishedOperation| listed.unprobed() == Some(Unprobed::Harmful) && !is_specified(listed);
         let routes: Vec<String> = self.published().filter(harmful).map(PublishedOperation::route).collect();
         let requirement =
             self.result.contract.requirements.iter().find(|requirement| requirement.document && !requirement.guards.is_empty())?;

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::document::{Document, RawMedia, RawOperation};
 use super::guard::{Guard, GuardKind, Status};
-use super::operation::{Operation, Parameter};
+use super::operation::{Operation, Origin, Parameter};
 use super::requirement::{ErrorCode, Requirement, Sighting};
 use super::schema::{Schema, resolve};
 use super::version::Version;
@@ -270,6 +270,7 @@ impl Assembly<'_> {
         let operation = Operation {
             id: id.to_owned(),
             collection: self.document.collection,
+            origin: Origin::Contract,
             method: method.to_ascii_uppercase(),
             path: path.to_owned(),
             summary: raw.summary.clone(),
@@ -396,7 +397,7 @@ fn check(files: &Files, contract: &Contract) -> Result<(), SpecError> {
             return Err(near("is covered by no check".into(), "name its `checks`, or say why not with `excluded:`"));
         }
         let own = contract.operations.iter().any(|operation| operation.requirements.contains(&requirement.id));
-        if !own && !requirement.id.starts_with("GEN-") && requirement.excluded.is_none() {
+        if !own && !requirement.id.starts_with("GEN-") && !requirement.document && requirement.excluded.is_none() {
             return Err(near("no operation names it".into(), "add it to an operation's `x-requirements`"));
         }
         for kind in &requirement.guards {

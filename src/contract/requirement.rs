@@ -53,6 +53,9 @@ pub struct Requirement {
     /// The side of an exchange it speaks about, where a check looks at several.
     #[serde(default)]
     pub facet: Option<Facet>,
+    /// It speaks of the operations that the deployment's own document lists.
+    #[serde(default)]
+    pub document: bool,
     /// The checks that give evidence for it.
     #[serde(default)]
     pub checks: Vec<String>,

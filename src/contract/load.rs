@@ -146,7 +146,9 @@ impl Files {
 /// Reads, checks and assembles a contract for one version.
 pub(super) fn load(files: &Files, version: Version) -> Result<Contract, SpecError> {
     let codes: BTreeMap<String, ErrorCode> = files.yaml("errors.yaml")?;
-    let requirements: Vec<Requirement> = files.yaml("requirements.yaml")?;
+    let sentences: Vec<Requirement> = files.yaml("requirements.yaml")?;
+    let (requirements, others): (Vec<_>, Vec<_>) =
+        sentences.into_iter().partition(|requirement| alive(version, requirement.since, requirement.until));
     let sightings: Vec<Sighting> = files.yaml("sightings.yaml")?;
     let schemas = files.schemas()?;
     let error = resolve(&error_reference(), &schemas, &mut Vec::new()).and_then(Schema::compile);
@@ -163,7 +165,9 @@ pub(super) fn load(files: &Files, version: Version) -> Result<Contract, SpecErro
             for (method, raw) in item {
                 if alive(version, raw.since, raw.until) {
                     let assembly = Assembly { files, file, document: &document, schemas: &schemas, version, error: &error };
-                    operations.push(Arc::new(assembly.operation(path, method, raw)?));
+                    let mut operation = assembly.operation(path, method, raw)?;
+                    operation.requirements.retain(|id| !others.iter().any(|other| other.id == *id));
+                    operations.push(Arc::new(operation));
                 }
             }
         }

@@ -3,9 +3,11 @@
 use serde_json::Value;
 
 use super::call::Call;
+use super::guard::has_all;
 use super::json::same;
-use super::state::{Entity, Key, Kind, State};
+use super::state::{Entity, Key, Kind, State, Truth};
 use crate::contract::entity::{Owner, Selector, Target};
+use crate::contract::guard::Place;
 
 /// What is known of an entity that a call names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,7 +41,9 @@ pub fn owner_of(call: &Call<'_>, state: &State, kind: Kind, owner: &Owner) -> Op
 
 /// What the state knows of each entity that a selector names; nothing when its value is absent.
 pub fn select(call: &Call<'_>, state: &State, selector: &Selector) -> Vec<Look> {
+    let any = selector.value.place == Place::Any;
     let values = match call.value(&selector.value) {
+        None if any => vec![Value::Null],
         Some(Value::Array(values)) => values,
         Some(value) => vec![value],
         None => return Vec::new(),
@@ -51,6 +55,9 @@ pub fn select(call: &Call<'_>, state: &State, selector: &Selector) -> Vec<Look> 
         },
         None => None,
     };
+    if any {
+        return vec![look_for_any(state, selector, owner.as_ref())];
+    }
     values.iter().map(|value| look(state, selector, owner.as_ref(), value)).collect()
 }
 
@@ -95,14 +102,42 @@ fn look(state: &State, selector: &Selector, owner: Option<&Key>, value: &Value) 
     if open || !(selector.kind == Kind::User || state.knows_all(selector.kind, owner)) { Look::Unknown } else { Look::Missing }
 }
 
-fn fits(key: Key, entity: &Entity, selector: &Selector) -> Look {
-    let mut look = Look::Found(key);
-    for (property, wanted) in &selector.with {
-        match entity.known(property) {
-            Some(value) if same(value, wanted) => {}
-            Some(_) => return Look::Missing,
-            None => look = Look::Unknown,
+/// The oldest entity that fits, whatever it is called.
+fn look_for_any(state: &State, selector: &Selector, owner: Option<&Key>) -> Look {
+    let mut open = !(selector.kind == Kind::User || state.knows_all(selector.kind, owner));
+    let mut found: Option<(&str, &Entity)> = None;
+    for (id, entity) in state.all(selector.kind).filter(|(_, entity)| entity.exists()) {
+        let owned = owner.map_or(Truth::Yes, |owner| Truth::maybe(entity.text("owner").map(|of| of == Some(&owner.id))));
+        match owned.and(has_properties(entity, selector)) {
+            Truth::Yes if found.is_none_or(|(_, other)| age(entity) < age(other)) => found = Some((id, entity)),
+            Truth::Yes | Truth::No => {}
+            Truth::Unknown | Truth::Near => open = true,
         }
     }
-    look
+    match found {
+        Some((id, _)) => Look::Found(Key::new(selector.kind, id)),
+        None if open => Look::Unknown,
+        None => Look::Missing,
+    }
+}
+
+/// What orders entities by when they were made; those of which it is not known come last.
+pub fn age(entity: &Entity) -> (bool, &str) {
+    let made = entity.text("createdAt").flatten();
+    (made.is_none(), made.unwrap_or_default())
+}
+
+fn has_properties(entity: &Entity, selector: &Selector) -> Truth {
+    let none = selector.without.iter().fold(Truth::Yes, |all, (name, unwanted)| {
+        all.and(Truth::maybe(entity.known(name).map(|value| !same(value, unwanted))))
+    });
+    has_all(entity, &selector.with).and(none)
+}
+
+fn fits(key: Key, entity: &Entity, selector: &Selector) -> Look {
+    match has_properties(entity, selector) {
+        Truth::Yes => Look::Found(key),
+        Truth::No => Look::Missing,
+        Truth::Unknown | Truth::Near => Look::Unknown,
+    }
 }

@@ -426,6 +426,9 @@ fn stand_in(fresh: Fresh, number: u64) -> Value {
         Fresh::SubjectToken => json!(format!("sub_{number:021}")),
         Fresh::PersonalAccessToken => json!(format!("pat_{number:021}")),
         Fresh::IsoNow => json!(crate::model::time::iso(PLAN_NOW)),
+        Fresh::TotpSecret => json!("JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"),
+        Fresh::BackupCodes => (0..10).map(|code| json!(format!("{code:010}"))).collect(),
+        Fresh::QrCode => json!("data:image/png;base64,"),
         Fresh::RecordId | Fresh::OpaqueToken | Fresh::Jwt | Fresh::Digest | Fresh::Secret => json!(format!("plan{number:017}")),
     }
 }

@@ -68,6 +68,8 @@ pub enum Effect {
         from: Option<ValueRef>,
         /// The property it becomes; its members become properties when absent.
         property: Option<String>,
+        /// Properties set to these values instead of anything of the request.
+        with: BTreeMap<String, Value>,
     },
     /// Merges a value into a property that is an object, one level deep.
     Merge {
@@ -184,9 +186,10 @@ impl<'de> Deserialize<'de> for Effect {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Effect, A::Error> {
                 let (mut effect, mut from, mut property, mut value, mut when) = (None, None, None, None, None);
+                let mut with = BTreeMap::new();
                 while let Some(key) = map.next_key::<String>()? {
                     match key.as_str() {
-                        "set" => effect = Some(Effect::Set { target: map.next_value()?, from: None, property: None }),
+                        "set" => effect = Some(set(map.next_value()?)),
                         "merge" => {
                             let (target, property) = property_of(&map.next_value::<String>()?)?;
                             effect = Some(Effect::Merge { target, property, from: None });
@@ -200,16 +203,18 @@ impl<'de> Deserialize<'de> for Effect {
                         "delete" => effect = Some(Effect::Delete(map.next_value()?)),
                         "from" => from = Some(map.next_value()?),
                         "as" => property = Some(map.next_value()?),
+                        "with" => with = map.next_value()?,
                         "value" => value = Some(map.next_value()?),
                         "when" => when = Some(Box::new(map.next_value()?)),
                         other => {
-                            let known = &["set", "merge", "parts", "touch", "create", "delete", "from", "as", "value", "when"];
+                            let known = &["set", "merge", "parts", "touch", "create", "delete", "from", "as", "with", "value", "when"];
                             return Err(de::Error::unknown_field(other, known));
                         }
                     }
                 }
                 let effect = match effect {
-                    Some(Effect::Set { target, .. }) if value.is_none() => Effect::Set { target, from, property },
+                    Some(Effect::Set { target, .. }) if value.is_none() => Effect::Set { target, from, property, with },
+                    Some(_) if !with.is_empty() => return Err(de::Error::custom("`with` belongs to `set`")),
                     Some(Effect::Merge { target, property: name, .. }) if property.is_none() && value.is_none() => {
                         Effect::Merge { target, property: name, from }
                     }
@@ -231,6 +236,11 @@ impl<'de> Deserialize<'de> for Effect {
         }
         deserializer.deserialize_any(EffectVisitor)
     }
+}
+
+/// Sets the members of the body on a target.
+const fn set(target: Target) -> Effect {
+    Effect::Set { target, from: None, property: None, with: BTreeMap::new() }
 }
 
 /// Reads `user.customData`: a target and one of its properties.
@@ -285,7 +295,7 @@ mod tests {
         let effects =
             read("[{set: caller}, {set: user, from: body.profile, as: profile}, {merge: user.customData, from: body.customData}]");
         let effects = effects.unwrap();
-        assert_eq!(effects[0], Effect::Set { target: Target::Caller, from: None, property: None });
+        assert_eq!(effects[0], set(Target::Caller));
         assert!(matches!(&effects[1], Effect::Set { from: Some(_), property: Some(property), .. } if property == "profile"));
         assert!(matches!(&effects[2], Effect::Merge { target: Target::User, property, .. } if property == "customData"));
         assert!(matches!(&read("{delete: {role: path.id}}").unwrap()[0], Effect::Delete(selector) if selector.kind == Kind::Role));

@@ -160,13 +160,13 @@ impl<'de> Deserialize<'de> for Owner {
 
 /// Names entities: `{role: path.id}`, `{factor: path.verificationId, of: caller}`,
 /// `{personal-access-token: body.name, of: user, by: name}`. A value that is a list names one entity by each element;
-/// the value `any` names whatever fits, of several the oldest.
+/// the value `any` names whatever fits, the oldest first.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Selector {
     /// Kind.
     pub kind: Kind,
-    /// Where the id, or the property `by`, is.
-    pub value: ValueRef,
+    /// Where the id, or the property `by`, is; `any` of the kind when absent.
+    pub value: Option<ValueRef>,
     /// Whom it belongs to; anybody when absent.
     pub of: Option<Owner>,
     /// The property that the value names; the id when absent.
@@ -179,7 +179,10 @@ pub struct Selector {
 
 impl fmt::Display for Selector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.kind, self.value)?;
+        match &self.value {
+            Some(value) => write!(f, "{} {value}", self.kind)?,
+            None => write!(f, "{} any", self.kind)?,
+        }
         if let Some(owner) = &self.of {
             write!(f, " of {owner}")?;
         }
@@ -218,7 +221,9 @@ impl<'de> Deserialize<'de> for Selector {
                         _ if named.is_some() => return Err(de::Error::custom(format!("`{key}` is a second kind; name one"))),
                         name => {
                             let kind = Kind::named(name).ok_or_else(|| de::Error::custom(unknown_kind(name)))?;
-                            named = Some((kind, map.next_value()?));
+                            let text: String = map.next_value()?;
+                            let value = (text != "any").then(|| ValueRef::parse(&text).map_err(de::Error::custom)).transpose()?;
+                            named = Some((kind, value));
                         }
                     }
                 }

@@ -31,9 +31,6 @@ pub enum Place {
     Query,
     /// Request header.
     Header,
-    /// No part: anything fits (written `any`).
-    #[serde(skip)]
-    Any,
 }
 
 impl fmt::Display for ValueRef {
@@ -43,7 +40,6 @@ impl fmt::Display for ValueRef {
             Place::Path => "path",
             Place::Query => "query",
             Place::Header => "header",
-            Place::Any => return f.write_str("any"),
         };
         write!(f, "{place}.{}", self.name)
     }
@@ -56,11 +52,8 @@ impl<'de> Deserialize<'de> for ValueRef {
 }
 
 impl ValueRef {
-    /// Reads `body.NAME` (`body.OUTER.INNER` for a member of a member), `path.NAME`, `query.NAME`, `header.NAME` or `any`.
+    /// Reads `body.NAME` (`body.OUTER.INNER` for a member of a member), `path.NAME`, `query.NAME` or `header.NAME`.
     pub fn parse(text: &str) -> Result<Self, String> {
-        if text == "any" {
-            return Ok(Self { place: Place::Any, name: String::new() });
-        }
         let place = text.split_once('.').and_then(|(place, name)| {
             let place = match place {
                 "body" => Place::Body,

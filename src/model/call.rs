@@ -52,7 +52,6 @@ impl<'a> Call<'a> {
             Place::Body => reference.name.split('.').try_fold(&self.input, |value, name| value.get(name)).cloned(),
             Place::Path => self.path.get(&reference.name).map(text),
             Place::Query => self.query.get(&reference.name).map(text),
-            Place::Any => None,
             Place::Header => self.request.header(&reference.name).map(|value| Value::String(value.to_owned())),
         }
     }

@@ -59,7 +59,12 @@ pub fn apply(call: &Call<'_>, state: &mut State, now: i64) -> Vec<Key> {
 fn apply_one(effect: &Effect, call: &Call<'_>, state: &mut State, now: i64) -> Vec<Key> {
     match effect {
         Effect::Named(named) => return apply_named(*named, call, state, now).into_iter().collect(),
-        Effect::Set { target, from, property } => {
+        Effect::Set { target, with, .. } if !with.is_empty() => {
+            change(state, &targets(call, state, target), |entity| {
+                with.iter().for_each(|(name, value)| entity.set(name.clone(), value.clone()));
+            });
+        }
+        Effect::Set { target, from, property, .. } => {
             let Some(value) = given(call, from.as_ref()) else { return Vec::new() };
             change(state, &targets(call, state, target), |entity| match property {
                 Some(name) => entity.set(name.clone(), stored(name, &value)),
@@ -145,8 +150,10 @@ fn make(create: &Create, call: &Call<'_>, state: &mut State) -> Vec<Key> {
             entity.set(name.clone(), call.value(place).unwrap_or_default());
         }
         // What the request says itself is not made up.
-        for (name, fresh) in create.fresh.iter().filter(|(name, _)| entity.known(name).is_none_or(Value::is_null)) {
-            entity.set(name.clone(), Term::Fresh(*fresh));
+        for (name, fresh) in &create.fresh {
+            if entity.known(name).is_none_or(Value::is_null) {
+                entity.set(name.clone(), Term::Fresh(*fresh));
+            }
         }
         if let Some(name) = &create.element {
             entity.set(name.clone(), element.clone());

@@ -125,6 +125,7 @@ impl Scene<'_> {
             GuardKind::LegacyDigest(value) => Truth::of(call.text(value).is_none_or(|text| is_legacy_digest(&text))),
             GuardKind::DistinctNames(value) => Truth::of(call.value(value).is_none_or(|list| has_distinct_names(&list))),
             GuardKind::NotEmpty(value) => Truth::of(call.value(value).is_none_or(|value| value != "")),
+            GuardKind::Exists(selector) if selector.value.is_none() => self.exists_any(selector),
             GuardKind::Exists(selector) => self.selected(selector, |look| match look {
                 Look::Found(_) => Truth::Yes,
                 Look::Missing => Truth::No,
@@ -217,6 +218,17 @@ impl Scene<'_> {
     /// Folds what is known of the entities a selector names.
     fn selected(&self, selector: &Selector, truth: impl Fn(&Look) -> Truth) -> Truth {
         select(self.call, self.state, selector).iter().fold(Truth::Yes, |all, look| all.and(truth(look)))
+    }
+
+    /// Whether at least one entity fits a selector that names none.
+    fn exists_any(&self, selector: &Selector) -> Truth {
+        select(self.call, self.state, selector).iter().fold(Truth::No, |any, look| {
+            any.or(match look {
+                Look::Found(_) => Truth::Yes,
+                Look::Missing => Truth::No,
+                Look::Unknown => Truth::Unknown,
+            })
+        })
     }
 
     /// Whether the entities that a selector names, its properties aside, have these properties.
@@ -315,7 +327,7 @@ impl Scene<'_> {
             let text = match parameter.place {
                 Place::Path => call.path.get(&parameter.name),
                 Place::Query => call.query.get(&parameter.name),
-                Place::Body | Place::Header | Place::Any => return true,
+                Place::Body | Place::Header => return true,
             };
             match text {
                 Some(text) => parameter.schema.admits(&Value::String(text.clone())),

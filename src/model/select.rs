@@ -7,7 +7,6 @@ use super::guard::has_all;
 use super::json::same;
 use super::state::{Entity, Key, Kind, State, Truth};
 use crate::contract::entity::{Owner, Selector, Target};
-use crate::contract::guard::Place;
 
 /// What is known of an entity that a call names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,24 +40,23 @@ pub fn owner_of(call: &Call<'_>, state: &State, kind: Kind, owner: &Owner) -> Op
 
 /// What the state knows of each entity that a selector names; nothing when its value is absent.
 pub fn select(call: &Call<'_>, state: &State, selector: &Selector) -> Vec<Look> {
-    let any = selector.value.place == Place::Any;
-    let values = match call.value(&selector.value) {
-        None if any => vec![Value::Null],
-        Some(Value::Array(values)) => values,
-        Some(value) => vec![value],
-        None => return Vec::new(),
+    let values = match selector.value.as_ref().map(|value| call.value(value)) {
+        Some(Some(Value::Array(values))) => Some(values),
+        Some(Some(value)) => Some(vec![value]),
+        Some(None) => return Vec::new(),
+        None => None,
     };
     let owner = match &selector.of {
         Some(owner) => match owner_of(call, state, selector.kind, owner) {
             Some(owner) => Some(owner),
-            None => return vec![Look::Unknown; values.len()],
+            None => return vec![Look::Unknown; values.map_or(1, |values| values.len())],
         },
         None => None,
     };
-    if any {
-        return vec![look_for_any(state, selector, owner.as_ref())];
+    match values {
+        Some(values) => values.iter().map(|value| look(state, selector, owner.as_ref(), value)).collect(),
+        None => any(state, selector, owner.as_ref()),
     }
-    values.iter().map(|value| look(state, selector, owner.as_ref(), value)).collect()
 }
 
 /// The keys of what a target names.
@@ -102,23 +100,21 @@ fn look(state: &State, selector: &Selector, owner: Option<&Key>, value: &Value) 
     if open || !(selector.kind == Kind::User || state.knows_all(selector.kind, owner)) { Look::Unknown } else { Look::Missing }
 }
 
-/// The oldest entity that fits, whatever it is called.
-fn look_for_any(state: &State, selector: &Selector, owner: Option<&Key>) -> Look {
-    let mut open = !(selector.kind == Kind::User || state.knows_all(selector.kind, owner));
-    let mut found: Option<(&str, &Entity)> = None;
-    for (id, entity) in state.all(selector.kind).filter(|(_, entity)| entity.exists()) {
-        let owned = owner.map_or(Truth::Yes, |owner| Truth::maybe(entity.text("owner").map(|of| of == Some(&owner.id))));
-        match owned.and(has_properties(entity, selector)) {
-            Truth::Yes if found.is_none_or(|(_, other)| age(entity) < age(other)) => found = Some((id, entity)),
-            Truth::Yes | Truth::No => {}
-            Truth::Unknown | Truth::Near => open = true,
-        }
+/// Whatever fits, the oldest first. Ends in the unknown unless everything is known.
+fn any(state: &State, selector: &Selector, owner: Option<&Key>) -> Vec<Look> {
+    let of = |entity: &Entity| owner.map_or(Truth::Yes, |owner| Truth::maybe(entity.text("owner").map(|of| of == Some(&owner.id))));
+    let mut listed: Vec<(&str, &Entity)> =
+        state.all(selector.kind).filter(|(_, entity)| entity.exists() && of(entity) != Truth::No).collect();
+    listed.sort_by(|(_, one), (_, other)| age(one).cmp(&age(other)));
+    let mut looks: Vec<Look> = listed
+        .into_iter()
+        .map(|(id, entity)| if of(entity) == Truth::Yes { fits(Key::new(selector.kind, id), entity, selector) } else { Look::Unknown })
+        .filter(|look| *look != Look::Missing)
+        .collect();
+    if !(selector.kind == Kind::User || state.knows_all(selector.kind, owner)) {
+        looks.push(Look::Unknown);
     }
-    match found {
-        Some((id, _)) => Look::Found(Key::new(selector.kind, id)),
-        None if open => Look::Unknown,
-        None => Look::Missing,
-    }
+    looks
 }
 
 /// What orders entities by when they were made; those of which it is not known come last.

@@ -300,7 +300,9 @@ mod tests {
         assert!(matches!(&effects[2], Effect::Merge { target: Target::User, property, .. } if property == "customData"));
         assert!(matches!(&read("{delete: {role: path.id}}").unwrap()[0], Effect::Delete(selector) if selector.kind == Kind::Role));
         let only = read("{parts: user.logtoConfig.mfa, value: {enabled: true}, when: {body: type}}").unwrap();
-        assert!(matches!(&only[0], Effect::Only { effect, .. } if matches!(&**effect, Effect::Parts { property, .. } if property == "logtoConfig.mfa")));
+        assert!(
+            matches!(&only[0], Effect::Only { effect, .. } if matches!(&**effect, Effect::Parts { property, .. } if property == "logtoConfig.mfa"))
+        );
         let create = read("{create: {kind: role, with: {tenantId: default}, fresh: {id: id}}}").unwrap();
         assert!(matches!(&create[0], Effect::Create(create) if create.fresh["id"] == Fresh::RecordId));
     }

@@ -207,7 +207,9 @@ impl Scene<'_> {
             let host = url::Url::parse(origin).ok().and_then(|url| url.host_str().map(str::to_owned));
             let own = match part("rp.id") {
                 // 1.43 looks at the header instead of its own address; browsers send the same in both.
-                Some(own) if Some(own) == host.as_deref() => Truth::maybe((self.call.request.header("origin") == Some(origin)).then_some(true)),
+                Some(own) if Some(own) == host.as_deref() => {
+                    Truth::maybe((self.call.request.header("origin") == Some(origin)).then_some(true))
+                }
                 Some(_) => Truth::No,
                 None => Truth::Unknown,
             };

@@ -186,6 +186,7 @@ impl View<'_> {
                 let members = members.iter().map(|(name, source)| {
                     let pattern = match source {
                         MemberSource::Any => Pattern::Any,
+                        MemberSource::Fresh(fresh) => Pattern::Leaf { term: Term::Fresh(*fresh), teaches: None },
                         MemberSource::Value(value) => self.call.value(value).map_or(Pattern::Any, Pattern::exactly),
                     };
                     (name.clone(), Member::Present(pattern))

@@ -124,9 +124,10 @@ pub fn age(entity: &Entity) -> (bool, &str) {
 }
 
 fn has_properties(entity: &Entity, selector: &Selector) -> Truth {
-    let none = selector.without.iter().fold(Truth::Yes, |all, (name, unwanted)| {
-        all.and(Truth::maybe(entity.known(name).map(|value| !same(value, unwanted))))
-    });
+    let none = selector
+        .without
+        .iter()
+        .fold(Truth::Yes, |all, (name, unwanted)| all.and(Truth::maybe(entity.known(name).map(|value| !same(value, unwanted)))));
     has_all(entity, &selector.with).and(none)
 }
 

@@ -10,8 +10,9 @@ use serde_json::{Value, json};
 use super::script::{ALL_SCOPES, Client, Script, Traits, User};
 use super::sequence::{Call, Persona, Purpose};
 use super::symbol::symbols;
-use crate::contract::guard::{AuthorizationRule, BodyShape, FieldRule, GuardKind, Place, ValueRef, When};
+use super::twist::UNUSED_ID;
 use crate::contract::entity::Owner;
+use crate::contract::guard::{AuthorizationRule, BodyShape, FieldRule, GuardKind, Place, ValueRef, When};
 use crate::contract::{Case, Contract, Given, Kind, Operation};
 
 /// Who the request says it is from.
@@ -278,7 +279,8 @@ impl<'a> Probe<'a> {
 
     /// What is given to the caller: a caller with it is another one than a caller without.
     fn endowment_of_caller(&self, contract: &Contract) -> BTreeSet<Given> {
-        let belongs = |given: &Given| contract.operation(&given.operation).is_some_and(|operation| operation.changes_belongings_of(&Owner::Caller));
+        let belongs =
+            |given: &Given| contract.operation(&given.operation).is_some_and(|operation| operation.changes_belongings_of(&Owner::Caller));
         self.given.values().filter(|given| given.for_caller || belongs(given)).cloned().collect()
     }
 
@@ -339,7 +341,7 @@ impl Cast {
         self.given.clear();
     }
 
-    /// Brings about what is given; the symbol that the answer goes by.
+    /// Brings about what is given; the symbol that the answer goes by. Nothing where the settings do not allow it.
     fn bring_about(&mut self, script: &mut Script<'_>, given: &Given, caller: Option<User>, subject: Option<User>) -> Option<String> {
         let contract = script.contract();
         let probe = Probe::of_given(contract, given)?;
@@ -350,6 +352,9 @@ impl Cast {
             return Some(symbol.clone());
         }
         let (persona, call, _, _) = probe.render_as(script, self, caller, subject);
+        if script.foresee(&call).is_some_and(|outcome| !outcome.status.is_success()) {
+            return None;
+        }
         let symbol = script.symbol("given");
         let captured: Vec<(String, String)> = pointers(contract, given)
             .into_iter()
@@ -425,13 +430,18 @@ impl Probe<'_> {
             || texts.contains("{{subject.id}}")
             || texts.contains("{{subject-token}}");
         let subject = subject.or_else(|| speaks_of_subject.then(|| cast.subject(script, self.endowment_of_subject(contract))));
-        let mut names: Vec<(String, String)> = Vec::new();
+        let mut names: Vec<(String, Option<String>)> = Vec::new();
         for (name, given) in &self.given {
-            if let Some(symbol) = cast.bring_about(script, given, caller, subject) {
-                names.push((format!("{{{{{name}."), format!("{{{{{symbol}.")));
-            }
+            names.push((format!("{{{{{name}."), cast.bring_about(script, given, caller, subject)));
         }
-        let speak = |text: &str| names.iter().fold(text.to_owned(), |text, (name, symbol)| text.replace(name, symbol));
+        let speak = |text: &str| {
+            names.iter().fold(text.to_owned(), |text, (name, symbol)| match symbol {
+                Some(symbol) => text.replace(name, &format!("{{{{{symbol}.")),
+                // What could not be brought about is called by a name that nothing has.
+                None if text.contains(name) => UNUSED_ID.to_owned(),
+                None => text,
+            })
+        };
         let mut headers = Vec::new();
         if let Some(value) = authorization {
             headers.push(("authorization".to_owned(), value));

@@ -256,7 +256,9 @@ fn succeed(
         });
     }
     let answer = match body {
-        Some(_) if matches!(call.operation.response(status), Some(None)) => text_answer(status, if status == 201 { "Created" } else { "OK" }),
+        Some(_) if matches!(call.operation.response(status), Some(None)) => {
+            text_answer(status, if status == 201 { "Created" } else { "OK" })
+        }
         Some(body) => json_answer(status, &body),
         None => empty_answer(status),
     };

@@ -61,7 +61,9 @@ fn apply_one(effect: &Effect, call: &Call<'_>, state: &mut State, now: i64) -> V
         Effect::Named(named) => return apply_named(*named, call, state, now).into_iter().collect(),
         Effect::Set { target, with, .. } if !with.is_empty() => {
             change(state, &targets(call, state, target), |entity| {
-                with.iter().for_each(|(name, value)| entity.set(name.clone(), value.clone()));
+                for (name, value) in with {
+                    entity.set(name.clone(), value.clone());
+                }
             });
         }
         Effect::Set { target, from, property, .. } => {

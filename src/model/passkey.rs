@@ -1,4 +1,4 @@
-//! What an authenticator says when a passkey is registered (WebAuthn Level 2, 7.1), as far as a server looks at it.
+//! What an authenticator says when a passkey is registered (`WebAuthn` Level 2, 7.1), as far as a server looks at it.
 
 use base64::Engine as _;
 use base64::engine::DecodePaddingMode;

@@ -225,7 +225,7 @@ impl View<'_> {
     fn body(&self, key: Option<Key>, property: Option<&str>, schema: &Value) -> Pattern {
         let entity = key.as_ref().and_then(|key| self.state.get(key));
         match (property, key, entity) {
-            (Some(property), Some(key), Some(entity)) if has_parts(schema) => self.parts(&key, entity, property, schema),
+            (Some(property), Some(key), Some(entity)) if has_parts(schema) => parts(&key, entity, property, schema),
             (Some(property), Some(key), Some(entity)) => {
                 let (term, whole) = self.filter(&user_property(entity, property), schema);
                 Pattern::Leaf { term, teaches: whole.then(|| (key, Teaching::Property(property.to_owned()))) }
@@ -236,31 +236,11 @@ impl View<'_> {
         }
     }
 
-    /// An object whose members the state remembers one by one, as `property.member`.
-    fn parts(&self, key: &Key, entity: &Entity, property: &str, schema: &Value) -> Pattern {
-        let members = schema.get("properties").and_then(Value::as_object).into_iter().flatten().map(|(name, inner)| {
-            let part = format!("{property}.{name}");
-            if has_parts(inner) {
-                return (name.clone(), Member::Present(self.parts(key, entity, &part, inner)));
-            }
-            let term = entity.get(&part).clone();
-            let leaf = |term: Term| Pattern::Leaf { term, teaches: Some((key.clone(), Teaching::Property(part.clone()))) };
-            let member = match term {
-                _ if is_required(schema, name) => Member::Present(leaf(term)),
-                Term::Known(Value::Null) => Member::Withheld(Why::Level),
-                Term::Unknown => Member::Optional(leaf(term)),
-                term => Member::Present(leaf(term)),
-            };
-            (name.clone(), member)
-        });
-        Pattern::Object(members.collect())
-    }
-
     fn object(&self, key: &Key, entity: &Entity, schema: &Value) -> Pattern {
         let mut members = BTreeMap::new();
         for (name, inner) in schema.get("properties").and_then(Value::as_object).into_iter().flatten() {
             if has_parts(inner) {
-                members.insert(name.clone(), Member::Present(self.parts(key, entity, name, inner)));
+                members.insert(name.clone(), Member::Present(parts(key, entity, name, inner)));
                 continue;
             }
             let (term, whole) = self.filter(&user_property(entity, name), inner);
@@ -335,6 +315,26 @@ impl View<'_> {
         let query = text("query").map_or(Truth::Yes, |name| Truth::of(self.call.query.get(name).is_some_and(|value| is_truthy(value))));
         scope.and(field).and(query)
     }
+}
+
+/// An object whose members the state remembers one by one, as `property.member`.
+fn parts(key: &Key, entity: &Entity, property: &str, schema: &Value) -> Pattern {
+    let members = schema.get("properties").and_then(Value::as_object).into_iter().flatten().map(|(name, inner)| {
+        let part = format!("{property}.{name}");
+        if has_parts(inner) {
+            return (name.clone(), Member::Present(parts(key, entity, &part, inner)));
+        }
+        let term = entity.get(&part).clone();
+        let leaf = |term: Term| Pattern::Leaf { term, teaches: Some((key.clone(), Teaching::Property(part.clone()))) };
+        let member = match term {
+            _ if is_required(schema, name) => Member::Present(leaf(term)),
+            Term::Known(Value::Null) => Member::Withheld(Why::Level),
+            Term::Unknown => Member::Optional(leaf(term)),
+            term => Member::Present(leaf(term)),
+        };
+        (name.clone(), member)
+    });
+    Pattern::Object(members.collect())
 }
 
 /// Whether the members of an object are remembered one by one.

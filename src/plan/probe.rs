@@ -159,6 +159,11 @@ impl<'a> Probe<'a> {
         }
     }
 
+    /// Whether the body is JSON that fits the schema as it stands, symbols included.
+    pub fn fits(&self) -> bool {
+        matches!((&self.payload, &self.operation.body), (Payload::Json(body), Some((_, schema))) if schema.admits(body))
+    }
+
     /// Sets a value of the request.
     pub fn put(&mut self, place: &ValueRef, value: Value) {
         let text = |value: Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);

@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use serde::de::value::StrDeserializer;
 use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
+use super::effect::Fresh;
 use super::entity::{Kind, Owner, Target};
 use super::guard::{Paging, ValueRef, When};
 
@@ -56,13 +58,16 @@ pub enum MemberSource {
     Any,
     /// A value of the request.
     Value(ValueRef),
+    /// A value that the deployment makes up.
+    Fresh(Fresh),
 }
 
 impl<'de> Deserialize<'de> for MemberSource {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         match String::deserialize(deserializer)?.as_str() {
             "any" => Ok(Self::Any),
-            text => ValueRef::parse(text).map(Self::Value).map_err(de::Error::custom),
+            text if text.contains('.') => ValueRef::parse(text).map(Self::Value).map_err(de::Error::custom),
+            text => Fresh::deserialize(StrDeserializer::new(text)).map(Self::Fresh),
         }
     }
 }
@@ -127,6 +132,8 @@ mod tests {
         let list = read("{list: session, of: user, under: sessions}").unwrap();
         assert!(matches!(list, Source::List(ListSource { kind: Kind::Session, of: Some(Owner::User), paged: None, under: Some(_) })));
         assert!(matches!(read("{object: {roleIds: body.roleIds, addedRoleIds: any}}").unwrap(), Source::Object(_)));
+        let made_up = Source::Object(BTreeMap::from([("secret".to_owned(), MemberSource::Fresh(Fresh::TotpSecret))]));
+        assert_eq!(read("{object: {secret: totp-secret}}").unwrap(), made_up);
     }
 
     #[test]

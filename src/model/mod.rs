@@ -9,6 +9,7 @@ mod effect;
 mod guard;
 pub mod json;
 mod observe;
+mod passkey;
 mod pattern;
 mod predict;
 mod route;
@@ -16,6 +17,7 @@ pub mod rules;
 mod select;
 mod state;
 pub mod time;
+mod totp;
 pub mod wire;
 
 pub use body::form;

@@ -3,8 +3,9 @@
 use serde_json::Value;
 
 use super::call::Call;
+use super::guard::has_all;
 use super::json::same;
-use super::state::{Entity, Key, Kind, State};
+use super::state::{Entity, Key, Kind, State, Truth};
 use crate::contract::entity::{Owner, Selector, Target};
 
 /// What is known of an entity that a call names.
@@ -39,19 +40,23 @@ pub fn owner_of(call: &Call<'_>, state: &State, kind: Kind, owner: &Owner) -> Op
 
 /// What the state knows of each entity that a selector names; nothing when its value is absent.
 pub fn select(call: &Call<'_>, state: &State, selector: &Selector) -> Vec<Look> {
-    let values = match call.value(&selector.value) {
-        Some(Value::Array(values)) => values,
-        Some(value) => vec![value],
-        None => return Vec::new(),
+    let values = match selector.value.as_ref().map(|value| call.value(value)) {
+        Some(Some(Value::Array(values))) => Some(values),
+        Some(Some(value)) => Some(vec![value]),
+        Some(None) => return Vec::new(),
+        None => None,
     };
     let owner = match &selector.of {
         Some(owner) => match owner_of(call, state, selector.kind, owner) {
             Some(owner) => Some(owner),
-            None => return vec![Look::Unknown; values.len()],
+            None => return vec![Look::Unknown; values.map_or(1, |values| values.len())],
         },
         None => None,
     };
-    values.iter().map(|value| look(state, selector, owner.as_ref(), value)).collect()
+    match values {
+        Some(values) => values.iter().map(|value| look(state, selector, owner.as_ref(), value)).collect(),
+        None => any(state, selector, owner.as_ref()),
+    }
 }
 
 /// The keys of what a target names.
@@ -95,14 +100,41 @@ fn look(state: &State, selector: &Selector, owner: Option<&Key>, value: &Value) 
     if open || !(selector.kind == Kind::User || state.knows_all(selector.kind, owner)) { Look::Unknown } else { Look::Missing }
 }
 
-fn fits(key: Key, entity: &Entity, selector: &Selector) -> Look {
-    let mut look = Look::Found(key);
-    for (property, wanted) in &selector.with {
-        match entity.known(property) {
-            Some(value) if same(value, wanted) => {}
-            Some(_) => return Look::Missing,
-            None => look = Look::Unknown,
-        }
+/// Whatever fits, the oldest first. Ends in the unknown unless everything is known.
+fn any(state: &State, selector: &Selector, owner: Option<&Key>) -> Vec<Look> {
+    let of = |entity: &Entity| owner.map_or(Truth::Yes, |owner| Truth::maybe(entity.text("owner").map(|of| of == Some(&owner.id))));
+    let mut listed: Vec<(&str, &Entity)> =
+        state.all(selector.kind).filter(|(_, entity)| entity.exists() && of(entity) != Truth::No).collect();
+    listed.sort_by(|(_, one), (_, other)| age(one).cmp(&age(other)));
+    let mut looks: Vec<Look> = listed
+        .into_iter()
+        .map(|(id, entity)| if of(entity) == Truth::Yes { fits(Key::new(selector.kind, id), entity, selector) } else { Look::Unknown })
+        .filter(|look| *look != Look::Missing)
+        .collect();
+    if !(selector.kind == Kind::User || state.knows_all(selector.kind, owner)) {
+        looks.push(Look::Unknown);
     }
-    look
+    looks
+}
+
+/// What orders entities by when they were made; those of which it is not known come last.
+pub fn age(entity: &Entity) -> (bool, &str) {
+    let made = entity.text("createdAt").flatten();
+    (made.is_none(), made.unwrap_or_default())
+}
+
+fn has_properties(entity: &Entity, selector: &Selector) -> Truth {
+    let none = selector
+        .without
+        .iter()
+        .fold(Truth::Yes, |all, (name, unwanted)| all.and(Truth::maybe(entity.known(name).map(|value| !same(value, unwanted)))));
+    has_all(entity, &selector.with).and(none)
+}
+
+fn fits(key: Key, entity: &Entity, selector: &Selector) -> Look {
+    match has_properties(entity, selector) {
+        Truth::Yes => Look::Found(key),
+        Truth::No => Look::Missing,
+        Truth::Unknown | Truth::Near => Look::Unknown,
+    }
 }

@@ -11,6 +11,7 @@ mod guard;
 pub mod json;
 mod list;
 mod observe;
+mod passkey;
 mod pattern;
 mod predict;
 mod route;
@@ -18,6 +19,7 @@ pub mod rules;
 mod select;
 mod state;
 pub mod time;
+mod totp;
 pub mod wire;
 
 pub use body::form;

@@ -100,7 +100,7 @@ fn look(state: &State, selector: &Selector, owner: Option<&Key>, value: &Value, 
     let property = selector.by.as_deref().unwrap_or("id");
     let mut open = false;
     for (id, entity) in state.all(selector.kind).filter(|(id, entity)| entity.exists() && !is_excepted(id, entity, selector, except)) {
-        match owner.map(|owner| entity.text("owner").map(|of| of == Some(&owner.id))) {
+        match owner.map(|owner| belongs(entity, owner)) {
             Some(Some(false)) => continue,
             Some(None) => {
                 open = true;
@@ -115,7 +115,56 @@ fn look(state: &State, selector: &Selector, owner: Option<&Key>, value: &Value, 
         }
     }
     // Users are known to be there by what is seen of them; whatever else was there before may be so unseen.
-    if open || !(selector.kind == Kind::User || state.knows_all(selector.kind, owner)) { Look::Unknown } else { Look::Missing }
+    let told = selector.kind == Kind::User || state.knows_all(selector.kind, owner);
+    if !open && told || is_known_missing(state, selector, owner, value) { Look::Missing } else { Look::Unknown }
+}
+
+/// Whether an entity belongs to an owner, or refers to it; `None` when that is not known.
+fn belongs(entity: &Entity, owner: &Key) -> Option<bool> {
+    let known = [entity.text("owner"), entity.text(&owner.kind.reference())];
+    if known.contains(&Some(Some(&owner.id))) { Some(true) } else { known.iter().any(Option::is_some).then_some(false) }
+}
+
+/// Whether an answer has told that there is no such entity.
+fn is_known_missing(state: &State, selector: &Selector, owner: Option<&Key>, value: &Value) -> bool {
+    let property = selector.by.as_deref().unwrap_or("id");
+    let same = |entity: &Entity| entity.known(property).is_some_and(|known| same(known, value));
+    let owned = |entity: &Entity| owner.is_none_or(|owner| belongs(entity, owner) == Some(true));
+    state.all(selector.kind).any(|(_, entity)| !entity.exists() && same(entity) && owned(entity))
+}
+
+/// The state in which what a selector names, and what is not known of yet, is there; or in which it is not.
+///
+/// `None` where that says nothing of use: of several things only one may be missing.
+pub fn assume(call: &Call<'_>, state: &State, selector: &Selector, present: bool) -> Option<State> {
+    if matches!(selector.kind, Kind::User | Kind::Token | Kind::Record) || !selector.with.is_empty() {
+        return None;
+    }
+    let values = elements(call.value(selector.value.as_ref()?));
+    if values.len() != 1 && !present {
+        return None;
+    }
+    let owner = match &selector.of {
+        Some(owner) => Some(owner_of(call, state, selector.kind, owner)?),
+        None => None,
+    };
+    let mut next = state.clone();
+    for value in values.iter().filter(|value| look(state, selector, owner.as_ref(), value, &[]) == Look::Unknown) {
+        let key = match (&selector.by, &owner, value.as_str()) {
+            (None, None, Some(id)) => Key::new(selector.kind, id),
+            _ => Key::unborn(selector.kind, &next),
+        };
+        let mut entity = Entity::default().with(selector.by.as_deref().unwrap_or("id"), value.clone());
+        if let Some(owner) = &owner {
+            let property = if owner.kind == owner_kind(selector.kind) { "owner".to_owned() } else { owner.kind.reference() };
+            entity.set(property, owner.id.as_str());
+        }
+        if !present {
+            entity.set("removed", true);
+        }
+        next.insert(key, entity);
+    }
+    Some(next)
 }
 
 fn fits(key: Key, entity: &Entity, selector: &Selector) -> Look {

@@ -17,6 +17,7 @@ mod route;
 pub mod rules;
 mod select;
 mod state;
+mod tenant;
 pub mod time;
 pub mod wire;
 

@@ -129,8 +129,8 @@ fn belongs(entity: &Entity, owner: &Key) -> Option<bool> {
 fn is_known_missing(state: &State, selector: &Selector, owner: Option<&Key>, value: &Value) -> bool {
     let property = selector.by.as_deref().unwrap_or("id");
     let same = |entity: &Entity| entity.known(property).is_some_and(|known| same(known, value));
-    let owned = |entity: &Entity| owner.is_none_or(|owner| belongs(entity, owner) == Some(true));
-    state.all(selector.kind).any(|(_, entity)| !entity.exists() && same(entity) && owned(entity))
+    let tied = |entity: &Entity| owner.is_none_or(|owner| belongs(entity, owner) == Some(true));
+    state.all(selector.kind).any(|(_, entity)| !entity.exists() && same(entity) && tied(entity))
 }
 
 /// The state in which what a selector names, and what is not known of yet, is there; or in which it is not.

@@ -95,6 +95,8 @@ pub enum MemberSource {
     Distinct(ValueRef),
     /// This property of each entity that the operation made.
     Made(String),
+    /// The enterprise identity that the user in the path has of this connector.
+    SsoIdentity(ValueRef),
     /// One member of a property that is an object.
     Member {
         /// Whose property.
@@ -113,6 +115,7 @@ impl<'de> Deserialize<'de> for MemberSource {
         enum Derived {
             Distinct(ValueRef),
             Made(String),
+            SsoIdentity(ValueRef),
         }
         #[derive(Deserialize)]
         #[serde(deny_unknown_fields)]
@@ -132,6 +135,7 @@ impl<'de> Deserialize<'de> for MemberSource {
             Raw::Word(text) => Self::Value(ValueRef::parse(&text).map_err(de::Error::custom)?),
             Raw::Derived(Derived::Distinct(value)) => Self::Distinct(value),
             Raw::Derived(Derived::Made(property)) => Self::Made(property),
+            Raw::Derived(Derived::SsoIdentity(connector)) => Self::SsoIdentity(connector),
             Raw::Member(Member { member, name }) => {
                 let (target, property) = property_of(&member).map_err(de::Error::custom)?;
                 Self::Member { target, property, name }

@@ -15,7 +15,7 @@ use super::event::{Event, Listener};
 use super::execute::{Context, Sighted, Trace, execute};
 use crate::contract::{Contract, Files, SpecError, Version};
 use crate::model::wire::Request;
-use crate::plan::{Built, Epoch, Facts, Plan, Profile, Sequence, Settings, UNUSED_ID, build};
+use crate::plan::{Built, Epoch, Facts, OVERLONG_ID, Plan, Profile, Sequence, Settings, UNUSED_ID, build};
 use crate::target::{
     AdminCredentials, Clearance, Client, ClientOptions, Gate, GateError, Header, Intent, Ledger, MintError, Mode, SecretRegister, Wants,
     cleanup, namespace, provision,
@@ -145,6 +145,7 @@ pub async fn run(options: RunOptions) -> Result<RunResult, RunError> {
     options.secrets.register(&options.credentials.client_secret);
     let gate = Gate::new(client, options.mode, ledger, options.secrets.clone(), namespace(&options.run));
     gate.declare_unused(UNUSED_ID);
+    gate.declare_unused(OVERLONG_ID);
     let admin = options.credentials.mint_admin(&gate, Some("all")).await.map_err(|error| unreachable(&error))?;
     let machine = options.credentials.mint_admin(&gate, None).await.map_err(|error| unreachable(&error))?;
     let version = match options.version {
@@ -419,8 +420,25 @@ async fn read_facts(gate: &Gate, admin: &str, options: &RunOptions) -> Result<Fa
         sign_in_experience: experience,
         resource: options.credentials.resource.clone(),
         may_change_settings: options.mode == Mode::Exclusive,
+        default_roles: read_default_roles(gate, admin).await.map_err(fail)?,
         can_sign_in: by_username,
     })
+}
+
+/// The roles that every new user gets. What a target does not list, it does not give.
+async fn read_default_roles(gate: &Gate, admin: &str) -> Result<Vec<Value>, GateError> {
+    const PAGE: usize = 100;
+    let mut found = Vec::new();
+    for page in 1.. {
+        let roles = get(gate, admin, &format!("/api/roles?type=User&page={page}&page_size={PAGE}")).await?;
+        let roles = roles.as_array().cloned().unwrap_or_default();
+        let full = roles.len() == PAGE;
+        found.extend(roles.into_iter().filter(|role| role.get("isDefault") == Some(&Value::Bool(true))));
+        if !full {
+            break;
+        }
+    }
+    Ok(found)
 }
 
 fn unreachable(error: &MintError) -> RunError {

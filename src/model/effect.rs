@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::call::Call;
 use super::guard::scopes;
-use super::rules::{MOCK_SOCIAL, Phone, mock_account, parse_phone};
+use super::rules::{Account, MOCK_SOCIAL, Phone, mock_account, parse_phone};
 use super::select::{owner_of, targets};
 use super::state::{Entity, Fresh, KNOWS_ALL, Key, Kind, State, Term};
 use super::tenant;
@@ -93,10 +93,10 @@ fn apply_one(effect: &Effect, call: &Call<'_>, state: &mut State, now: i64) -> V
         }
         Effect::SetMember { target, property, name, from } => {
             let Some(value) = given(call, from.as_ref()) else { return Vec::new() };
-            set_member(state, &targets(call, state, target), property, call.text(name), Some(&value));
+            set_member(state, &targets(call, state, target), property, call.text(name).as_deref(), Some(&value));
         }
         Effect::RemoveMember { target, property, name } => {
-            set_member(state, &targets(call, state, target), property, call.text(name), None);
+            set_member(state, &targets(call, state, target), property, call.text(name).as_deref(), None);
         }
         Effect::Create(create) => return make(create, call, state),
         Effect::Delete(selector) => {
@@ -114,13 +114,13 @@ fn apply_one(effect: &Effect, call: &Call<'_>, state: &mut State, now: i64) -> V
 }
 
 /// Sets or removes one member of a property that is an object.
-fn set_member(state: &mut State, keys: &[Key], property: &str, name: Option<String>, value: Option<&Value>) {
+fn set_member(state: &mut State, keys: &[Key], property: &str, name: Option<&str>, value: Option<&Value>) {
     change(state, keys, |entity| {
-        let changed = match (entity.known(property), &name) {
+        let changed = match (entity.known(property), name) {
             (Some(Value::Object(old)), Some(name)) => {
                 let mut members = old.clone();
                 match value {
-                    Some(value) => drop(members.insert(name.clone(), value.clone())),
+                    Some(value) => drop(members.insert(name.to_owned(), value.clone())),
                     None => drop(members.shift_remove(name)),
                 }
                 Term::Known(Value::Object(members))
@@ -361,10 +361,12 @@ fn link_identity(call: &Call<'_>, state: &mut State) {
     let connector = text("connectorId").and_then(|id| state.find(Kind::Connector, id));
     let known = connector.filter(|connector| connector.text("connectorId") == Some(Some(MOCK_SOCIAL)));
     let target = known.and_then(|connector| connector.text("target").flatten()).map(str::to_owned);
-    let account = call.input.get("connectorData").and_then(mock_account).flatten();
-    match target.zip(account) {
-        Some((target, account)) => set_member(state, call.subject().as_slice(), "identities", Some(target), Some(&account)),
-        None => change(state, call.subject().as_slice(), |user| user.set("identities", Term::Unknown)),
+    let account = call.input.get("connectorData").map(mock_account);
+    match (target, account) {
+        (Some(target), Some(Account::Known(account))) => {
+            set_member(state, call.subject().as_slice(), "identities", Some(&target), Some(&account));
+        }
+        _ => change(state, call.subject().as_slice(), |user| user.set("identities", Term::Unknown)),
     }
 }
 

@@ -7,7 +7,9 @@ use serde_json::Value;
 use super::body::{Body, has_nul};
 use super::call::Call;
 use super::json::same;
-use super::rules::{MOCK_SOCIAL, PasswordPolicy, Phone, Search, UserInfo, UsernamePolicy, Verdict, breached, mock_account, parse_phone};
+use super::rules::{
+    Account, MOCK_SOCIAL, PasswordPolicy, Phone, Search, UserInfo, UsernamePolicy, Verdict, breached, mock_account, parse_phone,
+};
 use super::select::{Look, owner_of, select};
 use super::state::{Entity, Key, Kind, State, Term, Truth};
 use crate::contract::entity::Selector;
@@ -112,7 +114,9 @@ impl Scene<'_> {
             GuardKind::IdentityFree(rule) => self.identity_free(rule),
             GuardKind::ConnectorAccepts(answer) => {
                 match self.connector_of(&answer.connector).map(|connector| connector.text("connectorId")) {
-                    Some(Some(Some(MOCK_SOCIAL))) => Truth::of(call.value(&answer.data).is_some_and(|data| mock_account(&data).is_some())),
+                    Some(Some(Some(MOCK_SOCIAL))) => {
+                        Truth::of(call.value(&answer.data).is_some_and(|data| mock_account(&data) != Account::Unreadable))
+                    }
                     _ => Truth::Unknown,
                 }
             }
@@ -404,9 +408,8 @@ impl Scene<'_> {
     }
 
     fn has_sso_identity(&self, connector: &ValueRef) -> Truth {
-        let identities = self.subject().and_then(|user| user.known("ssoIdentities")).and_then(Value::as_array);
-        let wanted = self.call.value(connector);
-        Truth::maybe(identities.map(|list| list.iter().any(|identity| identity.get("ssoConnectorId") == wanted.as_ref())))
+        let identity = self.subject().zip(self.call.text(connector)).map(|(user, connector)| sso_identity(user, &connector));
+        Truth::maybe(identity.as_ref().and_then(Term::known).map(|identity| !identity.is_null()))
     }
 
     /// The connector that a value names, as the state knows it.
@@ -610,6 +613,20 @@ fn is_distinct(list: &Value) -> bool {
 const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
 const IMPERSONATION_TOKEN: &str = "urn:logto:token-type:impersonation_token";
 const PERSONAL_ACCESS_TOKEN: &str = "urn:logto:token-type:personal_access_token";
+
+/// Property of a user that holds the enterprise identity of one connector, where not all of them are known.
+pub fn sso_property(connector: &str) -> String {
+    format!("ssoIdentities/{connector}")
+}
+
+/// A user's enterprise identity of a connector; null when there is none.
+pub fn sso_identity(user: &Entity, connector: &str) -> Term {
+    let of_connector = |identity: &&Value| identity.get("ssoConnectorId").is_some_and(|id| id == connector);
+    match user.known("ssoIdentities").and_then(Value::as_array) {
+        Some(all) => Term::Known(all.iter().find(of_connector).cloned().unwrap_or_default()),
+        None => user.get(&sso_property(connector)).clone(),
+    }
+}
 
 /// The scopes of a `scope` text.
 pub fn scopes(scope: &Value) -> impl Iterator<Item = &str> {

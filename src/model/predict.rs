@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::call::Call;
 use super::consent::consent_scopes;
 use super::effect;
-use super::guard::{Scene, has_security_method, scopes};
+use super::guard::{Scene, has_security_method, scopes, sso_identity, sso_property};
 use super::list;
 use super::pattern::{ListPattern, Member, Pattern, Teaching, Why};
 use super::route::{Route, route};
@@ -17,6 +17,7 @@ use super::select::{assume, owner_of, targets};
 use super::state::{Entity, Key, Kind, State, Term, Truth};
 use super::wire::Request;
 use crate::contract::answer::{AnswerSpec, MemberSource, Source};
+use crate::contract::entity::Target;
 use crate::contract::guard::{GuardKind, RefusalEffect, Status};
 use crate::contract::{Contract, Effect, Operation, Outcome, Schema};
 
@@ -200,8 +201,11 @@ impl View<'_> {
     fn source(&self, source: &Source, created: &[Key], schema: &Value) -> Pattern {
         match source {
             Source::Target(target, property) => {
-                let keys = targets(self.call, self.state, target);
-                self.body(keys.into_iter().next(), property.as_deref(), schema)
+                let key = targets(self.call, self.state, target).into_iter().next();
+                match (&key, target, property) {
+                    (None, Target::Caller, None) => self.stranger(schema),
+                    _ => self.body(key, property.as_deref(), schema),
+                }
             }
             Source::Created => self.body(created.first().cloned(), None, schema),
             Source::List(list) => {
@@ -245,6 +249,11 @@ impl View<'_> {
                 } else {
                     Pattern::Any
                 }
+            }
+            MemberSource::SsoIdentity(connector) => {
+                let (Some(user), Some(connector)) = (self.call.subject(), self.call.text(connector)) else { return Pattern::Any };
+                let term = self.state.get(&user).map_or(Term::Unknown, |user| sso_identity(user, &connector));
+                Pattern::Leaf { term, teaches: Some((user, Teaching::Property(sso_property(&connector)))) }
             }
             MemberSource::Member { target, property, name } => {
                 let entity = targets(self.call, self.state, target).into_iter().next().and_then(|key| self.state.get(&key));
@@ -297,8 +306,7 @@ impl View<'_> {
             }
             (None, Some(key), Some(entity)) => self.object(&key, entity, schema),
             // Settings are always there, seen or not.
-            (None, Some(key), None) if key.kind == Kind::Settings => self.object(&key, &Entity::default(), schema),
-            (None, _, _) => self.stranger(schema),
+            (None, Some(key), None) => self.object(&key, &Entity::default(), schema),
             _ => Pattern::Any,
         }
     }

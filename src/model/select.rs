@@ -97,6 +97,10 @@ fn look(state: &State, selector: &Selector, owner: Option<&Key>, value: &Value, 
             return if counts { fits(key, entity, selector) } else { Look::Missing };
         }
     }
+    // Users are known to be there by what is seen of them, and nothing belongs to one who is not.
+    if owner.is_some_and(|owner| owner.kind == Kind::User && state.get(owner).is_none()) {
+        return Look::Missing;
+    }
     let property = selector.by.as_deref().unwrap_or("id");
     let mut open = false;
     for (id, entity) in state.all(selector.kind).filter(|(id, entity)| entity.exists() && !is_excepted(id, entity, selector, except)) {
@@ -111,6 +115,8 @@ fn look(state: &State, selector: &Selector, owner: Option<&Key>, value: &Value, 
         match entity.known(property) {
             Some(known) if same(known, value) => return fits(Key::new(selector.kind, id), entity, selector),
             Some(_) => {}
+            // What is known by one id has no other.
+            None if selector.kind == Kind::User && selector.by.is_none() && !Key::new(Kind::User, id).is_unborn() => {}
             None => open = true,
         }
     }

@@ -365,6 +365,10 @@ pub fn start(facts: &Facts, settings: Option<&Settings>, binding: &Binding, now:
     }
     state.insert(Key::account_center(), Entity::from_json(&center));
     state.insert(Key::sign_in_experience(), Entity::from_json(&facts.sign_in_experience));
+    for role in &facts.default_roles {
+        let id = role.get("id").and_then(Value::as_str).unwrap_or_default();
+        state.insert(Key::new(Kind::Role, id), Entity::from_json(role));
+    }
     let value = |name: &str| binding.get(name).unwrap_or_default();
     let clients = [
         ("first", false, "Traditional", Term::Known(json!({"allowTokenExchange": true}))),

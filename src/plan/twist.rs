@@ -14,6 +14,9 @@ const FORGED_TOKEN: &str = "Bearer eyJhbGciOiJFUzM4NCIsInR5cCI6ImF0K2p3dCJ9.eyJz
 /// An id that nothing on a deployment has.
 pub const UNUSED_ID: &str = "lcnosuchobject";
 
+/// One that is too long to be an id.
+pub const OVERLONG_ID: &str = "lcnosuchobjectwithalongid";
+
 /// Spoiled copies of a request, each with what was done to it. The first one is the plainest.
 pub fn break_guard<'a>(guard: &Guard, accepted: &Probe<'a>) -> Vec<Probe<'a>> {
     let mut base = accepted.clone();
@@ -127,7 +130,7 @@ pub fn break_guard<'a>(guard: &Guard, accepted: &Probe<'a>) -> Vec<Probe<'a>> {
         }
         GuardKind::NewPassword(value) => add("same password", &|probe| probe.put(value, json!("{{own.password}}"))),
         GuardKind::PasswordMatches(value) | GuardKind::UserPassword(value) => {
-            add("wrong password", &|probe| probe.put(value, json!("lc-wrong-password")))
+            add("wrong password", &|probe| probe.put(value, json!("lc-wrong-password")));
         }
         GuardKind::Unique(property) => {
             if property == "username" {
@@ -140,6 +143,7 @@ pub fn break_guard<'a>(guard: &Guard, accepted: &Probe<'a>) -> Vec<Probe<'a>> {
                 let text = match key.as_str() {
                     "avatar" | "termsOfUseUrl" | "privacyPolicyUrl" => format!("https://example.com/{}", "a".repeat(*most)),
                     "primaryEmail" => format!("{}@example.com", "a".repeat(*most)),
+                    "path.userId" => OVERLONG_ID.to_owned(),
                     _ => "u".repeat(most + 1),
                 };
                 add(&format!("{key} too long"), &|probe| match ValueRef::parse(key) {

@@ -10,7 +10,7 @@ use super::mint::Mint;
 use super::refusal::{empty_answer, json_answer, refusal, text_answer};
 use super::sign_in::{Grant, SignIns};
 use super::tamper::{Deed, Faults};
-use super::{edge, paths, support};
+use super::{edge, pages, paths, support};
 use crate::contract::guard::{GuardKind, Status};
 use crate::contract::{Contract, Named};
 use crate::model::wire::{Answer, Request};
@@ -128,7 +128,7 @@ impl Deployment {
             return failed();
         };
         let refused = chosen.guard.map(|index| &call.operation.guards[index]);
-        let (answer, mut next, born) = match refused {
+        let (mut answer, mut next, born) = match refused {
             Some(guard) => (refusal(&scene, guard), chosen.next.clone(), None),
             None => succeed(&mut store.mint, call, &view, chosen, redeemed.grant.as_ref(), now),
         };
@@ -139,6 +139,11 @@ impl Deployment {
                 Some(stored) => next.insert(key, stored.clone()),
                 None => drop(next.remove(&key)),
             }
+        }
+        if let (Pattern::List(list), None) = (&chosen.body, refused)
+            && let Some(total) = list.total
+        {
+            pages::announce(&self.endpoint, request, total, &mut answer);
         }
         let deed = Deed { call, view: &view, before: &store.state, refused, born: born.as_ref(), now };
         self.faults.keep(&deed, &mut next);

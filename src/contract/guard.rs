@@ -631,6 +631,7 @@ impl Guard {
             | GuardKind::InFuture(value)
             | GuardKind::TotpSecret(value)
             | GuardKind::BackupCodes(value)
+            | GuardKind::PolicyInformed(value)
             | GuardKind::SubjectToken(value) => value.to_string(),
             GuardKind::FactorOn(name) => name.to_string(),
             GuardKind::TotpCode(rule) => rule.code.to_string(),
@@ -644,7 +645,6 @@ impl Guard {
             },
             GuardKind::Exists(selector) | GuardKind::Absent(selector) | GuardKind::Is(selector) => selector.to_string(),
             GuardKind::Record(rule) => rule.id.to_string(),
-            GuardKind::PolicyInformed(value) => value.to_string(),
             GuardKind::Fits(rule) => rule.value.as_ref().map_or_else(|| rule.settings.clone().unwrap_or_default(), ToString::to_string),
             GuardKind::Ordered(values) => values.iter().map(ToString::to_string).collect::<Vec<_>>().join(","),
             GuardKind::IdentityFree(rule) => rule.id.to_string(),

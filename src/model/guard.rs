@@ -279,10 +279,19 @@ impl Scene<'_> {
     fn is(&self, selector: &Selector) -> Truth {
         let bare = Selector { with: BTreeMap::new(), without: BTreeMap::new(), ..selector.clone() };
         self.selected(&bare, |look| match look {
-            Look::Found(key) => self.state.get(key).map_or(Truth::Unknown, |entity| has_all(entity, &selector.with)),
+            Look::Found(key) => self.state.get(key).map_or(Truth::Unknown, |entity| has_all(entity, &self.wanted(&selector.with))),
             Look::Missing => Truth::Yes,
             Look::Unknown => Truth::Unknown,
         })
+    }
+
+    /// Wanted properties, those filled in that are values of the request.
+    fn wanted(&self, with: &BTreeMap<String, Value>) -> BTreeMap<String, Value> {
+        let fill = |value: &Value| match value.as_str().map(ValueRef::parse) {
+            Some(Ok(reference)) => self.call.value(&reference).unwrap_or_default(),
+            _ => value.clone(),
+        };
+        with.iter().map(|(name, value)| (name.clone(), fill(value))).collect()
     }
 
     /// Whether the entity that the operation's last `exists` names has these properties.

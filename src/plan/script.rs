@@ -403,16 +403,18 @@ pub fn start(facts: &Facts, settings: Option<&Settings>, binding: &Binding, now:
         ("admin", false, "MachineToMachine", Term::Unknown),
     ];
     for (client, third, kind, options) in clients {
+        let id = value(&format!("{client}.id"));
         let application = Entity::default()
+            .with("id", id.as_str())
             .with("isThirdParty", third)
             .with("type", kind)
             .with("customClientMetadata", options)
             .with("clientSecret", Term::Known(value(&format!("{client}.secret")).into()));
-        state.insert(Key::new(Kind::Application, value(&format!("{client}.id"))), application);
+        state.insert(Key::new(Kind::Application, id), application);
     }
     for factory in ["oauth2", "oidc"] {
         let standard = json!({"type": "Social", "isStandard": true, "platform": "Universal", "isTokenStorageSupported": true});
-        state.insert(Key::new(Kind::ConnectorFactory, factory), Entity::from_json(&standard));
+        state.insert(Key::new(Kind::ConnectorFactory, factory), Entity::from_json(&standard).with("id", factory));
     }
     for (name, scope) in [("admin.token", "all"), ("machine.token", "")] {
         let token = Entity::default()

@@ -147,7 +147,7 @@ pub fn break_guard<'a>(guard: &Guard, accepted: &Probe<'a>) -> Vec<Probe<'a>> {
         GuardKind::MaxChars(bounds) => {
             for (key, most) in bounds {
                 let text = match key.as_str() {
-                    "avatar" => format!("https://example.com/{}", "a".repeat(*most)),
+                    "avatar" | "termsOfUseUrl" | "privacyPolicyUrl" => format!("https://example.com/{}", "a".repeat(*most)),
                     "primaryEmail" => format!("{}@example.com", "a".repeat(*most)),
                     "path.userId" => OVERLONG_ID.to_owned(),
                     _ => "u".repeat(most + 1),

@@ -11,6 +11,7 @@ mod guard;
 pub mod json;
 mod list;
 mod observe;
+mod passkey;
 mod pattern;
 mod predict;
 mod route;
@@ -19,6 +20,7 @@ mod select;
 mod state;
 mod tenant;
 pub mod time;
+mod totp;
 pub mod wire;
 
 pub use body::form;

@@ -6,12 +6,13 @@ use super::probe::{Cast, Probe};
 use super::script::{Client, Script, User};
 use super::sequence::{Call, Facts, Persona, Purpose};
 use super::twist::break_guard;
+use crate::contract::entity::Owner;
 use crate::contract::guard::GuardKind;
 use crate::contract::{Contract, Effect, Kind, Named, Operation};
 use crate::model::{Route, route};
 
 /// Probes per sequence: enough to share users and tokens, few enough to run side by side.
-const PROBES_PER_SEQUENCE: usize = 24;
+const PROBES_PER_SEQUENCE: usize = 80;
 
 /// Guards whose combinations show the order in which an operation refuses.
 const fn counts_for_order(kind: &GuardKind) -> bool {
@@ -28,7 +29,7 @@ const fn counts_for_order(kind: &GuardKind) -> bool {
 
 /// What a probe needs of the settings.
 fn need(probe: &Probe<'_>) -> Need {
-    Need { enabled: probe.by_user().then_some(probe.enabled), levels: probe.levels.clone() }
+    Need { enabled: probe.by_user().then_some(probe.enabled), levels: probe.levels.clone(), factors: probe.factors }
 }
 
 /// Every accepted case of every operation, and a look at what it did through both collections.
@@ -71,6 +72,12 @@ fn accepted(script: &mut Script<'_>, cast: &mut Cast, probe: &Probe<'_>) {
         None => look(script, probe, &target, user, of, true),
     }
     cast.forget_given();
+    if operation.changes_belongings_of(&Owner::Caller) {
+        cast.forget_caller();
+    }
+    if operation.changes_belongings_of(&Owner::User) {
+        cast.forget_subject();
+    }
     if operation.effects.iter().any(|effect| matches!(effect, Effect::Delete(selector) if selector.kind == Kind::User)) {
         cast.forget_subject();
     }
@@ -116,6 +123,9 @@ fn look(script: &mut Script<'_>, probe: &Probe<'_>, target: &str, user: Option<U
             script.look_as_user(user, of);
         }
     }
+    if let Some(user) = user.filter(|_| probe.by_user()) {
+        look_at_belongings(script, probe, target, user, of);
+    }
     let mut path = target.split('?').next().unwrap_or_default();
     while !probe.by_user() && path.matches('/').count() > 1 {
         if let Some(operation) = reader(script.contract(), path) {
@@ -130,38 +140,55 @@ fn look(script: &mut Script<'_>, probe: &Probe<'_>, target: &str, user: Option<U
     }
 }
 
+/// Looks at what belongs to a user, where an operation of the Account API changes it: the nearest list above the path.
+fn look_at_belongings(script: &mut Script<'_>, probe: &Probe<'_>, target: &str, user: User, of: usize) {
+    if !probe.operation.changes_belongings_of(&Owner::Caller) {
+        return;
+    }
+    let mut path = target.split('?').next().unwrap_or_default();
+    while path.matches('/').count() > 2 {
+        if let Some(operation) = reader(script.contract(), path) {
+            script.look_as_user_at(user, operation, path, of);
+            return;
+        }
+        path = path.rsplit_once('/').map_or("", |(above, _)| above);
+    }
+}
+
 /// Each guard of each operation broken in every way, and every combination of those that show the order of refusals.
-pub fn matrix<'a>(contract: &'a Contract, facts: &Facts) -> Vec<Draft<'a>> {
-    let mut drafts = Vec::new();
-    for operation in &contract.operations {
-        let mut groups: Vec<(Need, Vec<Probe<'a>>)> = Vec::new();
+///
+/// Refused calls change nothing, so those of several operations share one sequence, its users and what is given. `wanted`
+/// says of which operations.
+pub fn matrix<'a>(contract: &'a Contract, facts: &Facts, wanted: &dyn Fn(&Operation) -> bool) -> Vec<Draft<'a>> {
+    let mut groups: Vec<(Need, bool, Vec<Probe<'a>>)> = Vec::new();
+    for operation in contract.operations.iter().filter(|operation| wanted(operation)) {
         for probe in spoiled(contract, operation, facts) {
-            let wanted = need(&probe);
+            let (alone, wanted) = (operation.harm.tenant_wide, need(&probe));
             // What an earlier group needs may be refined, never contradicted.
-            let place = groups.iter().position(|(known, probes)| probes.len() < PROBES_PER_SEQUENCE && known.join(&wanted).is_some());
+            let place = groups
+                .iter()
+                .position(|(known, same, probes)| *same == alone && probes.len() < PROBES_PER_SEQUENCE && known.join(&wanted).is_some());
             match place {
                 Some(index) => {
                     groups[index].0 = groups[index].0.join(&wanted).expect("just tried");
-                    groups[index].1.push(probe);
+                    groups[index].2.push(probe);
                 }
-                None => groups.push((wanted, vec![probe])),
+                None => groups.push((wanted, alone, vec![probe])),
             }
         }
-        for (index, (need, probes)) in groups.into_iter().enumerate() {
-            drafts.push(Draft {
-                id: format!("guards/{}/{}", operation.id, index + 1),
-                need,
-                alone: operation.harm.tenant_wide,
-                write: Box::new(move |script| {
-                    let mut cast = Cast::new();
-                    for probe in &probes {
-                        refused(script, &mut cast, probe);
-                    }
-                }),
-            });
-        }
     }
-    drafts
+    let draft = |(index, (need, alone, probes)): (usize, (Need, bool, Vec<Probe<'a>>))| Draft {
+        id: format!("guards/{}", index + 1),
+        need,
+        alone,
+        write: Box::new(move |script| {
+            let mut cast = Cast::new();
+            for probe in &probes {
+                refused(script, &mut cast, probe);
+            }
+        }),
+    };
+    groups.into_iter().enumerate().map(draft).collect()
 }
 
 fn refused(script: &mut Script<'_>, cast: &mut Cast, probe: &Probe<'_>) {
@@ -212,6 +239,7 @@ fn spoiled<'a>(contract: &'a Contract, operation: &'a Operation, facts: &Facts) 
                 && other.proof == probe.proof
                 && other.levels == probe.levels
                 && other.enabled == probe.enabled
+                && other.factors == probe.factors
                 && other.path == probe.path
                 && other.query == probe.query
                 && other.given == probe.given
@@ -240,6 +268,9 @@ fn combine<'a>(probes: Vec<Probe<'a>>, way: Option<&Probe<'a>>, accepted: &Probe
         }
         if way.who != accepted.who {
             spoiled.who = way.who;
+        }
+        if way.factors != accepted.factors {
+            spoiled.factors = way.factors;
         }
         if way.payload != accepted.payload {
             spoiled.payload = way.payload.clone();

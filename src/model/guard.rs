@@ -208,7 +208,7 @@ impl Scene<'_> {
             let own = match part("rp.id") {
                 // 1.43 looks at the header instead of its own address; browsers send the same in both.
                 Some(own) if Some(own) == host.as_deref() => {
-                    Truth::maybe((self.call.request.header("origin") == Some(origin)).then_some(true))
+                    Truth::maybe(self.call.request.header("origin").is_none_or(|header| header == origin).then_some(true))
                 }
                 Some(_) => Truth::No,
                 None => Truth::Unknown,

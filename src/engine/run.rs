@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::confirm::{Confirmation, REPLAYS, confirm};
 use super::event::{Event, Listener};
 use super::execute::{Context, Sighted, Trace, execute};
+use super::published::read_published;
 use crate::contract::{Contract, Files, SpecError, Version};
 use crate::model::json::same;
 use crate::model::wire::Request;
@@ -152,8 +153,11 @@ pub async fn run(options: RunOptions) -> Result<RunResult, RunError> {
         Some(version) => version,
         None => detect_version(&gate, &admin.access_token).await?,
     };
-    let contract = Contract::from_files(&options.specs, version)?;
+    let mut contract = Contract::from_files(&options.specs, version)?;
     let facts = read_facts(&gate, &admin.access_token, &options).await?;
+    if let Some(published) = &facts.published {
+        contract.adopt(published);
+    }
     let built = match &options.plan {
         Some(plan) => Built { plan: Plan { facts: facts.clone(), ..plan.clone() }, left_out: Vec::new() },
         None => build(&contract, &facts, options.seed, options.profile, &options.only),
@@ -421,12 +425,18 @@ async fn read_facts(gate: &Gate, admin: &str, options: &RunOptions) -> Result<Fa
     let methods = experience.pointer("/signIn/methods").and_then(Value::as_array).cloned().unwrap_or_default();
     let by_username =
         methods.iter().any(|method| method.get("identifier") == Some(&json!("username")) && method.get("password") == Some(&json!(true)));
+    let (published, unpublished) = match read_published(gate).await {
+        Ok(published) => (Some(published), None),
+        Err(why) => (None, Some(why)),
+    };
     Ok(Facts {
         account_center,
         sign_in_experience: experience,
         resource: options.credentials.resource.clone(),
         may_change_settings: options.mode == Mode::Exclusive,
         can_sign_in: by_username,
+        published,
+        unpublished,
     })
 }
 

@@ -595,6 +595,21 @@ impl Guard {
         self.refusal.as_ref().expect("the loader fills in the default refusal")
     }
 
+    /// What a schema is put to, what it is for, and when: several schemas may look at one value.
+    fn fits_label(&self, rule: &FitsRule) -> String {
+        let subject = rule.value.as_ref().map_or_else(|| rule.settings.clone().unwrap_or_default(), ToString::to_string);
+        let code = self.refusal.as_ref().and_then(|refusal| refusal.code.as_deref()?.rsplit('.').next());
+        let keys = match self.when.as_ref().and_then(|when| when.body.as_ref()) {
+            Some(BodyShape::Has(key)) => format!(" with {key}"),
+            Some(BodyShape::Keys(keys)) => {
+                let shapes: Vec<String> = keys.iter().map(|(key, shape)| format!(" with {key} {shape}")).collect();
+                shapes.concat()
+            }
+            None => String::new(),
+        };
+        format!("{subject}{}{keys}", code.map(|code| format!(" {code}")).unwrap_or_default())
+    }
+
     /// A short name for people: the kind and its argument.
     pub fn label(&self) -> String {
         let argument = match &self.kind {
@@ -629,9 +644,9 @@ impl Guard {
             | GuardKind::RefreshToken(value)
             | GuardKind::Distinct(value)
             | GuardKind::InFuture(value)
+            | GuardKind::PolicyInformed(value)
             | GuardKind::TotpSecret(value)
             | GuardKind::BackupCodes(value)
-            | GuardKind::PolicyInformed(value)
             | GuardKind::SubjectToken(value) => value.to_string(),
             GuardKind::FactorOn(name) => name.to_string(),
             GuardKind::TotpCode(rule) => rule.code.to_string(),
@@ -645,7 +660,7 @@ impl Guard {
             },
             GuardKind::Exists(selector) | GuardKind::Absent(selector) | GuardKind::Is(selector) => selector.to_string(),
             GuardKind::Record(rule) => rule.id.to_string(),
-            GuardKind::Fits(rule) => rule.value.as_ref().map_or_else(|| rule.settings.clone().unwrap_or_default(), ToString::to_string),
+            GuardKind::Fits(rule) => self.fits_label(rule),
             GuardKind::Ordered(values) => values.iter().map(ToString::to_string).collect::<Vec<_>>().join(","),
             GuardKind::IdentityFree(rule) => rule.id.to_string(),
             GuardKind::ConnectorAccepts(answer) => answer.data.to_string(),

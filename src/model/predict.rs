@@ -46,12 +46,10 @@ pub struct Prediction<'a> {
 }
 
 impl Prediction<'_> {
-    /// The only admitted answer, if there is exactly one.
-    pub fn certain(&self) -> Option<&Alternative> {
-        match self.alternatives.as_slice() {
-            [only] => Some(only),
-            _ => None,
-        }
+    /// The only admitted status and code, if there is exactly one, whatever state it leads to.
+    pub fn outcome(&self) -> Option<&Outcome> {
+        let (first, rest) = self.alternatives.split_first()?;
+        rest.iter().all(|other| other.outcome == first.outcome).then_some(&first.outcome)
     }
 
     /// The operation.

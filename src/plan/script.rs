@@ -125,13 +125,13 @@ impl<'a> Script<'a> {
     /// What the model predicts for a call, without adding it.
     pub fn foresee(&self, call: &Call) -> Option<Outcome> {
         let request = call.request(&self.binding).ok()?;
-        predict(self.contract, &self.state, &request, PLAN_NOW).certain().map(|only| only.outcome.clone())
+        predict(self.contract, &self.state, &request, PLAN_NOW).outcome().cloned()
     }
 
     fn think(&mut self, call: &Call, capture: &[(&str, &str)]) -> Option<Outcome> {
         let request = call.request(&self.binding).expect("a plan only uses symbols that earlier steps capture");
         let prediction = predict(self.contract, &self.state, &request, PLAN_NOW);
-        let certain = prediction.certain().map(|only| only.outcome.clone());
+        let certain = prediction.outcome().cloned();
         let alternative = prediction.alternatives.into_iter().next_back()?;
         let born = &mut self.born;
         let refused = alternative.guard.is_some();

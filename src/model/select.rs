@@ -10,8 +10,8 @@ use crate::contract::entity::{Owner, Selector, Target};
 
 /// Whether something belongs to an owner, or refers to it.
 pub fn belongs(entity: &Entity, owner: &Key) -> Truth {
-    let (refers, owned) = (entity.text(&owner.kind.reference()), entity.text("owner"));
-    if refers == Some(Some(&owner.id)) { Truth::Yes } else { Truth::maybe(owned.or(refers).map(|of| of == Some(&owner.id))) }
+    let (refers, of) = (entity.text(&owner.kind.reference()), entity.text("owner"));
+    if refers == Some(Some(&owner.id)) { Truth::Yes } else { Truth::maybe(of.or(refers).map(|of| of == Some(&owner.id))) }
 }
 
 /// What is known of an entity that a call names.

@@ -642,9 +642,9 @@ impl Guard {
             | GuardKind::RefreshToken(value)
             | GuardKind::Distinct(value)
             | GuardKind::InFuture(value)
-            | GuardKind::PolicyInformed(value)
             | GuardKind::TotpSecret(value)
             | GuardKind::BackupCodes(value)
+            | GuardKind::PolicyInformed(value)
             | GuardKind::SubjectToken(value) => value.to_string(),
             GuardKind::FactorOn(name) => name.to_string(),
             GuardKind::TotpCode(rule) => rule.code.to_string(),

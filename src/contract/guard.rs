@@ -599,15 +599,13 @@ impl Guard {
     fn fits_label(&self, rule: &FitsRule) -> String {
         let subject = rule.value.as_ref().map_or_else(|| rule.settings.clone().unwrap_or_default(), ToString::to_string);
         let code = self.refusal.as_ref().and_then(|refusal| refusal.code.as_deref()?.rsplit('.').next());
-        let keys = match self.when.as_ref().and_then(|when| when.body.as_ref()) {
-            Some(BodyShape::Has(key)) => format!(" with {key}"),
-            Some(BodyShape::Keys(keys)) => {
-                let shapes: Vec<String> = keys.iter().map(|(key, shape)| format!(" with {key} {shape}")).collect();
-                shapes.concat()
-            }
-            None => String::new(),
+        let keys: Vec<String> = match self.when.as_ref().and_then(|when| when.body.as_ref()) {
+            Some(BodyShape::Has(key)) => vec![key.clone()],
+            Some(BodyShape::Keys(keys)) => keys.iter().map(|(key, shape)| format!("{key} {shape}")).collect(),
+            None => Vec::new(),
         };
-        format!("{subject}{}{keys}", code.map(|code| format!(" {code}")).unwrap_or_default())
+        let words = [Some(subject), code.map(str::to_owned), (!keys.is_empty()).then(|| format!("with {}", keys.join(" and ")))];
+        words.into_iter().flatten().collect::<Vec<_>>().join(" ")
     }
 
     /// A short name for people: the kind and its argument.
@@ -644,9 +642,9 @@ impl Guard {
             | GuardKind::RefreshToken(value)
             | GuardKind::Distinct(value)
             | GuardKind::InFuture(value)
-            | GuardKind::PolicyInformed(value)
             | GuardKind::TotpSecret(value)
             | GuardKind::BackupCodes(value)
+            | GuardKind::PolicyInformed(value)
             | GuardKind::SubjectToken(value) => value.to_string(),
             GuardKind::FactorOn(name) => name.to_string(),
             GuardKind::TotpCode(rule) => rule.code.to_string(),

@@ -8,6 +8,7 @@ mod call;
 mod effect;
 mod guard;
 pub mod json;
+pub mod multipart;
 mod observe;
 mod pattern;
 mod predict;

@@ -2,11 +2,15 @@
 //!
 //! Each rule is a pure function of the value and of the settings that the deployment shows.
 mod breach;
+mod email_policy;
 mod password_policy;
 mod phone;
+mod picture;
 mod username_policy;
 
 pub use breach::breached;
+pub use email_policy::{EmailPolicy, email_domain};
 pub use password_policy::{Breached, CharacterTypes, Issue, LengthBounds, PasswordPolicy, Rejects, UserInfo, Verdict};
 pub use phone::{Phone, parse as parse_phone};
+pub use picture::is_picture;
 pub use username_policy::{AllowedChars, UsernamePolicy};

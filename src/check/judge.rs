@@ -44,7 +44,7 @@ pub struct Judgement {
 pub fn judge(contract: &Contract, request: &Request, answer: &Answer, observation: &Observation) -> Vec<Judgement> {
     let operation = observation.operation.as_deref().and_then(|id| contract.operation(id));
     let mut bench = Bench { contract, operation, judgements: Vec::new() };
-    if answer.status >= 500 && !matches!(&observation.relation, Some(Relation::Predicted | Relation::Either)) {
+    if answer.status >= 500 && observation.matched.is_none() {
         // What should have been answered instead tells one cause from another.
         let expected = match &observation.relation {
             Some(Relation::Different(difference)) => {

@@ -72,6 +72,22 @@ pub enum Effect {
         /// The value; the whole body when absent.
         from: Option<ValueRef>,
     },
+    /// Sets a property to null.
+    Clear {
+        /// What is changed.
+        target: Target,
+        /// The property.
+        property: String,
+    },
+    /// Removes a member of a property that is an object.
+    RemoveMember {
+        /// What is changed.
+        target: Target,
+        /// The property.
+        property: String,
+        /// Where the member's name is.
+        name: ValueRef,
+    },
     /// Makes an entity.
     Create(Box<Create>),
     /// Removes entities with everything that belongs to them.
@@ -94,6 +110,18 @@ pub enum Named {
     CreateSubjectToken,
     /// Issues a token at the token endpoint.
     IssueToken,
+    /// Makes an unverified record of a code for the recipient in the body, and counts the message.
+    CreateCodeRecord,
+    /// Verifies the record of a code; the code is used up.
+    VerifyCodeRecord,
+    /// Makes an unverified social record.
+    CreateSocialRecord,
+    /// Verifies a social record by what the provider sent back.
+    VerifySocialRecord,
+    /// Links the social account that a record proves to the caller, with the token that came along.
+    LinkSocial,
+    /// Stores the token that came with a social record.
+    StoreTokenSet,
 }
 
 /// How an entity is made.
@@ -135,7 +163,7 @@ impl<'de> Deserialize<'de> for Effect {
             type Value = Effect;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("the name of an effect, or one of set, merge, create, delete with its arguments")
+                f.write_str("the name of an effect, or one of set, merge, clear, remove-member, create, delete with its arguments")
             }
 
             fn visit_str<E: de::Error>(self, name: &str) -> Result<Effect, E> {
@@ -144,24 +172,34 @@ impl<'de> Deserialize<'de> for Effect {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Effect, A::Error> {
                 let (mut effect, mut from, mut property) = (None, None, None);
+                let (mut removed, mut name) = (None, None);
                 while let Some(key) = map.next_key::<String>()? {
                     match key.as_str() {
                         "set" => effect = Some(Effect::Set { target: map.next_value()?, from: None, property: None }),
                         "merge" => {
-                            let text: String = map.next_value()?;
-                            let split = text.split_once('.').and_then(|(target, name)| Some((Target::named(target)?, name.to_owned())));
-                            let (target, name) = split
-                                .ok_or_else(|| de::Error::custom(format!("`{text}` is no property; write for example user.customData")))?;
-                            effect = Some(Effect::Merge { target, property: name, from: None });
+                            let (target, property) = property_of(&map.next_value::<String>()?)?;
+                            effect = Some(Effect::Merge { target, property, from: None });
                         }
+                        "clear" => {
+                            let (target, property) = property_of(&map.next_value::<String>()?)?;
+                            effect = Some(Effect::Clear { target, property });
+                        }
+                        "remove-member" => removed = Some(property_of(&map.next_value::<String>()?)?),
+                        "name" => name = Some(map.next_value()?),
                         "create" => effect = Some(Effect::Create(Box::new(map.next_value()?))),
                         "delete" => effect = Some(Effect::Delete(map.next_value()?)),
                         "from" => from = Some(map.next_value()?),
                         "as" => property = Some(map.next_value()?),
                         other => {
-                            return Err(de::Error::unknown_field(other, &["set", "merge", "create", "delete", "from", "as"]));
+                            return Err(de::Error::unknown_field(
+                                other,
+                                &["set", "merge", "clear", "remove-member", "create", "delete", "from", "as", "name"],
+                            ));
                         }
                     }
+                }
+                if let (Some((target, property)), Some(name)) = (removed, name) {
+                    return Ok(Effect::RemoveMember { target, property, name });
                 }
                 match effect {
                     Some(Effect::Set { target, .. }) => Ok(Effect::Set { target, from, property }),
@@ -170,12 +208,18 @@ impl<'de> Deserialize<'de> for Effect {
                     }
                     Some(effect) if from.is_none() && property.is_none() => Ok(effect),
                     Some(_) => Err(de::Error::custom("`from` and `as` belong to `set`, `from` to `merge`")),
-                    None => Err(de::Error::custom("name what is done: set, merge, create or delete")),
+                    None => Err(de::Error::custom("name what is done: set, merge, clear, remove-member (with name), create or delete")),
                 }
             }
         }
         deserializer.deserialize_any(EffectVisitor)
     }
+}
+
+/// Reads `user.customData`.
+fn property_of<E: de::Error>(text: &str) -> Result<(Target, String), E> {
+    let split = text.split_once('.').and_then(|(target, name)| Some((Target::named(target)?, name.to_owned())));
+    split.ok_or_else(|| de::Error::custom(format!("`{text}` is no property; write for example user.customData")))
 }
 
 /// Reads one value or a list of them.

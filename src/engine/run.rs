@@ -396,11 +396,17 @@ async fn read_facts(gate: &Gate, admin: &str, options: &RunOptions) -> Result<Fa
     let methods = experience.pointer("/signIn/methods").and_then(Value::as_array).cloned().unwrap_or_default();
     let by_username =
         methods.iter().any(|method| method.get("identifier") == Some(&json!("username")) && method.get("password") == Some(&json!(true)));
-    let kept = ["id", "passwordPolicy", "usernamePolicy", "sentinelPolicy"];
+    let kept = ["id", "passwordPolicy", "usernamePolicy", "sentinelPolicy", "emailBlocklistPolicy", "verificationCodePolicy"];
     let experience: serde_json::Map<String, Value> =
         kept.iter().filter_map(|name| Some(((*name).to_owned(), experience.get(*name)?.clone()))).collect();
+    let connectors = get(gate, admin, "/api/connectors").await.map_err(fail)?;
+    let connectors = connectors.as_array().into_iter().flatten().map(|connector| {
+        let kept = ["id", "connectorId", "type", "target", "enableTokenStorage"];
+        Value::Object(kept.iter().filter_map(|name| Some(((*name).to_owned(), connector.get(*name)?.clone()))).collect())
+    });
     Ok(Facts {
         account_center,
+        connectors: connectors.collect(),
         sign_in_experience: Value::Object(experience),
         resource: options.credentials.resource.clone(),
         may_change_settings: options.mode == Mode::Exclusive,

@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::call::Call;
 use super::guard::scopes;
+use super::proof;
 use super::rules::{Phone, parse_phone};
 use super::select::{owner_of, targets};
 use super::state::{Entity, Fresh, KNOWS_ALL, Key, Kind, State, Term};
@@ -32,7 +33,7 @@ const ACCOUNT_SCOPES: &[&str] = &[
 /// Seconds a subject token lives.
 const SUBJECT_TOKEN_LIFE: i64 = 600;
 /// Seconds a verification record lives.
-const RECORD_LIFE: u32 = 600;
+pub(super) const RECORD_LIFE: u32 = 600;
 /// Seconds an access token lives.
 const TOKEN_LIFE: i64 = 3600;
 
@@ -76,6 +77,19 @@ fn apply_one(effect: &Effect, call: &Call<'_>, state: &mut State, now: i64) -> V
                     _ => Term::Unknown,
                 };
                 entity.set(property.clone(), merged);
+            });
+        }
+        Effect::Clear { target, property } => {
+            change(state, &targets(call, state, target), |entity| entity.set(property.clone(), Value::Null));
+        }
+        Effect::RemoveMember { target, property, name } => {
+            let name = call.text(name).unwrap_or_default();
+            change(state, &targets(call, state, target), |entity| {
+                if let Some(Value::Object(members)) = entity.known(property) {
+                    let mut members = members.clone();
+                    members.shift_remove(&name);
+                    entity.set(property.clone(), Value::Object(members));
+                }
             });
         }
         Effect::Create(create) => return make(create, call, state),
@@ -200,11 +214,26 @@ fn apply_named(effect: Named, call: &Call<'_>, state: &mut State, now: i64) -> O
             Some(key)
         }
         Named::IssueToken => Some(issue_token(call, state, now)),
+        Named::CreateCodeRecord => Some(proof::create_code_record(call, state, now)),
+        Named::VerifyCodeRecord => {
+            proof::verify_code_record(call, state);
+            None
+        }
+        Named::CreateSocialRecord => Some(proof::create_social_record(call, state)),
+        Named::VerifySocialRecord => {
+            proof::verify_social_record(call, state, now);
+            None
+        }
+        Named::LinkSocial => {
+            proof::link_social(call, state);
+            None
+        }
+        Named::StoreTokenSet => proof::store_token_set(call, state),
     }
 }
 
 /// Changes entities; a user's `updatedAt` moves on. Settings that were never seen are there nevertheless.
-fn change(state: &mut State, keys: &[Key], change: impl Fn(&mut Entity)) {
+pub(super) fn change(state: &mut State, keys: &[Key], change: impl Fn(&mut Entity)) {
     for key in keys {
         if key.kind == Kind::Settings && state.get(key).is_none() {
             state.insert(key.clone(), Entity::default());

@@ -12,6 +12,7 @@ pub mod multipart;
 mod observe;
 mod pattern;
 mod predict;
+mod proof;
 mod route;
 pub mod rules;
 mod select;

@@ -319,6 +319,7 @@ fn learn_elsewhere(contract: &Contract, state: &mut State, request: &Request, an
             ("sign-in-experience", _) => state.insert(Key::sign_in_experience(), entity),
             ("sign-in", Some(_)) => remember_sign_in(state, request),
             ("record", Some(id)) => state.insert(Key::new(Kind::Record, id), entity),
+            ("connector", Some(id)) => state.insert(Key::new(Kind::Connector, id), entity),
             ("personal-access-token", Some(text)) => {
                 let owner = json.get("userId").cloned().unwrap_or_default();
                 state

@@ -5,15 +5,16 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::call::Call;
-use super::effect;
 use super::guard::{Scene, has_security_method, scopes};
 use super::pattern::{ListPattern, Member, Pattern, Teaching, Why};
 use super::route::{Route, route};
 use super::select::{owner_of, targets};
 use super::state::{Entity, Key, Kind, State, Term, Truth};
 use super::wire::Request;
+use super::{effect, proof};
 use crate::contract::answer::{AnswerSpec, ListSource, MemberSource, Source};
-use crate::contract::guard::{Paging, RefusalEffect, Status};
+use crate::contract::entity::Owner;
+use crate::contract::guard::{Guard, GuardKind, Paging, RefusalEffect, Status};
 use crate::contract::{Contract, Operation, Outcome, Schema};
 
 /// One answer that the contract admits.
@@ -93,7 +94,7 @@ fn predict_call<'a>(call: Call<'a>, state: &State, now: i64) -> Prediction<'a> {
             outcome: guard.refusal().into(),
             guard: Some(index),
             body: Pattern::Any,
-            next: after_refusal(&call, state, &guard.on_refusal),
+            next: after_refusal(&call, state, guard),
         });
         if broken == Truth::Unknown {
             unknown.get_or_insert_with(|| format!("{} cannot be told from what was seen", guard.label()));
@@ -113,22 +114,33 @@ fn predict_call<'a>(call: Call<'a>, state: &State, now: i64) -> Prediction<'a> {
     Prediction { call: Some(call), alternatives, unknown }
 }
 
-fn after_refusal(call: &Call<'_>, state: &State, effects: &[RefusalEffect]) -> State {
+fn after_refusal(call: &Call<'_>, state: &State, guard: &Guard) -> State {
     let mut next = state.clone();
-    for effect in effects {
-        match effect {
-            RefusalEffect::CountFailure => {
-                if let Some(caller) = call.caller(state) {
-                    next.update(&caller, |user| {
-                        let failures =
-                            user.known("failures").and_then(Value::as_u64).map_or(Term::Unknown, |count| Term::Known((count + 1).into()));
-                        user.set("failures", failures);
-                    });
-                }
-            }
+    for effect in &guard.on_refusal {
+        match (effect, &guard.kind) {
+            (RefusalEffect::CountFailure, _) => count_failure(call, &mut next),
+            (RefusalEffect::CountTry, GuardKind::CodeMatches(rule)) => proof::count_try(call, &mut next, rule),
+            (RefusalEffect::ForgetTokenSet, GuardKind::TokenSetUsable(selector)) => proof::forget_tokens(call, &mut next, selector),
+            (RefusalEffect::CountTry | RefusalEffect::ForgetTokenSet, _) => {}
         }
     }
     next
+}
+
+/// One more failure of whoever the operation locks out.
+fn count_failure(call: &Call<'_>, next: &mut State) {
+    let recipient = call.operation.guards.iter().find_map(|guard| match &guard.kind {
+        GuardKind::NotLocked(Owner::Value(value)) => call.text(value),
+        _ => None,
+    });
+    if let Some(recipient) = recipient {
+        proof::count_failure(next, &recipient);
+    } else if let Some(caller) = call.caller(next) {
+        next.update(&caller, |user| {
+            let failures = user.known("failures").and_then(Value::as_u64).map_or(Term::Unknown, |count| Term::Known((count + 1).into()));
+            user.set("failures", failures);
+        });
+    }
 }
 
 /// The successful answers, whether or not the guards admit them; several when what decides between them is not known.
@@ -241,7 +253,9 @@ impl View<'_> {
             let (term, whole) = self.filter(&user_property(entity, name), inner);
             let identity = key.is_unborn() && matches!(term, Term::Fresh(fresh) if fresh.identifies());
             let teaching = if identity { Teaching::Identity(name.clone()) } else { Teaching::Property(name.clone()) };
-            let leaf = |term: &Term| Pattern::Leaf { term: term.clone(), teaches: whole.then(|| (key.clone(), teaching.clone())) };
+            // What is another value at each look is not remembered.
+            let lasting = whole && inner.get("x-volatile").is_none();
+            let leaf = |term: &Term| Pattern::Leaf { term: term.clone(), teaches: lasting.then(|| (key.clone(), teaching.clone())) };
             let member = match inner.get("x-shown").map(|rule| self.shown(rule)) {
                 Some(Truth::No) => Member::Withheld(self.why(inner)),
                 Some(Truth::Yes) => Member::Present(leaf(&term)),

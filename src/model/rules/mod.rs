@@ -6,6 +6,7 @@ mod email_policy;
 mod password_policy;
 mod phone;
 mod picture;
+pub mod provider;
 mod username_policy;
 
 pub use breach::breached;

@@ -1,6 +1,7 @@
 //! The contract: what may be asked, by whom, in which order it is refused, and what it answers. Pure data, read from
 //! `specs/` and checked.
 
+mod adopt;
 pub mod answer;
 mod bundle;
 mod document;
@@ -12,12 +13,15 @@ pub mod guard;
 mod load;
 mod mutant;
 pub mod operation;
+mod published;
+mod repair;
 pub mod requirement;
 pub mod schema;
 mod version;
 mod yaml;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 pub use bundle::bundle;
 pub use document::{Given, RawCase as Case};
@@ -26,7 +30,8 @@ pub use entity::Kind;
 pub use glob::glob;
 pub use load::{DOCUMENTS, Files, SpecError, closest, nearest};
 pub use mutant::{Change, Mutant};
-pub use operation::{Collection, Operation, Outcome};
+pub use operation::{Collection, Operation, Origin, Outcome};
+pub use published::{EMPTY_BODIES, PUBLISHED_AT, Payload, Published, PublishedError, PublishedOperation, Unprobed};
 pub use requirement::{ErrorCode, Facet, Level, Requirement, Sighting};
 pub use schema::Schema;
 pub use version::Version;
@@ -50,19 +55,19 @@ pub const CHECKS: &[&str] = &[
 /// Path prefixes whose operations are all known, with the collection they belong to.
 pub type Prefixes = BTreeMap<String, Collection>;
 
-/// A complete, checked contract for one version of Logto.
+/// A complete, checked contract for one version of Logto. Cheap to clone: variants of it share what they have in common.
 #[derive(Debug, Clone)]
 pub struct Contract {
     /// The version it describes.
     pub version: Version,
     /// Operations in order of collection, path and method.
-    pub operations: Vec<Operation>,
+    pub operations: Vec<Arc<Operation>>,
     /// Requirements in file order.
-    pub requirements: Vec<Requirement>,
+    pub requirements: Arc<Vec<Requirement>>,
     /// Error codes.
-    pub codes: BTreeMap<String, ErrorCode>,
+    pub codes: Arc<BTreeMap<String, ErrorCode>>,
     /// What other traffic teaches.
-    pub sightings: Vec<Sighting>,
+    pub sightings: Arc<Vec<Sighting>>,
     /// Prefixes whose paths are all known (specified or sighted), so that any other path is none.
     pub prefixes: Prefixes,
 }
@@ -80,7 +85,7 @@ impl Contract {
 
     /// An operation by its id.
     pub fn operation(&self, id: &str) -> Option<&Operation> {
-        self.operations.iter().find(|operation| operation.id == id)
+        self.operations.iter().map(Arc::as_ref).find(|operation| operation.id == id)
     }
 
     /// A requirement by its id.

@@ -32,6 +32,15 @@ impl fmt::Display for Collection {
     }
 }
 
+/// Where the knowledge of an operation comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Origin {
+    /// The contract specifies it in full.
+    Contract,
+    /// The deployment's own document lists it, and nothing else is known.
+    Document,
+}
+
 /// What an operation touches on a real deployment; the send gate and the ledger go by it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -73,6 +82,8 @@ pub struct Operation {
     pub id: String,
     /// Collection.
     pub collection: Collection,
+    /// Where it is known from.
+    pub origin: Origin,
     /// Upper-case method.
     pub method: String,
     /// Path template with `{parameters}`.

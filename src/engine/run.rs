@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::confirm::{Confirmation, REPLAYS, confirm};
 use super::event::{Event, Listener};
 use super::execute::{Context, Sighted, Trace, execute};
+use super::published::read_published;
 use crate::contract::{Contract, Files, SpecError, Version};
 use crate::model::wire::Request;
 use crate::plan::{Built, Epoch, Facts, Plan, Profile, Sequence, Settings, UNUSED_ID, build};
@@ -151,8 +152,11 @@ pub async fn run(options: RunOptions) -> Result<RunResult, RunError> {
         Some(version) => version,
         None => detect_version(&gate, &admin.access_token).await?,
     };
-    let contract = Contract::from_files(&options.specs, version)?;
+    let mut contract = Contract::from_files(&options.specs, version)?;
     let facts = read_facts(&gate, &admin.access_token, &options).await?;
+    if let Some(published) = &facts.published {
+        contract.adopt(published);
+    }
     let built = match &options.plan {
         Some(plan) => Built { plan: Plan { facts: facts.clone(), ..plan.clone() }, left_out: Vec::new() },
         None => build(&contract, &facts, options.seed, options.profile, &options.only),
@@ -396,21 +400,24 @@ async fn read_facts(gate: &Gate, admin: &str, options: &RunOptions) -> Result<Fa
     let methods = experience.pointer("/signIn/methods").and_then(Value::as_array).cloned().unwrap_or_default();
     let by_username =
         methods.iter().any(|method| method.get("identifier") == Some(&json!("username")) && method.get("password") == Some(&json!(true)));
-    let kept = ["id", "passwordPolicy", "usernamePolicy", "sentinelPolicy", "emailBlocklistPolicy", "verificationCodePolicy"];
-    let experience: serde_json::Map<String, Value> =
-        kept.iter().filter_map(|name| Some(((*name).to_owned(), experience.get(*name)?.clone()))).collect();
     let connectors = get(gate, admin, "/api/connectors").await.map_err(fail)?;
     let connectors = connectors.as_array().into_iter().flatten().map(|connector| {
         let kept = ["id", "connectorId", "type", "target", "enableTokenStorage"];
         Value::Object(kept.iter().filter_map(|name| Some(((*name).to_owned(), connector.get(*name)?.clone()))).collect())
     });
+    let (published, unpublished) = match read_published(gate).await {
+        Ok(published) => (Some(published), None),
+        Err(why) => (None, Some(why)),
+    };
     Ok(Facts {
         account_center,
         connectors: connectors.collect(),
-        sign_in_experience: Value::Object(experience),
+        sign_in_experience: experience,
         resource: options.credentials.resource.clone(),
         may_change_settings: options.mode == Mode::Exclusive,
         can_sign_in: by_username,
+        published,
+        unpublished,
     })
 }
 

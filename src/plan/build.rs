@@ -7,8 +7,8 @@ use rand::SeedableRng as _;
 use super::epoch::{Need, fields};
 use super::script::Script;
 use super::sequence::{Epoch, Facts, PLAN_VERSION, Plan};
-use super::{lives, matrix, toggles};
-use crate::contract::{Contract, glob};
+use super::{lives, matrix, published, toggles};
+use crate::contract::{Contract, Operation, glob};
 
 /// A sequence that is not written yet.
 pub struct Draft<'a> {
@@ -64,7 +64,11 @@ pub fn build(contract: &Contract, facts: &Facts, seed: u64, profile: Profile, on
         drafts.extend(toggles.into_iter().rev().take(4));
     } else {
         drafts.extend(toggles);
-        drafts.extend(matrix::matrix(contract, facts));
+        let named = |operation: &Operation| only.iter().any(|pattern| glob(pattern, &operation.id));
+        let all = !contract.operations.iter().any(|operation| named(operation));
+        drafts.extend(matrix::matrix(contract, facts, &|operation| all || named(operation)));
+        drafts.extend(published::admin_only(contract, facts));
+        drafts.extend(published::documented(contract, facts));
     }
     let names = fields(contract);
     let mut groups: Vec<(Need, bool, Vec<Draft<'_>>)> = Vec::new();

@@ -11,7 +11,7 @@ use crate::contract::{Contract, Effect, Kind, Named, Operation};
 use crate::model::{Route, route};
 
 /// Probes per sequence: enough to share users and tokens, few enough to run side by side.
-const PROBES_PER_SEQUENCE: usize = 24;
+const PROBES_PER_SEQUENCE: usize = 80;
 
 /// Guards whose combinations show the order in which an operation refuses.
 const fn counts_for_order(kind: &GuardKind) -> bool {
@@ -131,37 +131,39 @@ fn look(script: &mut Script<'_>, probe: &Probe<'_>, target: &str, user: Option<U
 }
 
 /// Each guard of each operation broken in every way, and every combination of those that show the order of refusals.
-pub fn matrix<'a>(contract: &'a Contract, facts: &Facts) -> Vec<Draft<'a>> {
-    let mut drafts = Vec::new();
-    for operation in &contract.operations {
-        let mut groups: Vec<(Need, Vec<Probe<'a>>)> = Vec::new();
+///
+/// Refused calls change nothing, so those of several operations share one sequence, its users and what is given. `wanted`
+/// says of which operations.
+pub fn matrix<'a>(contract: &'a Contract, facts: &Facts, wanted: &dyn Fn(&Operation) -> bool) -> Vec<Draft<'a>> {
+    let mut groups: Vec<(Need, bool, Vec<Probe<'a>>)> = Vec::new();
+    for operation in contract.operations.iter().filter(|operation| wanted(operation)) {
         for probe in spoiled(contract, operation, facts) {
-            let wanted = need(&probe);
+            let (alone, wanted) = (operation.harm.tenant_wide, need(&probe));
             // What an earlier group needs may be refined, never contradicted.
-            let place = groups.iter().position(|(known, probes)| probes.len() < PROBES_PER_SEQUENCE && known.join(&wanted).is_some());
+            let place = groups
+                .iter()
+                .position(|(known, same, probes)| *same == alone && probes.len() < PROBES_PER_SEQUENCE && known.join(&wanted).is_some());
             match place {
                 Some(index) => {
                     groups[index].0 = groups[index].0.join(&wanted).expect("just tried");
-                    groups[index].1.push(probe);
+                    groups[index].2.push(probe);
                 }
-                None => groups.push((wanted, vec![probe])),
+                None => groups.push((wanted, alone, vec![probe])),
             }
         }
-        for (index, (need, probes)) in groups.into_iter().enumerate() {
-            drafts.push(Draft {
-                id: format!("guards/{}/{}", operation.id, index + 1),
-                need,
-                alone: operation.harm.tenant_wide,
-                write: Box::new(move |script| {
-                    let mut cast = Cast::new();
-                    for probe in &probes {
-                        refused(script, &mut cast, probe);
-                    }
-                }),
-            });
-        }
     }
-    drafts
+    let draft = |(index, (need, alone, probes)): (usize, (Need, bool, Vec<Probe<'a>>))| Draft {
+        id: format!("guards/{}", index + 1),
+        need,
+        alone,
+        write: Box::new(move |script| {
+            let mut cast = Cast::new();
+            for probe in &probes {
+                refused(script, &mut cast, probe);
+            }
+        }),
+    };
+    groups.into_iter().enumerate().map(draft).collect()
 }
 
 fn refused(script: &mut Script<'_>, cast: &mut Cast, probe: &Probe<'_>) {

@@ -5,6 +5,7 @@ mod epoch;
 mod lives;
 mod matrix;
 mod probe;
+mod published;
 mod script;
 mod sequence;
 mod symbol;

@@ -121,6 +121,12 @@ impl<'a> Script<'a> {
         outcome
     }
 
+    /// Adds a reading call whose answer nothing is known about.
+    pub fn ask(&mut self, persona: Persona, label: &str, call: Call) {
+        let (purpose, action) = (Purpose::Probe(label.to_owned()), Action::Call(call));
+        self.steps.push(Step { persona, purpose, action, capture: BTreeMap::new(), expect: None });
+    }
+
     /// What the model predicts for a call, without adding it.
     pub fn foresee(&self, call: &Call) -> Option<Outcome> {
         let request = call.request(&self.binding).ok()?;

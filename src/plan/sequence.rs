@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::symbol::{Binding, Unbound, symbols};
-use crate::contract::Version;
+use crate::contract::{Published, Version};
 use crate::model::wire::Request;
 
 /// Format of plan files.
@@ -43,7 +43,7 @@ impl Plan {
 pub struct Facts {
     /// The account-center settings as found.
     pub account_center: Value,
-    /// Policies of the sign-in experience that the model needs.
+    /// The sign-in experience as found.
     pub sign_in_experience: Value,
     /// The connectors as found, without their settings.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -54,6 +54,12 @@ pub struct Facts {
     pub may_change_settings: bool,
     /// Whether a user can sign in with username and password, which tokens of third-party applications need.
     pub can_sign_in: bool,
+    /// What the target publishes of its Management API.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub published: Option<Published>,
+    /// Why it publishes nothing that can be used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unpublished: Option<String>,
 }
 
 /// Account-center settings that sequences need: `None` for a level means the field's key is absent.

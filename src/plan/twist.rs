@@ -9,7 +9,7 @@ use crate::contract::entity::Owner;
 use crate::contract::guard::{AuthorizationRule, BodyShape, ClientRule, Guard, GuardKind, Place, When};
 
 /// A signed token that nobody issued.
-const FORGED_TOKEN: &str = "Bearer eyJhbGciOiJFUzM4NCIsInR5cCI6ImF0K2p3dCJ9.eyJzdWIiOiJmb3JnZWQiLCJzY29wZSI6ImFsbCIsImF1ZCI6Imh0dHBzOi8vZGVmYXVsdC5sb2d0by5hcHAvYXBpIn0.Zm9yZ2Vk";
+pub const FORGED_TOKEN: &str = "Bearer eyJhbGciOiJFUzM4NCIsInR5cCI6ImF0K2p3dCJ9.eyJzdWIiOiJmb3JnZWQiLCJzY29wZSI6ImFsbCIsImF1ZCI6Imh0dHBzOi8vZGVmYXVsdC5sb2d0by5hcHAvYXBpIn0.Zm9yZ2Vk";
 
 /// An id that nothing on a deployment has.
 pub const UNUSED_ID: &str = "lcnosuchobject";

@@ -12,7 +12,7 @@ use super::sign_in::{Grant, SignIns};
 use super::tamper::{Deed, Faults};
 use super::{edge, paths, support};
 use crate::contract::guard::{GuardKind, Status};
-use crate::contract::{Contract, Named};
+use crate::contract::{Contract, Named, Operation, Origin};
 use crate::model::wire::{Answer, Request};
 use crate::model::{
     Alternative, Call, Entity, Key, Kind, Member, NEAR_MS, Pattern, Route, Scene, State, Teaching, Term, Truth, accept, predict, route,
@@ -45,17 +45,27 @@ pub struct Deployment {
     pub contract: Contract,
     /// Its own address, without trailing slash.
     pub endpoint: String,
+    /// What it publishes of its Management API.
+    pub document: Value,
     clock: Arc<dyn Clock>,
     faults: Faults,
     store: Mutex<Store>,
 }
 
 impl Deployment {
-    /// A deployment in a first state.
-    pub fn new(contract: Contract, endpoint: String, clock: Arc<dyn Clock>, faults: Faults, state: State, mint: Mint) -> Self {
+    /// A deployment in a first state. The contract knows all that the document lists.
+    pub fn new(
+        contract: Contract,
+        document: Value,
+        endpoint: String,
+        clock: Arc<dyn Clock>,
+        faults: Faults,
+        state: State,
+        mint: Mint,
+    ) -> Self {
         let (sign_ins, previous) = (SignIns::default(), State::default());
         let store = Store { state, mint, roles: Vec::new(), sign_ins, previous, calls: 0 };
-        Self { contract, endpoint, clock, faults, store: Mutex::new(store) }
+        Self { contract, endpoint, document, clock, faults, store: Mutex::new(store) }
     }
 
     fn store(&self) -> MutexGuard<'_, Store> {
@@ -80,8 +90,11 @@ impl Deployment {
         if request.method == "OPTIONS" {
             return edge::options(request, &allow());
         }
-        if matches!(route(&self.contract, &request.method, path), Route::Operation(..)) {
-            return self.operate(store, request, now);
+        if let Route::Operation(operation, _) = route(&self.contract, &request.method, path) {
+            return match operation.origin {
+                Origin::Contract => self.operate(store, request, now),
+                Origin::Document => self.support(operation, store, request, now),
+            };
         }
         if let Some(answer) = support::answer(self, store, request, now) {
             return answer;
@@ -178,16 +191,25 @@ impl Deployment {
         }
     }
 
-    /// Whether a request carries a token for the Management API with its scope; the refusal otherwise.
-    pub fn admit_admin(&self, state: &State, request: &Request, now: i64) -> Result<(), Answer> {
-        let Some(operation) = self.contract.operation("GetAccountCenterSettings") else { return Ok(()) };
-        let decided = Decided::read(state, request, now);
-        let view = decided.view(state);
-        let call = Call::read(operation, std::collections::BTreeMap::new(), request);
-        let scene = Scene { call: &call, state: &view, now };
-        let broken = operation.guards.iter().filter(|guard| guard.shared).find(|guard| scene.holds(&guard.kind) != Truth::Yes);
-        broken.map_or(Ok(()), |guard| Err(refusal(&scene, guard)))
+    /// An operation that is published and not specified: its guards look at the caller, a supporting endpoint answers.
+    fn support(&self, operation: &Operation, store: &mut Store, request: &Request, now: i64) -> Answer {
+        let disguised = self.faults.disguise(operation, &store.state, request);
+        let request = disguised.as_ref().unwrap_or(request);
+        match admit(operation, &store.state, request, now) {
+            Err(refused) => refused,
+            Ok(()) => support::answer(self, store, request, now).unwrap_or_else(|| text_answer(404, "Not Found")),
+        }
     }
+}
+
+/// Whether the guards of an operation let the caller in; the refusal otherwise.
+fn admit(operation: &Operation, state: &State, request: &Request, now: i64) -> Result<(), Answer> {
+    let decided = Decided::read(state, request, now);
+    let view = decided.view(state);
+    let call = Call::read(operation, std::collections::BTreeMap::new(), request);
+    let scene = Scene { call: &call, state: &view, now };
+    let broken = operation.guards.iter().find(|guard| scene.holds(&guard.kind) != Truth::Yes);
+    broken.map_or(Ok(()), |guard| Err(refusal(&scene, guard)))
 }
 
 fn failed() -> Answer {

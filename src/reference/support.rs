@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::deployment::{Deployment, Store};
 use super::refusal::{coded, empty_answer, json_answer, text_answer};
 use super::{paths, sign_in};
-use crate::contract::Version;
+use crate::contract::{PUBLISHED_AT, Version};
 use crate::model::wire::{Answer, Request};
 use crate::model::{Entity, Key, Kind, json as parser};
 
@@ -48,6 +48,7 @@ const fn admin(method: &'static str, path: &'static str, act: fn(&mut Visit<'_>)
 const ENDPOINTS: &[Endpoint] = &[
     open("GET", "/api/status", |_| empty_answer(204)),
     open("GET", "/oidc/.well-known/openid-configuration", discovery),
+    open("GET", PUBLISHED_AT, |visit| json_answer(200, &visit.deployment.document)),
     open("GET", "/api/.well-known/account-center", |visit| visit.settings(&Key::account_center())),
     admin("GET", "/api/sign-in-exp", |visit| visit.settings(&Key::sign_in_experience())),
     admin("PATCH", "/api/sign-in-exp", change_sign_in_experience),
@@ -78,22 +79,22 @@ const ENDPOINTS: &[Endpoint] = &[
 
 /// Method and path of every supporting endpoint that a version has.
 pub fn routes(version: Version) -> Vec<(&'static str, &'static str)> {
-    let known = ENDPOINTS.iter().filter(|endpoint| endpoint.since.is_none_or(|since| version >= since));
-    known.map(|endpoint| (endpoint.method, endpoint.path)).collect()
+    access(version).map(|(method, path, _)| (method, path)).collect()
 }
 
-/// The answer, if the request names a supporting endpoint.
+/// The same, and whether a token for the Management API is asked for.
+pub fn access(version: Version) -> impl Iterator<Item = (&'static str, &'static str, bool)> {
+    let known = ENDPOINTS.iter().filter(move |endpoint| endpoint.since.is_none_or(|since| version >= since));
+    known.map(|endpoint| (endpoint.method, endpoint.path, endpoint.admin))
+}
+
+/// The answer, if the request names a supporting endpoint. Who may ask is for the guards of the published operation.
 pub fn answer(deployment: &Deployment, store: &mut Store, request: &Request, now: i64) -> Option<Answer> {
     let method = if request.method == "HEAD" { "GET" } else { request.method.as_str() };
     let (endpoint, path) = ENDPOINTS.iter().filter(|endpoint| endpoint.method == method).find_map(|endpoint| {
         let known = endpoint.since.is_none_or(|since| deployment.contract.version >= since);
         Some((endpoint, paths::fit(endpoint.path, request.path()).filter(|_| known)?))
     })?;
-    if endpoint.admin
-        && let Err(refused) = deployment.admit_admin(&store.state, request, now)
-    {
-        return Some(refused);
-    }
     Some((endpoint.act)(&mut Visit { deployment, store, request, path, now }))
 }
 

@@ -79,7 +79,18 @@ pub enum Effect {
         /// The property.
         property: String,
     },
-    /// Removes a member of a property that is an object.
+    /// Sets one member of a property that is an object.
+    SetMember {
+        /// What is changed.
+        target: Target,
+        /// The property.
+        property: String,
+        /// Where the member's name is.
+        name: ValueRef,
+        /// The value; the whole body when absent.
+        from: Option<ValueRef>,
+    },
+    /// Removes one member of a property that is an object.
     RemoveMember {
         /// What is changed.
         target: Target,
@@ -100,6 +111,12 @@ pub enum Effect {
 pub enum Named {
     /// Sets the caller's password.
     SetCallerPassword,
+    /// Sets the password of the user in the path.
+    SetUserPassword,
+    /// Stores the password of the user in the path, which was just confirmed, by the algorithm of new ones.
+    SettleUserPassword,
+    /// Links the social identity that a connector reads from its provider's answer to the user in the path.
+    LinkUserIdentity,
     /// Makes a verified password record owned by the caller.
     CreatePasswordRecord,
     /// Makes a user.
@@ -163,7 +180,9 @@ impl<'de> Deserialize<'de> for Effect {
             type Value = Effect;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("the name of an effect, or one of set, merge, clear, remove-member, create, delete with its arguments")
+                f.write_str(
+                    "the name of an effect, or one of set, merge, clear, set-member, remove-member, create, delete with its arguments",
+                )
             }
 
             fn visit_str<E: de::Error>(self, name: &str) -> Result<Effect, E> {
@@ -171,35 +190,40 @@ impl<'de> Deserialize<'de> for Effect {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Effect, A::Error> {
-                let (mut effect, mut from, mut property) = (None, None, None);
-                let (mut removed, mut name) = (None, None);
+                let (mut effect, mut from, mut property, mut member, mut name) = (None, None, None, None, None);
                 while let Some(key) = map.next_key::<String>()? {
                     match key.as_str() {
                         "set" => effect = Some(Effect::Set { target: map.next_value()?, from: None, property: None }),
                         "merge" => {
-                            let (target, property) = property_of(&map.next_value::<String>()?)?;
+                            let (target, property) = property_of(&map.next_value::<String>()?).map_err(de::Error::custom)?;
                             effect = Some(Effect::Merge { target, property, from: None });
                         }
                         "clear" => {
-                            let (target, property) = property_of(&map.next_value::<String>()?)?;
+                            let (target, property) = property_of(&map.next_value::<String>()?).map_err(de::Error::custom)?;
                             effect = Some(Effect::Clear { target, property });
                         }
-                        "remove-member" => removed = Some(property_of(&map.next_value::<String>()?)?),
+                        verb @ ("set-member" | "remove-member") => {
+                            let removes = verb == "remove-member";
+                            member = Some((property_of(&map.next_value::<String>()?).map_err(de::Error::custom)?, removes));
+                        }
                         "name" => name = Some(map.next_value()?),
                         "create" => effect = Some(Effect::Create(Box::new(map.next_value()?))),
                         "delete" => effect = Some(Effect::Delete(map.next_value()?)),
                         "from" => from = Some(map.next_value()?),
                         "as" => property = Some(map.next_value()?),
                         other => {
-                            return Err(de::Error::unknown_field(
-                                other,
-                                &["set", "merge", "clear", "remove-member", "create", "delete", "from", "as", "name"],
-                            ));
+                            let known = &["set", "merge", "clear", "set-member", "remove-member", "create", "delete", "from", "as", "name"];
+                            return Err(de::Error::unknown_field(other, known));
                         }
                     }
                 }
-                if let (Some((target, property)), Some(name)) = (removed, name) {
-                    return Ok(Effect::RemoveMember { target, property, name });
+                if let (None, Some(((target, property), removes)), None) = (&effect, member, &property) {
+                    let name = name.ok_or_else(|| de::Error::missing_field("name"))?;
+                    return match (removes, &from) {
+                        (false, _) => Ok(Effect::SetMember { target, property, name, from }),
+                        (true, None) => Ok(Effect::RemoveMember { target, property, name }),
+                        (true, Some(_)) => Err(de::Error::custom("what is removed comes from nowhere: no `from`")),
+                    };
                 }
                 match effect {
                     Some(Effect::Set { target, .. }) => Ok(Effect::Set { target, from, property }),
@@ -217,9 +241,9 @@ impl<'de> Deserialize<'de> for Effect {
 }
 
 /// Reads `user.customData`.
-fn property_of<E: de::Error>(text: &str) -> Result<(Target, String), E> {
+pub(super) fn property_of(text: &str) -> Result<(Target, String), String> {
     let split = text.split_once('.').and_then(|(target, name)| Some((Target::named(target)?, name.to_owned())));
-    split.ok_or_else(|| de::Error::custom(format!("`{text}` is no property; write for example user.customData")))
+    split.ok_or_else(|| format!("`{text}` is no property; write for example user.customData"))
 }
 
 /// Reads one value or a list of them.
@@ -271,6 +295,10 @@ mod tests {
         assert_eq!(effects[0], Effect::Set { target: Target::Caller, from: None, property: None });
         assert!(matches!(&effects[1], Effect::Set { from: Some(_), property: Some(property), .. } if property == "profile"));
         assert!(matches!(&effects[2], Effect::Merge { target: Target::User, property, .. } if property == "customData"));
+        let member =
+            read("[{set-member: user.identities, name: path.target}, {remove-member: user.identities, name: path.target}]").unwrap();
+        assert!(matches!(&member[0], Effect::SetMember { property, from: None, .. } if property == "identities"));
+        assert!(matches!(&member[1], Effect::RemoveMember { .. }));
         assert!(matches!(&read("{delete: {role: path.id}}").unwrap()[0], Effect::Delete(selector) if selector.kind == Kind::Role));
         let create = read("{create: {kind: role, with: {tenantId: default}, fresh: {id: id}}}").unwrap();
         assert!(matches!(&create[0], Effect::Create(create) if create.fresh["id"] == Fresh::RecordId));

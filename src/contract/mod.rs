@@ -48,6 +48,7 @@ pub const CHECKS: &[&str] = &[
     "verification",
     "admin-only",
     "secrecy",
+    "pagination",
     "headers",
     "robustness",
 ];

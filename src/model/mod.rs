@@ -8,6 +8,7 @@ mod call;
 mod effect;
 mod guard;
 pub mod json;
+mod list;
 pub mod multipart;
 mod observe;
 mod pattern;

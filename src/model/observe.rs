@@ -191,12 +191,8 @@ fn learn(mut state: State, lessons: &[Lesson]) -> State {
     let mut born = BTreeMap::new();
     for lesson in lessons {
         if let (Teaching::Identity(property), Some(id)) = (&lesson.teaching, lesson.value.as_str()) {
-            let key = Key::new(lesson.key.kind, id);
-            if let Some(mut entity) = state.remove(&lesson.key) {
-                entity.set(property.clone(), lesson.value.clone());
-                state.insert(key.clone(), entity);
-            }
-            born.insert(lesson.key.clone(), key);
+            state.update(&lesson.key, |entity| entity.set(property.clone(), lesson.value.clone()));
+            born.insert(lesson.key.clone(), state.rename(&lesson.key, id));
         }
     }
     for lesson in lessons {
@@ -320,11 +316,6 @@ fn learn_elsewhere(contract: &Contract, state: &mut State, request: &Request, an
             ("sign-in", Some(_)) => remember_sign_in(state, request),
             ("record", Some(id)) => state.insert(Key::new(Kind::Record, id), entity),
             ("connector", Some(id)) => state.insert(Key::new(Kind::Connector, id), entity),
-            ("personal-access-token", Some(text)) => {
-                let owner = json.get("userId").cloned().unwrap_or_default();
-                state
-                    .insert(Key::new(Kind::Token, text), Entity::default().with("use", "personal").with("user", owner).with("alive", true));
-            }
             _ => {}
         }
     }

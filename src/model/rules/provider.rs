@@ -3,37 +3,24 @@
 //! What a real provider vouches for is its own business. The mock connector that comes with the deployment's own tests
 //! takes what it is told.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-/// Factory of the mock connector.
-const MOCK: &str = "mock-social-connector";
-
-/// Members that the mock connector reads as texts.
-const MOCK_TEXTS: [&str; 5] = ["userId", "email", "phone", "name", "avatar"];
+use super::mock_social::{MOCK_SOCIAL, mock_account};
 
 /// Whether a connector of this factory takes an answer of the provider; `None` when only the provider knows.
 pub fn accepts(factory: Option<&str>, data: &Value) -> Option<bool> {
-    (factory == Some(MOCK)).then(|| {
-        data.get("code").is_some_and(Value::is_string) && MOCK_TEXTS.iter().all(|name| data.get(*name).is_none_or(Value::is_string))
-    })
+    (factory == Some(MOCK_SOCIAL)).then(|| mock_account(data).is_some())
 }
 
 /// The social account that an accepted answer speaks of, as it is linked to a user; `None` when only the provider knows.
 pub fn account(factory: Option<&str>, data: &Value) -> Option<Value> {
-    let id = data.get("userId").filter(|_| factory == Some(MOCK))?;
-    let mut details = json!({"id": id, "rawData": data});
-    for name in &MOCK_TEXTS[1..] {
-        if let Some(value) = data.get(*name) {
-            details[name] = value.clone();
-        }
-    }
-    Some(json!({"userId": id, "details": details}))
+    mock_account(data).filter(|_| factory == Some(MOCK_SOCIAL))?
 }
 
 /// The token answer that came along: null for none; `None` when only the provider knows.
 pub fn token_answer(factory: Option<&str>, data: &Value) -> Option<Value> {
     let answer = data.get("tokenResponse").filter(|answer| answer.get("access_token").is_some());
-    (factory == Some(MOCK)).then(|| answer.cloned().unwrap_or_default())
+    (factory == Some(MOCK_SOCIAL)).then(|| answer.cloned().unwrap_or_default())
 }
 
 /// Where the user is sent to sign in; `None` when only the connector knows.
@@ -42,24 +29,25 @@ pub fn page(factory: Option<&str>, request: &Value) -> Option<String> {
     let (state, back) = (text("state")?, text("redirectUri")?);
     let mut query = url::form_urlencoded::Serializer::new(String::new());
     query.append_pair("state", state).append_pair("redirect_uri", back).append_pair("scope", text("scope").unwrap_or("email profile"));
-    (factory == Some(MOCK)).then(|| format!("http://mock-social/?{}", query.finish()))
+    (factory == Some(MOCK_SOCIAL)).then(|| format!("http://mock-social/?{}", query.finish()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn the_mock_connector_takes_what_it_is_told() {
         let told = json!({"code": "c", "userId": "u", "email": "a@b.c", "tokenResponse": {"access_token": "t"}});
-        assert_eq!(accepts(Some(MOCK), &told), Some(true));
-        let account = account(Some(MOCK), &told).unwrap();
+        assert_eq!(accepts(Some(MOCK_SOCIAL), &told), Some(true));
+        let account = account(Some(MOCK_SOCIAL), &told).unwrap();
         assert_eq!(account["userId"], "u");
         assert_eq!(account["details"], json!({"id": "u", "email": "a@b.c", "rawData": told}));
-        assert_eq!(token_answer(Some(MOCK), &told), Some(json!({"access_token": "t"})));
-        assert_eq!(token_answer(Some(MOCK), &json!({"code": "c"})), Some(Value::Null));
-        assert_eq!(accepts(Some(MOCK), &json!({})), Some(false));
-        let page = page(Some(MOCK), &json!({"state": "s", "redirectUri": "http://x/"}));
+        assert_eq!(token_answer(Some(MOCK_SOCIAL), &told), Some(json!({"access_token": "t"})));
+        assert_eq!(token_answer(Some(MOCK_SOCIAL), &json!({"code": "c"})), Some(Value::Null));
+        assert_eq!(accepts(Some(MOCK_SOCIAL), &json!({})), Some(false));
+        let page = page(Some(MOCK_SOCIAL), &json!({"state": "s", "redirectUri": "http://x/"}));
         assert_eq!(page.as_deref(), Some("http://mock-social/?state=s&redirect_uri=http%3A%2F%2Fx%2F&scope=email+profile"));
     }
 

@@ -35,6 +35,8 @@ pub enum Source {
     List(ListSource),
     /// An object with these members.
     Object(BTreeMap<String, MemberSource>),
+    /// What the application of this id may ask users for.
+    ConsentScopes(ValueRef),
     /// The social and enterprise identities of the user in the path.
     UserIdentities,
 }
@@ -58,12 +60,27 @@ pub struct ListSource {
     pub newest_first: bool,
     /// What any of these belongs to or refers to is left out.
     pub without: Vec<Selector>,
+    /// Properties that must have the text a parameter asks for, where it is given.
+    pub only: BTreeMap<String, ValueRef>,
+    /// Properties of which one must contain the parameter `q`, letter case aside.
+    pub holding: Vec<String>,
 }
 
 impl ListSource {
     /// All entities of a kind, as they are.
-    const fn plain(kind: Kind) -> Self {
-        Self { kind, of: None, paged: None, under: None, shown: None, search: Vec::new(), newest_first: false, without: Vec::new() }
+    fn plain(kind: Kind) -> Self {
+        Self {
+            kind,
+            of: None,
+            paged: None,
+            under: None,
+            shown: None,
+            search: Vec::new(),
+            newest_first: false,
+            without: Vec::new(),
+            only: BTreeMap::new(),
+            holding: Vec::new(),
+        }
     }
 }
 
@@ -78,6 +95,8 @@ pub enum MemberSource {
     Distinct(ValueRef),
     /// This property of each entity that the operation made.
     Made(String),
+    /// The enterprise identity that the user in the path has of this connector.
+    SsoIdentity(ValueRef),
     /// One member of a property that is an object.
     Member {
         /// Whose property.
@@ -96,6 +115,7 @@ impl<'de> Deserialize<'de> for MemberSource {
         enum Derived {
             Distinct(ValueRef),
             Made(String),
+            SsoIdentity(ValueRef),
         }
         #[derive(Deserialize)]
         #[serde(deny_unknown_fields)]
@@ -115,6 +135,7 @@ impl<'de> Deserialize<'de> for MemberSource {
             Raw::Word(text) => Self::Value(ValueRef::parse(&text).map_err(de::Error::custom)?),
             Raw::Derived(Derived::Distinct(value)) => Self::Distinct(value),
             Raw::Derived(Derived::Made(property)) => Self::Made(property),
+            Raw::Derived(Derived::SsoIdentity(connector)) => Self::SsoIdentity(connector),
             Raw::Member(Member { member, name }) => {
                 let (target, property) = property_of(&member).map_err(de::Error::custom)?;
                 Self::Member { target, property, name }
@@ -154,6 +175,7 @@ impl<'de> Deserialize<'de> for Source {
                             source = Some(Source::List(ListSource::plain(list.kind)));
                         }
                         "object" => source = Some(Source::Object(map.next_value()?)),
+                        "consent-scopes" => source = Some(Source::ConsentScopes(map.next_value()?)),
                         "of" => list.of = Some(map.next_value()?),
                         "paged" => list.paged = Some(map.next_value()?),
                         "under" => list.under = Some(map.next_value()?),
@@ -161,8 +183,23 @@ impl<'de> Deserialize<'de> for Source {
                         "search" => list.search = map.next_value()?,
                         "newest-first" => list.newest_first = map.next_value()?,
                         "without" => list.without = map.next_value()?,
+                        "where" => list.only = map.next_value()?,
+                        "q" => list.holding = map.next_value()?,
                         other => {
-                            let known = &["entity", "list", "object", "of", "paged", "under", "as", "search", "newest-first", "without"];
+                            let known = &[
+                                "entity",
+                                "list",
+                                "object",
+                                "of",
+                                "paged",
+                                "under",
+                                "as",
+                                "search",
+                                "newest-first",
+                                "without",
+                                "where",
+                                "q",
+                            ];
                             return Err(de::Error::unknown_field(other, known));
                         }
                     }

@@ -89,6 +89,9 @@ pub struct RawOperation {
     /// Whether the document's own guards come first (default) or not.
     #[serde(rename = "x-shared-guards", default = "yes")]
     pub shared_guards: bool,
+    /// Own guards that are evaluated after the credentials and before any input is looked at.
+    #[serde(rename = "x-guards-before-input", default)]
+    pub early_guards: Vec<Guard>,
     /// The operation's own guards.
     #[serde(rename = "x-guards", default)]
     pub guards: Vec<Guard>,

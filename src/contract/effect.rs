@@ -40,12 +40,14 @@ pub enum Fresh {
     IsoNow,
     /// ISO text, this many seconds after now.
     IsoAfter(u32),
+    /// A whole number that the deployment counts.
+    Number,
 }
 
 impl Fresh {
     /// Whether the value tells one thing from all others of its kind.
     pub const fn identifies(self) -> bool {
-        !matches!(self, Self::Now | Self::IsoNow | Self::IsoAfter(_))
+        !matches!(self, Self::Now | Self::IsoNow | Self::IsoAfter(_) | Self::Number)
     }
 }
 
@@ -139,6 +141,16 @@ pub enum Named {
     LinkSocial,
     /// Stores the token that came with a social record.
     StoreTokenSet,
+    /// Makes an application, with a first secret where it can have secrets.
+    CreateApplication,
+    /// Makes a connector as its factory has it; one for messages takes the place of those of its kind.
+    CreateConnector,
+    /// Changes the connector in the path; its look falls back to its factory's.
+    UpdateConnector,
+    /// Switches second factors by risk off when the last factor goes.
+    SettleAdaptiveMfa,
+    /// Removes the profile field in the path from the settings that name it.
+    DropProfileField,
 }
 
 /// How an entity is made.

@@ -16,7 +16,7 @@ use super::execute::{Context, Sighted, Trace, execute};
 use super::published::read_published;
 use crate::contract::{Contract, Files, SpecError, Version};
 use crate::model::wire::Request;
-use crate::plan::{Built, Epoch, Facts, Plan, Profile, Sequence, Settings, UNUSED_ID, build};
+use crate::plan::{Built, Epoch, Facts, OVERLONG_ID, Plan, Profile, Sequence, Settings, UNUSED_ID, build};
 use crate::target::{
     AdminCredentials, Clearance, Client, ClientOptions, Gate, GateError, Header, Intent, Ledger, MintError, Mode, SecretRegister, Wants,
     cleanup, namespace, provision,
@@ -146,6 +146,7 @@ pub async fn run(options: RunOptions) -> Result<RunResult, RunError> {
     options.secrets.register(&options.credentials.client_secret);
     let gate = Gate::new(client, options.mode, ledger, options.secrets.clone(), namespace(&options.run));
     gate.declare_unused(UNUSED_ID);
+    gate.declare_unused(OVERLONG_ID);
     let admin = options.credentials.mint_admin(&gate, Some("all")).await.map_err(|error| unreachable(&error))?;
     let machine = options.credentials.mint_admin(&gate, None).await.map_err(|error| unreachable(&error))?;
     let version = match options.version {
@@ -304,6 +305,7 @@ async fn run_epoch(context: &Arc<Context>, options: &RunOptions, admin: &str, in
                 }
                 // A sequence that writes settings leaves others behind.
                 if alone {
+                    drop(settle_experience(&context, &admin).await);
                     drop(apply(&context, &admin, settings.as_ref().as_ref()).await);
                 }
                 let trace = execute(&context, &sequence, settings.as_ref().as_ref()).await;
@@ -332,6 +334,7 @@ async fn run_epoch(context: &Arc<Context>, options: &RunOptions, admin: &str, in
                 continue;
             }
             if epoch.alone {
+                drop(settle_experience(context, admin).await);
                 drop(apply(context, admin, epoch.settings.as_ref()).await);
             }
             let confirmation = confirm(context, sequence, epoch.settings.as_ref(), sighted).await;
@@ -345,6 +348,22 @@ async fn run_epoch(context: &Arc<Context>, options: &RunOptions, admin: &str, in
             });
         }
     }
+}
+
+/// Brings the sign-in experience back to what was found, if a sequence has left another behind.
+async fn settle_experience(context: &Context, admin: &str) -> Result<(), String> {
+    let found = &context.facts.sign_in_experience;
+    let now = get(&context.gate, admin, "/api/sign-in-exp").await.map_err(|error| error.to_string())?;
+    let other = |(name, value): &(&String, &Value)| now.get(*name) != Some(*value) && !["tenantId", "id"].contains(&name.as_str());
+    let changes: serde_json::Map<String, Value> =
+        found.as_object().into_iter().flatten().filter(other).map(|(name, value)| (name.clone(), value.clone())).collect();
+    if changes.is_empty() {
+        return Ok(());
+    }
+    let clearance = Clearance { tenant_wide: true, ..Clearance::intending(Intent::SignInExperience { before: found.clone() }) };
+    let request = Request::new("PATCH", "/api/sign-in-exp").with_header("authorization", format!("Bearer {admin}"));
+    let answer = context.gate.send(&request.with_json(&Value::Object(changes)), &clearance).await.map_err(|error| error.to_string())?;
+    if answer.status == 200 { Ok(()) } else { Err(format!("PATCH /api/sign-in-exp answers {}", answer.status)) }
 }
 
 /// Brings settings about (without any: those found) and reads back until they show: the server caches them.
@@ -400,25 +419,42 @@ async fn read_facts(gate: &Gate, admin: &str, options: &RunOptions) -> Result<Fa
     let methods = experience.pointer("/signIn/methods").and_then(Value::as_array).cloned().unwrap_or_default();
     let by_username =
         methods.iter().any(|method| method.get("identifier") == Some(&json!("username")) && method.get("password") == Some(&json!(true)));
+    let (published, unpublished) = match read_published(gate).await {
+        Ok(published) => (Some(published), None),
+        Err(why) => (None, Some(why)),
+    };
     let connectors = get(gate, admin, "/api/connectors").await.map_err(fail)?;
     let connectors = connectors.as_array().into_iter().flatten().map(|connector| {
         let kept = ["id", "connectorId", "type", "target", "enableTokenStorage"];
         Value::Object(kept.iter().filter_map(|name| Some(((*name).to_owned(), connector.get(*name)?.clone()))).collect())
     });
-    let (published, unpublished) = match read_published(gate).await {
-        Ok(published) => (Some(published), None),
-        Err(why) => (None, Some(why)),
-    };
     Ok(Facts {
         account_center,
         connectors: connectors.collect(),
         sign_in_experience: experience,
         resource: options.credentials.resource.clone(),
         may_change_settings: options.mode == Mode::Exclusive,
+        default_roles: read_default_roles(gate, admin).await.map_err(fail)?,
         can_sign_in: by_username,
         published,
         unpublished,
     })
+}
+
+/// The roles that every new user gets. What a target does not list, it does not give.
+async fn read_default_roles(gate: &Gate, admin: &str) -> Result<Vec<Value>, GateError> {
+    const PAGE: usize = 100;
+    let mut found = Vec::new();
+    for page in 1.. {
+        let roles = get(gate, admin, &format!("/api/roles?type=User&page={page}&page_size={PAGE}")).await?;
+        let roles = roles.as_array().cloned().unwrap_or_default();
+        let full = roles.len() == PAGE;
+        found.extend(roles.into_iter().filter(|role| role.get("isDefault") == Some(&Value::Bool(true))));
+        if !full {
+            break;
+        }
+    }
+    Ok(found)
 }
 
 fn unreachable(error: &MintError) -> RunError {

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::pattern::{ListPattern, Member, Pattern, Teaching};
+use super::pattern::{ListPattern, Member, Pattern};
 use super::predict::View;
 use super::rules::Search;
 use super::select::owner_of;
@@ -26,9 +26,12 @@ pub fn list(view: &View<'_>, list: &ListSource, schema: &Value) -> Pattern {
     for (id, entity) in view.state.all(list.kind).filter(|(_, entity)| entity.exists() && belongs(entity, owner.as_ref())) {
         let Some(item) = Item::read(view.state, list, id, entity) else { return Pattern::Any };
         let admitted = search.admits(|name| item.entity?.text(name));
-        match admitted.and(is_left_out(view, &list.without, &item.key).not()) {
+        let asked_for = wanted(view, list, item.entity);
+        match admitted.and(asked_for).and(is_left_out(view, &list.without, &item.key).not()) {
             Truth::Yes => shown.push(item),
             Truth::No => barred.push(item.key.id),
+            // A deployment itself must say something; expressions that are not followed find nothing there.
+            _ if view.state.is_whole() => barred.push(item.key.id),
             Truth::Unknown | Truth::Near => return Pattern::Any,
         }
     }
@@ -50,13 +53,26 @@ pub fn list(view: &View<'_>, list: &ListSource, schema: &Value) -> Pattern {
         None => {}
     }
     pattern.barred = barred;
-    pattern.items = shown.iter().map(|item| item.pattern(view, list, schema)).collect();
+    pattern.items = shown.iter().map(|item| item.pattern(view, schema)).collect();
     Pattern::List(pattern)
 }
 
 /// The search that a call makes; `None` when it is refused.
 fn search(view: &View<'_>, list: &ListSource) -> Option<Search> {
     if list.search.is_empty() { Some(Search::default()) } else { Search::read(view.call.request.query(), &list.search) }
+}
+
+/// Whether something has the properties that parameters ask for.
+fn wanted(view: &View<'_>, list: &ListSource, entity: Option<&Entity>) -> Truth {
+    let Some(entity) = entity else { return Truth::maybe((list.only.is_empty() && list.holding.is_empty()).then_some(true)) };
+    let only = list.only.iter().fold(Truth::Yes, |all, (name, value)| {
+        let Some(text) = view.call.text(value).filter(|text| !text.is_empty()) else { return all };
+        all.and(Truth::maybe(entity.known(name).map(|known| known.as_str().map_or_else(|| known.to_string(), str::to_owned) == text)))
+    });
+    let Some(part) = view.call.query.get("q").filter(|part| !part.is_empty() && !list.holding.is_empty()) else { return only };
+    let part = part.to_lowercase();
+    let holds = |name: &String| Truth::maybe(entity.text(name).map(|text| text.is_some_and(|text| text.to_lowercase().contains(&part))));
+    only.and(list.holding.iter().map(holds).fold(Truth::No, Truth::or))
 }
 
 /// Whether something belongs to an owner, or refers to it.
@@ -124,17 +140,18 @@ struct Item<'a> {
     key: Key,
     /// What is known of it.
     entity: Option<&'a Entity>,
+    /// What is known of its tie to the owner, where another entity is that.
+    tie: Option<&'a Entity>,
 }
 
 impl<'a> Item<'a> {
     /// The entity itself, or the one that is shown in its place; `None` when it is not known which.
     fn read(state: &'a State, list: &ListSource, id: &str, entity: &'a Entity) -> Option<Self> {
         Some(match &list.shown {
-            None => Self { key: Key::new(list.kind, id), entity: Some(entity) },
+            None => Self { key: Key::new(list.kind, id), entity: Some(entity), tie: None },
             Some((kind, property)) => {
                 let key = Key::new(*kind, entity.text(property)??);
-                let entity = state.get(&key);
-                Self { key, entity }
+                Self { entity: state.get(&key), key, tie: Some(entity) }
             }
         })
     }
@@ -144,22 +161,27 @@ impl<'a> Item<'a> {
         self.entity.and_then(|entity| entity.known(MADE)).and_then(Value::as_f64).unwrap_or(f64::NAN)
     }
 
-    fn pattern(&self, view: &View<'_>, list: &ListSource, schema: &Value) -> Pattern {
-        let Some(entity) = self.entity else {
-            return Pattern::Object([("id".to_owned(), Member::Present(Pattern::exactly(self.key.id.as_str().into())))].into());
-        };
-        let mut pattern = view.object(&self.key, entity, schema);
-        // What such a list says besides is about both ends, not about the entity alone.
-        if let (Pattern::Object(members), true) = (&mut pattern, list.shown.is_some()) {
-            for (name, member) in members {
-                if let Member::Present(Pattern::Leaf { teaches, .. }) | Member::Optional(Pattern::Leaf { teaches, .. }) = member
-                    && matches!(teaches, Some((_, Teaching::Property(_))))
-                    && !entity.iter().any(|(known, _)| known == name)
-                {
-                    *teaches = None;
+    fn pattern(&self, view: &View<'_>, schema: &Value) -> Pattern {
+        match (self.entity, self.tie) {
+            (Some(entity), None) => view.object(&self.key, entity, schema),
+            (Some(entity), Some(tie)) => {
+                let has = |name: &str| entity.iter().any(|(known, _)| known == name);
+                let whole =
+                    tie.iter().filter(|(name, _)| !has(name)).fold(entity.clone(), |all, (name, term)| all.with(name, term.clone()));
+                let mut pattern = view.object(&self.key, &whole, schema);
+                if let Pattern::Object(members) = &mut pattern {
+                    members.iter_mut().filter(|(name, _)| !has(name)).for_each(|(_, member)| unteach(member));
                 }
+                pattern
             }
+            (None, _) => Pattern::Object([("id".to_owned(), Member::Present(Pattern::exactly(self.key.id.as_str().into())))].into()),
         }
-        pattern
+    }
+}
+
+/// What a list says of the tie between both ends is not the entity's own.
+fn unteach(member: &mut Member) {
+    if let Member::Present(Pattern::Leaf { teaches, .. }) | Member::Optional(Pattern::Leaf { teaches, .. }) = member {
+        *teaches = None;
     }
 }

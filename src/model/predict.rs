@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::call::Call;
-use super::guard::{Scene, has_security_method, scopes};
+use super::consent::consent_scopes;
+use super::guard::{Scene, has_security_method, scopes, sso_identity, sso_property};
 use super::pattern::{ListPattern, Member, Pattern, Teaching, Why};
 use super::route::{Route, route};
 use super::rules::is_truthy;
@@ -14,7 +15,7 @@ use super::state::{Entity, Key, Kind, State, Term, Truth};
 use super::wire::Request;
 use super::{effect, list, proof};
 use crate::contract::answer::{AnswerSpec, MemberSource, Source};
-use crate::contract::entity::Owner;
+use crate::contract::entity::{Owner, Target};
 use crate::contract::guard::{Guard, GuardKind, RefusalEffect, Status};
 use crate::contract::{Contract, Effect, Operation, Outcome, Schema};
 
@@ -190,8 +191,11 @@ impl View<'_> {
     fn source(&self, source: &Source, created: &[Key], schema: &Value) -> Pattern {
         match source {
             Source::Target(target, property) => {
-                let keys = targets(self.call, self.state, target);
-                self.body(keys.into_iter().next(), property.as_deref(), schema)
+                let key = targets(self.call, self.state, target).into_iter().next();
+                match (&key, target, property) {
+                    (None, Target::Caller, None) => self.stranger(schema),
+                    _ => self.body(key, property.as_deref(), schema),
+                }
             }
             Source::Created => self.body(created.first().cloned(), None, schema),
             Source::List(list) => {
@@ -202,9 +206,13 @@ impl View<'_> {
                     None => items,
                 }
             }
+            Source::ConsentScopes(application) => match self.call.text(application) {
+                Some(id) => consent_scopes(self.state, &id, schema, &|key, entity, schema| self.object(key, entity, schema)),
+                None => Pattern::Any,
+            },
             Source::Object(members) => {
                 let members = members.iter().map(|(name, source)| (name.clone(), Member::Present(self.member(source, created))));
-                Pattern::Object(members.collect())
+                Pattern::Object(constants(schema).chain(members).collect())
             }
             Source::UserIdentities => self.user_identities(),
         }
@@ -231,6 +239,11 @@ impl View<'_> {
                 } else {
                     Pattern::Any
                 }
+            }
+            MemberSource::SsoIdentity(connector) => {
+                let (Some(user), Some(connector)) = (self.call.subject(), self.call.text(connector)) else { return Pattern::Any };
+                let term = self.state.get(&user).map_or(Term::Unknown, |user| sso_identity(user, &connector));
+                Pattern::Leaf { term, teaches: Some((user, Teaching::Property(sso_property(&connector)))) }
             }
             MemberSource::Member { target, property, name } => {
                 let entity = targets(self.call, self.state, target).into_iter().next().and_then(|key| self.state.get(&key));
@@ -282,7 +295,8 @@ impl View<'_> {
                 Pattern::Leaf { term, teaches: whole.then(|| (key, Teaching::Property(property.to_owned()))) }
             }
             (None, Some(key), Some(entity)) => self.object(&key, entity, schema),
-            (None, _, _) => self.stranger(schema),
+            // Settings are always there, seen or not.
+            (None, Some(key), None) => self.object(&key, &Entity::default(), schema),
             _ => Pattern::Any,
         }
     }
@@ -298,6 +312,8 @@ impl View<'_> {
             // What is another value at each look is not remembered.
             let lasting = whole && inner.get("x-volatile").is_none();
             let leaf = |term: &Term| Pattern::Leaf { term: term.clone(), teaches: lasting.then(|| (key.clone(), teaching.clone())) };
+            let listed = inner.get("x-list").and_then(Value::as_str).and_then(Kind::named);
+            let leaf = |term: &Term| listed.map_or_else(|| leaf(term), |kind| self.owned(kind, key, inner));
             let member = match inner.get("x-shown").map(|rule| self.shown(rule)) {
                 Some(Truth::No) => Member::Withheld(self.why(inner)),
                 Some(Truth::Yes) => Member::Present(leaf(&term)),
@@ -312,6 +328,14 @@ impl View<'_> {
             members.insert(name.clone(), member);
         }
         Pattern::Object(members)
+    }
+
+    /// The entities of a kind that belong to another, as one of its members.
+    fn owned(&self, kind: Kind, owner: &Key, schema: &Value) -> Pattern {
+        let items = schema.get("items").unwrap_or(&Value::Null);
+        let own = self.state.all(kind).filter(|(_, entity)| entity.text("owner") == Some(Some(&owner.id)));
+        let items = own.map(|(id, entity)| self.object(&Key::new(kind, id), entity, items)).collect();
+        Pattern::List(ListPattern { items, ..ListPattern::of((kind, None), self.state.knows_all(kind, Some(owner))) })
     }
 
     /// Nobody knows whose data this is: the answer may tell.
@@ -362,6 +386,12 @@ impl View<'_> {
         let query = text("query").map_or(Truth::Yes, |name| Truth::of(self.call.query.get(name).is_some_and(|value| is_truthy(value))));
         scope.and(field).and(query)
     }
+}
+
+/// The members that a schema leaves no choice about.
+fn constants(schema: &Value) -> impl Iterator<Item = (String, Member)> {
+    let properties = schema.get("properties").and_then(Value::as_object).into_iter().flatten();
+    properties.filter_map(|(name, inner)| Some((name.clone(), Member::Present(Pattern::exactly(inner.get("const")?.clone())))))
 }
 
 /// A property of an entity, derived ones included.

@@ -336,16 +336,9 @@ pub fn link_social(call: &Call<'_>, state: &mut State) {
         identities.insert(target.clone()?, record.known("account").filter(|account| !account.is_null())?.clone());
         Some(Value::Object(identities))
     };
-    let same = state.get(&caller).and_then(|user| user.known("identities")?.get(target.as_ref()?)?.get("userId").cloned())
-        == record.known("account").and_then(|account| account.get("userId").cloned());
     change(state, std::slice::from_ref(&caller), |user| user.set("identities", linked(user).map_or(Term::Unknown, Term::Known)));
-    let known = record.known("tokens").cloned();
-    if let Some(target) = &target
-        && !(same && known == Some(Value::Null))
-    {
-        state.remove(&token_key(&caller, target));
-    }
-    match known {
+    settle_tokens(state, &caller);
+    match record.known("tokens") {
         Some(Value::Null) => {}
         Some(_) => drop(keep_tokens(state, &caller, &record)),
         // Whether the provider sent a token is not known, so neither is what is stored.
@@ -360,8 +353,28 @@ pub fn store_token_set(call: &Call<'_>, state: &mut State) -> Option<Key> {
     keep_tokens(state, &caller, &record)
 }
 
-fn token_key(user: &Key, target: &str) -> Key {
-    Key::new(Kind::TokenSet, format!("{} {target}", user.id))
+/// Forgets tokens of social accounts that are no longer linked to a user. Where that is not known, neither are the tokens.
+pub fn settle_tokens(state: &mut State, user: &Key) {
+    let Some(known) = state.get(user) else { return };
+    let identities = known.known("identities");
+    let unlinked = |tokens: &Entity| {
+        let linked = identities.zip(tokens.text("target").flatten()).and_then(|(identities, target)| identities.get(target)?.get("userId"));
+        tokens.text("target").flatten().is_some() && linked != tokens.known("account")
+    };
+    let owned = state.all(Kind::TokenSet).filter(|(_, tokens)| tokens.text("owner") == Some(Some(&user.id)));
+    let over: Vec<Key> = owned.filter(|(_, tokens)| unlinked(tokens)).map(|(id, _)| Key::new(Kind::TokenSet, id)).collect();
+    let told = identities.is_some();
+    over.iter().for_each(|key| drop(state.remove(key)));
+    if !told && !over.is_empty() {
+        state.update(user, |user| user.set(KNOWS_ALL, Term::Unknown));
+    }
+}
+
+/// Forgets the tokens that came through a connector.
+pub fn drop_tokens_of(state: &mut State, connector: &Key) {
+    let of = |tokens: &Entity| tokens.text("connectorId") == Some(Some(&connector.id));
+    let over: Vec<Key> = state.all(Kind::TokenSet).filter(|(_, tokens)| of(tokens)).map(|(id, _)| Key::new(Kind::TokenSet, id)).collect();
+    over.iter().for_each(|key| drop(state.remove(key)));
 }
 
 fn keep_tokens(state: &mut State, user: &Key, record: &Entity) -> Option<Key> {
@@ -374,7 +387,8 @@ fn keep_tokens(state: &mut State, user: &Key, record: &Entity) -> Option<Key> {
     entity.set("target", target);
     entity.set("ssoConnectorId", Value::Null);
     entity.set("connectorId", record.get("connector").clone());
-    let key = token_key(user, target);
+    entity.set("account", record.known("account").and_then(|account| account.get("userId")).cloned().map_or(Term::Unknown, Term::Known));
+    let key = Key::new(Kind::TokenSet, format!("{} {target}", user.id));
     state.insert(key.clone(), entity);
     Some(key)
 }

@@ -21,7 +21,7 @@ pub enum Look {
 /// The kind of entity that owns those of another kind.
 const fn owner_kind(kind: Kind) -> Kind {
     match kind {
-        Kind::ApplicationSecret | Kind::ConsentScope | Kind::ConsentOrganization => Kind::Application,
+        Kind::ApplicationSecret | Kind::ConsentScope | Kind::ConsentOrganization | Kind::AccessRule => Kind::Application,
         Kind::OrganizationMember => Kind::Organization,
         Kind::Scope => Kind::Resource,
         _ => Kind::User,
@@ -34,6 +34,7 @@ pub fn owner_of(call: &Call<'_>, state: &State, kind: Kind, owner: &Owner) -> Op
         Owner::Caller => call.caller(state),
         Owner::User => call.subject(),
         Owner::Value(value) => call.text(value).map(|id| Key::new(owner_kind(kind), id)),
+        Owner::Composed(template) => super::effect::render(template, call, state, &Value::Null).map(|id| Key::new(owner_kind(kind), id)),
     }
 }
 
@@ -96,6 +97,10 @@ fn look(state: &State, selector: &Selector, owner: Option<&Key>, value: &Value, 
             return if counts { fits(key, entity, selector) } else { Look::Missing };
         }
     }
+    // Users are known to be there by what is seen of them, and nothing belongs to one who is not.
+    if owner.is_some_and(|owner| owner.kind == Kind::User && state.get(owner).is_none()) {
+        return Look::Missing;
+    }
     let property = selector.by.as_deref().unwrap_or("id");
     let mut open = false;
     for (id, entity) in state.all(selector.kind).filter(|(id, entity)| entity.exists() && !is_excepted(id, entity, selector, except)) {
@@ -110,10 +115,12 @@ fn look(state: &State, selector: &Selector, owner: Option<&Key>, value: &Value, 
         match entity.known(property) {
             Some(known) if same(known, value) => return fits(Key::new(selector.kind, id), entity, selector),
             Some(_) => {}
+            // What is known by one id has no other.
+            None if selector.kind == Kind::User && selector.by.is_none() && !Key::new(Kind::User, id).is_unborn() => {}
             None => open = true,
         }
     }
-    // Users are known to be there by what is seen of them; whatever else was there before may be so unseen.
+    // Whatever else was there before may be so unseen.
     if open || !(selector.kind == Kind::User || state.knows_all(selector.kind, owner)) { Look::Unknown } else { Look::Missing }
 }
 

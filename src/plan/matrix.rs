@@ -184,7 +184,9 @@ fn spoiled<'a>(contract: &'a Contract, operation: &'a Operation, facts: &Facts) 
     let mut probes: Vec<Probe<'a>> = Vec::new();
     let possible = |probe: &Probe<'_>| facts.can_sign_in || probe.client != Client::Third;
     let mut shared_done = false;
-    for (name, case) in &operation.cases {
+    // What can be spoiled of an operation that nothing brings to success is refused anyway.
+    let bases = if operation.cases.is_empty() { &operation.tries } else { &operation.cases };
+    for (name, case) in bases {
         let accepted = Probe::accepted(contract, operation, name, case);
         let mut order: Vec<Probe<'a>> = vec![accepted.clone()];
         for guard in &operation.guards {

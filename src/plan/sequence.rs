@@ -52,6 +52,9 @@ pub struct Facts {
     pub resource: String,
     /// Whether settings may be changed.
     pub may_change_settings: bool,
+    /// Roles that every new user gets.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub default_roles: Vec<Value>,
     /// Whether a user can sign in with username and password, which tokens of third-party applications need.
     pub can_sign_in: bool,
     /// What the target publishes of its Management API.

@@ -14,6 +14,9 @@ pub const FORGED_TOKEN: &str = "Bearer eyJhbGciOiJFUzM4NCIsInR5cCI6ImF0K2p3dCJ9.
 /// An id that nothing on a deployment has.
 pub const UNUSED_ID: &str = "lcnosuchobject";
 
+/// One that is too long to be an id.
+pub const OVERLONG_ID: &str = "lcnosuchobjectwithalongid";
+
 /// Spoiled copies of a request, each with what was done to it. The first one is the plainest.
 pub fn break_guard<'a>(guard: &Guard, accepted: &Probe<'a>) -> Vec<Probe<'a>> {
     let mut base = accepted.clone();
@@ -148,6 +151,7 @@ pub fn break_guard<'a>(guard: &Guard, accepted: &Probe<'a>) -> Vec<Probe<'a>> {
                     "avatar" => format!("https://example.com/{}", "a".repeat(*most)),
                     "body.identifier.value" if base.member("identifier.type").is_some_and(|kind| kind == "phone") => "1".repeat(most + 1),
                     "primaryEmail" | "body.identifier.value" => format!("{}@example.com", "a".repeat(*most)),
+                    "path.userId" => OVERLONG_ID.to_owned(),
                     _ => "u".repeat(most + 1),
                 };
                 add(&format!("{key} too long"), &|probe| match ValueRef::parse(key) {
@@ -201,6 +205,20 @@ pub fn break_guard<'a>(guard: &Guard, accepted: &Probe<'a>) -> Vec<Probe<'a>> {
                 add(&format!("{name} {value}"), &|probe| drop(probe.query.insert(name.into(), value.into())));
             }
         }
+        GuardKind::Fits(rule) => {
+            for value in &rule.unfit {
+                match &rule.value {
+                    Some(place) => add(&format!("{place} is {value}"), &|probe| probe.put(place, value.clone())),
+                    None => add(&format!("settings {value}"), &|probe| probe.payload = Payload::Json(value.clone())),
+                }
+            }
+        }
+        GuardKind::Ordered(places) => add("limits crossed", &|probe| {
+            for (number, place) in (1..=places.len()).rev().zip(places) {
+                probe.put(place, json!(number));
+            }
+        }),
+        GuardKind::PolicyInformed(place) => add("nobody named", &|probe| probe.remove(&place.name)),
         GuardKind::Search(_) => {
             let senseless = [
                 ("search", "", "nothing"),

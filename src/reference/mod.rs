@@ -15,6 +15,7 @@ mod fault;
 mod issue;
 mod mint;
 mod mutation;
+mod pages;
 mod paths;
 mod published;
 mod refusal;

@@ -5,16 +5,19 @@
 
 use serde_json::Value;
 
-use super::mock_social::{MOCK_SOCIAL, mock_account};
+use super::mock_social::{Account, MOCK_SOCIAL, mock_account};
 
 /// Whether a connector of this factory takes an answer of the provider; `None` when only the provider knows.
 pub fn accepts(factory: Option<&str>, data: &Value) -> Option<bool> {
-    (factory == Some(MOCK_SOCIAL)).then(|| mock_account(data).is_some())
+    (factory == Some(MOCK_SOCIAL)).then(|| mock_account(data) != Account::Unreadable)
 }
 
 /// The social account that an accepted answer speaks of, as it is linked to a user; `None` when only the provider knows.
 pub fn account(factory: Option<&str>, data: &Value) -> Option<Value> {
-    mock_account(data).filter(|_| factory == Some(MOCK_SOCIAL))?
+    match mock_account(data) {
+        Account::Known(identity) if factory == Some(MOCK_SOCIAL) => Some(identity),
+        _ => None,
+    }
 }
 
 /// The token answer that came along: null for none; `None` when only the provider knows.

@@ -133,7 +133,9 @@ fn set_member(state: &mut State, keys: &[Key], property: &str, name: Option<&str
         entity.set(property, changed);
     });
     if property == "identities" {
-        keys.iter().for_each(|key| proof::settle_tokens(state, key));
+        for key in keys {
+            proof::settle_tokens(state, key);
+        }
     }
 }
 

@@ -364,7 +364,9 @@ pub fn settle_tokens(state: &mut State, user: &Key) {
     let owned = state.all(Kind::TokenSet).filter(|(_, tokens)| tokens.text("owner") == Some(Some(&user.id)));
     let over: Vec<Key> = owned.filter(|(_, tokens)| unlinked(tokens)).map(|(id, _)| Key::new(Kind::TokenSet, id)).collect();
     let told = identities.is_some();
-    over.iter().for_each(|key| drop(state.remove(key)));
+    for key in &over {
+        state.remove(key);
+    }
     if !told && !over.is_empty() {
         state.update(user, |user| user.set(KNOWS_ALL, Term::Unknown));
     }
@@ -374,7 +376,9 @@ pub fn settle_tokens(state: &mut State, user: &Key) {
 pub fn drop_tokens_of(state: &mut State, connector: &Key) {
     let of = |tokens: &Entity| tokens.text("connectorId") == Some(Some(&connector.id));
     let over: Vec<Key> = state.all(Kind::TokenSet).filter(|(_, tokens)| of(tokens)).map(|(id, _)| Key::new(Kind::TokenSet, id)).collect();
-    over.iter().for_each(|key| drop(state.remove(key)));
+    for key in &over {
+        state.remove(key);
+    }
 }
 
 fn keep_tokens(state: &mut State, user: &Key, record: &Entity) -> Option<Key> {
@@ -391,4 +395,119 @@ fn keep_tokens(state: &mut State, user: &Key, record: &Entity) -> Option<Key> {
     let key = Key::new(Kind::TokenSet, format!("{} {target}", user.id));
     state.insert(key.clone(), entity);
     Some(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::predict::{Alternative, predict};
+    use super::super::wire::Request;
+    use super::*;
+    use crate::contract::{Contract, Version};
+
+    const NOW: i64 = 1_800_000_000_000;
+
+    /// A user with e-mail, a token of a first-party application and a mock social connector.
+    fn start() -> State {
+        let mut state = State::closed();
+        let set = |state: &mut State, kind, id: &str, value: Value| state.insert(Key::new(kind, id), Entity::from_json(&value));
+        let fields = json!({"email": "Edit", "social": "Edit"});
+        state.insert(Key::account_center(), Entity::from_json(&json!({"enabled": true, "fields": fields})));
+        state.insert(Key::sign_in_experience(), Entity::from_json(&json!({"emailBlocklistPolicy": {}, "verificationCodePolicy": {}})));
+        set(&mut state, Kind::Application, "app", json!({"isThirdParty": false}));
+        let user = json!({"primaryEmail": "a@example.com", "username": "a", "primaryPhone": null, "identities": {}, "ssoIdentities": [],
+            "hasPassword": false, KNOWS_ALL: true});
+        set(&mut state, Kind::User, "u", user);
+        let token =
+            json!({"use": "account", "user": "u", "scope": "openid email identities", "client": "app", "alive": true, "expiresAt": null});
+        set(&mut state, Kind::Token, "t", token);
+        let mock =
+            json!({"id": "c", "type": "Social", "target": "mock", "connectorId": "mock-social-connector", "enableTokenStorage": true});
+        set(&mut state, Kind::Connector, "c", mock);
+        set(&mut state, Kind::Connector, "m", json!({"id": "m", "type": "Email"}));
+        state
+    }
+
+    /// The only admitted answer, and the state it leads to; the record that is made gets the id `r`.
+    fn answer(state: &mut State, method: &str, path: &str, body: &Value, proof: Option<&str>) -> String {
+        let contract = Contract::embedded(Version::NEWEST).unwrap();
+        let mut request =
+            Request::new(method, path).with_header("authorization", "Bearer t").with_header("content-type", "application/json");
+        if let Some(proof) = proof {
+            request = request.with_header("logto-verification-id", proof);
+        }
+        request.body = body.to_string().into_bytes();
+        let prediction = predict(&contract, state, &request, NOW);
+        let said: Vec<String> = prediction.alternatives.iter().map(|alternative| alternative.outcome.to_string()).collect();
+        let Some(Alternative { next, .. }) = prediction.alternatives.into_iter().next_back() else { return String::new() };
+        *state = next;
+        let unborn: Vec<String> = state.all(Kind::Record).map(|(id, _)| id.to_owned()).filter(|id| id.starts_with('?')).collect();
+        for id in unborn {
+            let mut record = state.remove(&Key::new(Kind::Record, id)).unwrap();
+            record.set("expiresAt", json!(NOW + 600_000));
+            state.insert(Key::new(Kind::Record, "r"), record);
+        }
+        said.join(" or ")
+    }
+
+    #[test]
+    fn a_code_proves_the_address_it_was_sent_to_once() {
+        let mut state = start();
+        let (send, verify) = ("/api/verifications/verification-code", "/api/verifications/verification-code/verify");
+        let own = json!({"type": "email", "value": "a@example.com"});
+        assert_eq!(answer(&mut state, "POST", send, &json!({"identifier": own}), None), "201");
+        let code = |identifier: &Value| json!({"identifier": identifier, "verificationId": "r", "code": "123456"});
+        let phone = json!({"type": "phone", "value": "1"});
+        assert_eq!(answer(&mut state, "POST", verify, &code(&phone), None), "400 verification_record.not_found");
+        let other = json!({"type": "email", "value": "b@example.com"});
+        assert_eq!(answer(&mut state, "POST", verify, &code(&other), None), "400 verification_code.email_mismatch");
+        let email = "/api/my-account/primary-email";
+        assert_eq!(answer(&mut state, "DELETE", email, &Value::Null, Some("r")), "401 verification_record.permission_denied");
+        assert_eq!(answer(&mut state, "POST", verify, &code(&own), None), "400 verification_code.code_mismatch or 200");
+        assert_eq!(answer(&mut state, "POST", verify, &code(&own), None), "400 verification_code.not_found");
+        assert_eq!(answer(&mut state, "DELETE", email, &Value::Null, Some("r")), "204");
+        let body = json!({"email": "A@example.com", "newIdentifierVerificationRecordId": "r"});
+        assert_eq!(answer(&mut state, "POST", email, &body, Some("r")), "400 verification_record.not_found");
+        let body = json!({"email": "a@example.com", "newIdentifierVerificationRecordId": "r"});
+        assert_eq!(answer(&mut state, "POST", email, &body, Some("r")), "204");
+        assert_eq!(state.find(Kind::User, "u").unwrap().known("primaryEmail"), Some(&json!("a@example.com")));
+    }
+
+    #[test]
+    fn messages_to_one_recipient_are_counted_however_it_is_written() {
+        let mut state = start();
+        let send = |state: &mut State, value: &str| {
+            let body = json!({"identifier": {"type": "email", "value": value}});
+            answer(state, "POST", "/api/verifications/verification-code", &body, None)
+        };
+        for _ in 0..5 {
+            assert_eq!(send(&mut state, "b@example.com"), "201");
+            assert_eq!(send(&mut state, "B@Example.com"), "201");
+        }
+        assert_eq!(send(&mut state, "b@EXAMPLE.com"), "429 request.message_rate_limited");
+        assert_eq!(send(&mut state, "c@example.com"), "201");
+        state.delete(&Key::new(Kind::Connector, "m"));
+        assert_eq!(send(&mut state, "d@example.com"), "501 connector.not_found");
+    }
+
+    #[test]
+    fn a_social_account_is_linked_with_its_token_and_unlinked_with_it() {
+        let mut state = start();
+        state.update(&Key::new(Kind::User, "u"), |user| user.set("primaryEmail", Value::Null));
+        let begin = json!({"connectorId": "c", "state": "s", "redirectUri": "https://example.com"});
+        assert_eq!(answer(&mut state, "POST", "/api/verifications/social", &begin, None), "201");
+        let link = json!({"newIdentifierVerificationRecordId": "r"});
+        let identities = "/api/my-account/identities";
+        assert_eq!(answer(&mut state, "POST", identities, &link, None), "400 verification_record.not_found");
+        let told = json!({"code": "c", "userId": "s1", "tokenResponse": {"access_token": "x"}});
+        let proof = json!({"verificationRecordId": "r", "connectorData": told});
+        assert_eq!(answer(&mut state, "POST", "/api/verifications/social/verify", &proof, None), "200");
+        let tokens = "/api/my-account/identities/mock/access-token";
+        assert_eq!(answer(&mut state, "GET", tokens, &Value::Null, None), "404 secrets.third_party_token_set.token_not_found");
+        assert_eq!(answer(&mut state, "POST", identities, &link, None), "204");
+        assert_eq!(answer(&mut state, "POST", identities, &link, None), "400 user.identity_already_in_use");
+        assert_eq!(answer(&mut state, "GET", tokens, &Value::Null, None), "200");
+        assert_eq!(answer(&mut state, "DELETE", "/api/my-account/identities/mock", &Value::Null, None), "204");
+        assert_eq!(answer(&mut state, "GET", tokens, &Value::Null, None), "404 secrets.third_party_token_set.token_not_found");
+        assert_eq!(answer(&mut state, "DELETE", "/api/my-account/identities/mock", &Value::Null, None), "404 user.identity_not_exist");
+    }
 }

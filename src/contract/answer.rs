@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use serde::de::value::StrDeserializer;
 use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use super::effect::property_of;
+use super::effect::{Fresh, property_of};
 use super::entity::{Kind, Owner, Selector, Target};
 use super::guard::{Paging, ValueRef, When};
 
@@ -106,6 +107,8 @@ pub enum MemberSource {
         /// Where the member's name is.
         name: ValueRef,
     },
+    /// A value that the deployment makes up.
+    Fresh(Fresh),
 }
 
 impl<'de> Deserialize<'de> for MemberSource {
@@ -132,7 +135,8 @@ impl<'de> Deserialize<'de> for MemberSource {
         }
         Ok(match Raw::deserialize(deserializer)? {
             Raw::Word(word) if word == "any" => Self::Any,
-            Raw::Word(text) => Self::Value(ValueRef::parse(&text).map_err(de::Error::custom)?),
+            Raw::Word(text) if text.contains('.') => Self::Value(ValueRef::parse(&text).map_err(de::Error::custom)?),
+            Raw::Word(word) => Self::Fresh(Fresh::deserialize(StrDeserializer::new(&word))?),
             Raw::Derived(Derived::Distinct(value)) => Self::Distinct(value),
             Raw::Derived(Derived::Made(property)) => Self::Made(property),
             Raw::Derived(Derived::SsoIdentity(connector)) => Self::SsoIdentity(connector),
@@ -244,6 +248,8 @@ mod tests {
         let object = "{object: {a: body.x, b: any, c: {made: roleId}, d: {distinct: body.x}, e: {member: user.identities, name: path.t}}}";
         assert!(matches!(read(object).unwrap(), Source::Object(members) if members.len() == 5));
         assert!(matches!(read("{object: {roleIds: body.roleIds, addedRoleIds: any}}").unwrap(), Source::Object(_)));
+        let made_up = Source::Object(BTreeMap::from([("secret".to_owned(), MemberSource::Fresh(Fresh::TotpSecret))]));
+        assert_eq!(read("{object: {secret: totp-secret}}").unwrap(), made_up);
     }
 
     #[test]

@@ -244,6 +244,16 @@ guard_kinds! {
     "resource-known" ResourceKnown(ValueRef),
     /// The subject token can still be exchanged.
     "subject-token" SubjectToken(ValueRef),
+    /// The tenant has switched this kind of factor on.
+    "factor-on" FactorOn(FactorName),
+    /// The text is a shared secret: 16 to 32 characters of base32.
+    "totp-secret" TotpSecret(ValueRef),
+    /// The code is what an authenticator app shows for the secret now.
+    "totp-code" TotpCode(TotpRule),
+    /// The list, if any, holds ten texts of ten hexadecimal digits.
+    "backup-codes" BackupCodes(ValueRef),
+    /// The authenticator's answer fits the registration that the record stands for.
+    "passkey-proof" PasskeyProof(PasskeyRule),
     /// The e-mail address has a domain.
     "email-domain" EmailDomain(ValueRef),
     /// The e-mail address has no plus sign before its at sign where the tenant refuses one.
@@ -407,6 +417,45 @@ pub struct ConnectorAnswer {
     pub data: ValueRef,
 }
 
+/// Argument of `factor-on`: a kind of factor, or where its name is.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub enum FactorName {
+    /// The request names it.
+    Value(ValueRef),
+    /// This one.
+    Fixed(String),
+}
+
+impl fmt::Display for FactorName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Value(value) => value.fmt(f),
+            Self::Fixed(name) => f.write_str(name),
+        }
+    }
+}
+
+/// Argument of `totp-code`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TotpRule {
+    /// Where the code is.
+    pub code: ValueRef,
+    /// Where the secret is.
+    pub secret: ValueRef,
+}
+
+/// Argument of `passkey-proof`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PasskeyRule {
+    /// Where the authenticator's answer is.
+    pub proof: ValueRef,
+    /// Where the id of the record is.
+    pub record: ValueRef,
+}
+
 /// Argument of `one-of`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -564,6 +613,8 @@ pub enum UserFact {
 pub enum TenantFact {
     /// Never true in a production deployment; keeps the type open for growth.
     Development,
+    /// Passkeys are among the second factors.
+    PasskeyFactorOn,
 }
 
 /// What a refusal does to hidden state.
@@ -725,7 +776,12 @@ impl Guard {
             | GuardKind::SocialToken(value)
             | GuardKind::Picture(value)
             | GuardKind::NotLocked(Owner::Value(value))
+            | GuardKind::TotpSecret(value)
+            | GuardKind::BackupCodes(value)
             | GuardKind::SubjectToken(value) => value.to_string(),
+            GuardKind::FactorOn(name) => name.to_string(),
+            GuardKind::TotpCode(rule) => rule.code.to_string(),
+            GuardKind::PasskeyProof(rule) => rule.proof.to_string(),
             GuardKind::CodeMatches(rule) => rule.code.to_string(),
             GuardKind::SocialTarget(rule) => rule.is.to_string(),
             GuardKind::SocialProof(rule) => rule.data.to_string(),

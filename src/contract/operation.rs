@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::answer::AnswerSpec;
 use super::document::RawCase;
 use super::effect::{Effect, Named};
-use super::entity::{Kind, Target};
+use super::entity::{Kind, Owner, Target};
 use super::guard::{Guard, Place, Refusal, Status};
 use super::schema::Schema;
 use super::version::Version;
@@ -168,6 +168,11 @@ impl Operation {
     /// Whether a status is that of a success.
     pub fn succeeds_with(&self, status: u16) -> bool {
         self.answers.iter().any(|answer| answer.status == status)
+    }
+
+    /// Whether it adds something to what an owner has, or removes something.
+    pub fn changes_belongings_of(&self, owner: &Owner) -> bool {
+        self.effects.iter().any(|effect| effect.changes_belongings_of(owner))
     }
 
     /// The settings objects that it changes.

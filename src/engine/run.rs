@@ -15,6 +15,7 @@ use super::event::{Event, Listener};
 use super::execute::{Context, Sighted, Trace, execute};
 use super::published::read_published;
 use crate::contract::{Contract, Files, SpecError, Version};
+use crate::model::json::same;
 use crate::model::wire::Request;
 use crate::plan::{Built, Epoch, Facts, OVERLONG_ID, Plan, Profile, Sequence, Settings, UNUSED_ID, build};
 use crate::target::{
@@ -387,11 +388,35 @@ async fn apply(context: &Context, admin: &str, settings: Option<&Settings>) -> R
     for _ in 0..20 {
         let center = get(&context.gate, admin, "/api/account-center").await.map_err(|error| error.to_string())?;
         if center.get("fields") == body.get("fields") && center.get("enabled") == body.get("enabled") {
-            return Ok(());
+            return apply_factors(context, admin, settings).await;
         }
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     }
     Err("the settings do not show after 2 s".into())
+}
+
+/// Switches the second factors of the tenant on or off, or leaves them as found.
+async fn apply_factors(context: &Context, admin: &str, settings: Option<&Settings>) -> Result<(), String> {
+    let found = context.facts.sign_in_experience.get("mfa");
+    let Some(wanted) = settings.and_then(Settings::mfa).or(found.cloned()) else { return Ok(()) };
+    let shown = async || get(&context.gate, admin, "/api/sign-in-exp").await.map_err(|error| error.to_string());
+    if same(shown().await?.get("mfa").unwrap_or(&Value::Null), &wanted) {
+        return Ok(());
+    }
+    let intent = Intent::SignInExperience { before: context.facts.sign_in_experience.clone() };
+    let request = Request::new("PATCH", "/api/sign-in-exp").with_header("authorization", format!("Bearer {admin}"));
+    let request = request.with_json(&json!({"mfa": wanted}));
+    let answer = context.gate.send(&request, &Clearance::intending(intent)).await.map_err(|error| error.to_string())?;
+    if answer.status != 200 {
+        return Err(format!("PATCH /api/sign-in-exp answers {}", answer.status));
+    }
+    for _ in 0..20 {
+        if same(shown().await?.get("mfa").unwrap_or(&Value::Null), &wanted) {
+            return Ok(());
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    Err("the second factors of the tenant do not show after 2 s".into())
 }
 
 async fn get(gate: &Gate, token: &str, path: &str) -> Result<Value, GateError> {

@@ -1,13 +1,15 @@
 //! What each accepted operation does to the state.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value, json};
 
 use super::call::Call;
-use super::guard::scopes;
+use super::guard::{Scene, scopes};
 use super::proof;
 use super::rules::{Account, MOCK_SOCIAL, Phone, mock_account, parse_phone};
 use super::select::{owner_of, targets};
-use super::state::{Entity, Fresh, KNOWS_ALL, Key, Kind, State, Term};
+use super::state::{Entity, Fresh, KNOWS_ALL, Key, Kind, State, Term, Truth};
 use crate::contract::effect::Create;
 use crate::contract::entity::Target;
 use crate::contract::guard::ValueRef;
@@ -70,7 +72,14 @@ pub fn apply(call: &Call<'_>, state: &mut State, now: i64) -> Vec<Key> {
 fn apply_one(effect: &Effect, call: &Call<'_>, state: &mut State, now: i64) -> Vec<Key> {
     match effect {
         Effect::Named(named) => return apply_named(*named, call, state, now).into_iter().collect(),
-        Effect::Set { target, from, property } => {
+        Effect::Set { target, with, .. } if !with.is_empty() => {
+            change(state, &targets(call, state, target), |entity| {
+                for (name, value) in with {
+                    entity.set(name.clone(), value.clone());
+                }
+            });
+        }
+        Effect::Set { target, from, property, .. } => {
             let Some(value) = given(call, from.as_ref()) else { return Vec::new() };
             change(state, &targets(call, state, target), |entity| match property {
                 Some(name) => entity.set(name.clone(), stored(name, &value)),
@@ -91,15 +100,27 @@ fn apply_one(effect: &Effect, call: &Call<'_>, state: &mut State, now: i64) -> V
                 entity.set(property.clone(), merged);
             });
         }
-        Effect::Clear { target, property } => {
-            change(state, &targets(call, state, target), |entity| entity.set(property.clone(), Value::Null));
-        }
         Effect::SetMember { target, property, name, from } => {
             let Some(value) = given(call, from.as_ref()) else { return Vec::new() };
             set_member(state, &targets(call, state, target), property, call.text(name).as_deref(), Some(&value));
         }
         Effect::RemoveMember { target, property, name } => {
             set_member(state, &targets(call, state, target), property, call.text(name).as_deref(), None);
+        }
+        Effect::Parts { target, property, from, value } => {
+            let Some(value) = value.clone().or_else(|| given(call, from.as_ref())) else { return Vec::new() };
+            change(state, &targets(call, state, target), |entity| set_parts(entity, property, &value));
+        }
+        Effect::Touch(target) => change(state, &targets(call, state, target), |_| {}),
+        Effect::Only { when, effect } => {
+            let scene = Scene { call, state, now };
+            match (scene.fits(when), &**effect) {
+                (Truth::Yes, effect) => return apply_one(effect, call, state, now),
+                (Truth::Unknown | Truth::Near, Effect::Parts { target, property, value: Some(value), .. }) => {
+                    change(state, &targets(call, state, target), |entity| forget_parts(entity, property, value));
+                }
+                _ => {}
+            }
         }
         Effect::Create(create) => return make(create, call, state),
         Effect::Delete(selector) => {
@@ -108,7 +129,8 @@ fn apply_one(effect: &Effect, call: &Call<'_>, state: &mut State, now: i64) -> V
             }
             // Where everything goes but what is named, nothing unknown is left.
             let owner = selector.of.as_ref().and_then(|owner| owner_of(call, state, selector.kind, owner));
-            if let (None, Some(owner)) = (&selector.value, owner) {
+            let every = selector.value.is_none() && selector.with.is_empty() && selector.without.is_empty();
+            if let (true, Some(owner)) = (every, owner) {
                 state.told_all(selector.kind, &owner);
             }
         }
@@ -146,6 +168,22 @@ pub fn delete_only(call: &Call<'_>, state: &mut State) {
     }
 }
 
+/// Sets every inner member of a value as a property of its own: `outer.inner`.
+fn set_parts(entity: &mut Entity, property: &str, value: &Value) {
+    match value {
+        Value::Object(members) => members.iter().for_each(|(name, member)| set_parts(entity, &format!("{property}.{name}"), member)),
+        other => entity.set(property, other.clone()),
+    }
+}
+
+/// What of these parts is set is not known.
+fn forget_parts(entity: &mut Entity, property: &str, value: &Value) {
+    match value {
+        Value::Object(members) => members.iter().for_each(|(name, member)| forget_parts(entity, &format!("{property}.{name}"), member)),
+        _ => entity.set(property, Term::Unknown),
+    }
+}
+
 /// The value that an effect works with: the whole body, or a part of the request.
 fn given(call: &Call<'_>, from: Option<&ValueRef>) -> Option<Value> {
     from.map_or_else(|| Some(call.input.clone()), |from| call.value(from))
@@ -169,8 +207,11 @@ fn make(create: &Create, call: &Call<'_>, state: &mut State) -> Vec<Key> {
         for (name, place) in &create.take {
             entity.set(name.clone(), call.value(place).unwrap_or_default());
         }
+        // What the request says itself is not made up.
         for (name, fresh) in &create.fresh {
-            entity.set(name.clone(), Term::Fresh(*fresh));
+            if entity.known(name).is_none_or(Value::is_null) {
+                entity.set(name.clone(), Term::Fresh(*fresh));
+            }
         }
         if let Some(name) = &create.element {
             entity.set(name.clone(), element.clone());
@@ -257,6 +298,22 @@ fn apply_named(effect: Named, call: &Call<'_>, state: &mut State, now: i64) -> O
                 .with("owner", owner)
                 .with("verified", true)
                 .with("verifies", true);
+            state.insert(key.clone(), record);
+            Some(key)
+        }
+        Named::CreatePasskeyRecord => {
+            let key = Key::unborn(Kind::Record, state);
+            let mut record = Entity::default()
+                .with("type", "WebAuthn")
+                .with("verificationRecordId", Term::Fresh(Fresh::RecordId))
+                .with("expiresAt", Term::Fresh(Fresh::IsoAfter(RECORD_LIFE)))
+                .with("registrationOptions.challenge", Term::Unknown)
+                .with("verified", false)
+                .with("verifies", false);
+            if let Some(caller) = caller {
+                record.set("registrationOptions.user.id", Value::String(URL_SAFE_NO_PAD.encode(&caller.id)));
+                record.set("owner", caller.id.as_str());
+            }
             state.insert(key.clone(), record);
             Some(key)
         }
@@ -406,8 +463,10 @@ fn create_user(input: &Value, state: &mut State) -> Key {
         "username": null, "primaryEmail": null, "primaryPhone": null, "name": null, "avatar": null, "customData": {}, "identities": {},
         "lastSignInAt": null, "profile": {}, "applicationId": null, "cimdClientId": null, "isSuspended": false, "hasPassword": false,
         "ssoIdentities": [], "password": null, "passwordDigest": null, "passwordAlgorithm": null, "failures": 0,
-        "mfaSettings": {"skipMfaOnSignIn": false}, KNOWS_ALL: true,
+        KNOWS_ALL: true,
     }));
+    let choices = json!({"mfa": {"enabled": null, "skipped": false, "skipMfaOnSignIn": false}, "passkeySignIn": {"skipped": false}});
+    set_parts(&mut user, "logtoConfig", &choices);
     user.set("id", Term::Fresh(Fresh::UserId));
     user.set("createdAt", Term::Fresh(Fresh::Now));
     user.set("updatedAt", Term::Fresh(Fresh::Now));

@@ -14,10 +14,11 @@ use super::rules::{
 };
 use super::select::{Look, owner_of, select};
 use super::state::{Entity, Key, Kind, State, Term, Truth};
+use super::{passkey, totp};
 use crate::contract::entity::{Owner, Selector};
 use crate::contract::guard::{
-    AuthorizationRule, BodyShape, CallerFact, ClientRule, FieldRule, FitsRule, Guard, GuardKind, IdentityRule, Place, RecordKind,
-    RecordRule, RefusalEffect, TenantFact, UniqueRule, UserFact, ValueRef, When, Who,
+    AuthorizationRule, BodyShape, CallerFact, ClientRule, FactorName, FieldRule, FitsRule, Guard, GuardKind, IdentityRule, PasskeyRule,
+    Place, RecordKind, RecordRule, RefusalEffect, TenantFact, UniqueRule, UserFact, ValueRef, When, Who,
 };
 
 /// Two readings of a limit in time this close to it are both right (clocks differ, requests travel).
@@ -61,6 +62,7 @@ impl Scene<'_> {
         });
         let tenant = when.tenant.map_or(Truth::Yes, |fact| match fact {
             TenantFact::Development => Truth::No,
+            TenantFact::PasskeyFactorOn => self.has_factor("WebAuthn"),
         });
         let user = when.user.as_ref().map_or(Truth::Yes, |fact| match fact {
             UserFact::HasIdentity(target) => self.has_identity(target),
@@ -148,6 +150,7 @@ impl Scene<'_> {
             GuardKind::LegacyDigest(value) => Truth::of(call.text(value).is_none_or(|text| is_legacy_digest(&text))),
             GuardKind::DistinctNames(value) => Truth::of(call.value(value).is_none_or(|list| has_distinct_names(&list))),
             GuardKind::NotEmpty(value) => Truth::of(call.value(value).is_none_or(|value| value != "")),
+            GuardKind::Exists(selector) if selector.value.is_none() => self.exists_any(selector),
             GuardKind::Exists(selector) => self.selected(selector, |look| match look {
                 Look::Found(_) => Truth::Yes,
                 Look::Missing => Truth::No,
@@ -220,6 +223,14 @@ impl Scene<'_> {
             }
             // Where files go is said outside the API, so either answer is right.
             GuardKind::Storage(_) => Truth::Near,
+            GuardKind::FactorOn(name) => self.factor_on(name),
+            GuardKind::TotpSecret(value) => Truth::of(call.text(value).is_none_or(|text| totp::is_secret(&text))),
+            GuardKind::TotpCode(rule) => match (call.text(&rule.secret), call.text(&rule.code)) {
+                (Some(secret), Some(code)) => totp::proves(&secret, &code, self.now),
+                _ => Truth::Yes,
+            },
+            GuardKind::BackupCodes(value) => Truth::of(call.value(value).is_none_or(|codes| are_backup_codes(&codes))),
+            GuardKind::PasskeyProof(rule) => self.passkey_proof(rule),
         }
     }
 
@@ -239,14 +250,67 @@ impl Scene<'_> {
         Truth::of(rule.admits(&Value::Object(next)))
     }
 
+    /// Whether the tenant has this kind among the second factors.
+    fn has_factor(&self, name: &str) -> Truth {
+        let factors = self.state.settings(&Key::sign_in_experience()).known("mfa").and_then(|mfa| mfa.get("factors"));
+        Truth::maybe(factors.and_then(Value::as_array).map(|factors| factors.iter().any(|factor| factor == name)))
+    }
+
+    /// Whether a kind of factor can be added; passkeys also where they serve to sign in.
+    fn factor_on(&self, name: &FactorName) -> Truth {
+        let name = match name {
+            FactorName::Fixed(name) => Some(name.clone()),
+            FactorName::Value(value) => self.call.text(value),
+        };
+        let Some(name) = name else { return Truth::No };
+        let listed = self.has_factor(&name);
+        if name != "WebAuthn" {
+            return listed;
+        }
+        let sign_in = self.state.settings(&Key::sign_in_experience()).known("passkeySignIn");
+        listed.or(Truth::maybe(sign_in.map(|settings| settings.get("enabled") == Some(&Value::Bool(true)))))
+    }
+
+    /// Whether an authenticator's answer fits the registration of a record.
+    fn passkey_proof(&self, rule: &PasskeyRule) -> Truth {
+        let (Some(proof), Some(id)) = (self.call.value(&rule.proof), self.call.text(&rule.record)) else { return Truth::No };
+        let record = self.state.find(Kind::Record, &id);
+        let part = |name: &str| record.and_then(|record| record.text(&format!("registrationOptions.{name}")).flatten());
+        let centre = self.state.settings(&Key::account_center());
+        let related = centre.known("webauthnRelatedOrigins").and_then(Value::as_array);
+        passkey::proves(&proof, part("challenge"), |origin| {
+            let host = url::Url::parse(origin).ok().and_then(|url| url.host_str().map(str::to_owned));
+            let own = match part("rp.id") {
+                // 1.43 looks at the header instead of its own address; browsers send the same in both.
+                Some(own) if Some(own) == host.as_deref() => {
+                    Truth::maybe((self.call.request.header("origin") == Some(origin)).then_some(true))
+                }
+                Some(_) => Truth::No,
+                None => Truth::Unknown,
+            };
+            own.or(Truth::maybe(related.map(|related| related.iter().any(|other| other == origin))))
+        })
+    }
+
     /// Folds what is known of the entities a selector names.
     pub(super) fn selected(&self, selector: &Selector, truth: impl Fn(&Look) -> Truth) -> Truth {
         select(self.call, self.state, selector).iter().fold(Truth::Yes, |all, look| all.and(truth(look)))
     }
 
+    /// Whether at least one entity fits a selector that names none.
+    fn exists_any(&self, selector: &Selector) -> Truth {
+        select(self.call, self.state, selector).iter().fold(Truth::No, |any, look| {
+            any.or(match look {
+                Look::Found(_) => Truth::Yes,
+                Look::Missing => Truth::No,
+                Look::Unknown => Truth::Unknown,
+            })
+        })
+    }
+
     /// Whether the entities that a selector names, its properties aside, have these properties.
     fn is(&self, selector: &Selector) -> Truth {
-        let bare = Selector { with: BTreeMap::new(), ..selector.clone() };
+        let bare = Selector { with: BTreeMap::new(), without: BTreeMap::new(), ..selector.clone() };
         self.selected(&bare, |look| match look {
             Look::Found(key) => self.state.get(key).map_or(Truth::Unknown, |entity| has_all(entity, &selector.with)),
             Look::Missing => Truth::Yes,
@@ -614,7 +678,7 @@ impl Scene<'_> {
 }
 
 /// Whether an entity has these properties: a value, or a list of which it is one.
-fn has_all(entity: &Entity, wanted: &BTreeMap<String, Value>) -> Truth {
+pub(super) fn has_all(entity: &Entity, wanted: &BTreeMap<String, Value>) -> Truth {
     wanted.iter().fold(Truth::Yes, |all, (name, wanted)| {
         let (property, inner) = name.split_once('.').map_or((name.as_str(), None), |(property, inner)| (property, Some(inner)));
         let value = entity.known(property).map(|value| inner.map_or(Some(value), |inner| member(value, inner)).unwrap_or(&Value::Null));
@@ -693,4 +757,10 @@ fn is_legacy_digest(text: &str) -> bool {
 fn has_distinct_names(list: &Value) -> bool {
     let names: Vec<&Value> = list.as_array().into_iter().flatten().filter_map(|item| item.get("name")).collect();
     names.iter().enumerate().all(|(index, name)| !names[..index].contains(name))
+}
+
+/// Whether a list holds ten texts of ten hexadecimal digits.
+fn are_backup_codes(list: &Value) -> bool {
+    let is_code = |code: &Value| code.as_str().is_some_and(|text| text.len() == 10 && text.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    list.as_array().is_some_and(|codes| codes.len() == 10 && codes.iter().all(is_code))
 }

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::pattern::{ListPattern, Member, Pattern};
 use super::predict::View;
 use super::rules::Search;
-use super::select::owner_of;
+use super::select::{age, belongs, owner_of};
 use super::state::{Entity, Key, Kind, State, Truth};
 use crate::contract::answer::ListSource;
 use crate::contract::entity::Selector;
@@ -23,7 +23,11 @@ pub fn list(view: &View<'_>, list: &ListSource, schema: &Value) -> Pattern {
     let (Ok(page), Some(search)) = (Page::read(view, list), search(view, list)) else { return Pattern::Any };
     let Some(owner) = owner.map_or(Some(None), |owner| owner.map(Some)) else { return Pattern::Any };
     let (mut shown, mut barred): (Vec<Item<'_>>, Vec<String>) = (Vec::new(), Vec::new());
-    for (id, entity) in view.state.all(list.kind).filter(|(_, entity)| entity.exists() && belongs(entity, owner.as_ref())) {
+    for (id, entity) in view
+        .state
+        .all(list.kind)
+        .filter(|(_, entity)| entity.exists() && owner.as_ref().is_none_or(|owner| belongs(entity, owner) == Truth::Yes))
+    {
         let Some(item) = Item::read(view.state, list, id, entity) else { return Pattern::Any };
         let admitted = search.admits(|name| item.entity?.text(name));
         let asked_for = wanted(view, list, item.entity);
@@ -41,6 +45,9 @@ pub fn list(view: &View<'_>, list: &ListSource, schema: &Value) -> Pattern {
     };
     if list.newest_first {
         shown.sort_by(|one, other| other.made().total_cmp(&one.made()));
+    } else {
+        // Items that are alike are told apart by their age.
+        shown.sort_by(|one, other| one.entity.map(age).cmp(&other.entity.map(age)));
     }
     // What is shown in place of something else does not say to whom that belongs.
     let mut pattern = ListPattern::of((list.kind, owner.filter(|_| list.shown.is_none())), complete);
@@ -75,17 +82,12 @@ fn wanted(view: &View<'_>, list: &ListSource, entity: Option<&Entity>) -> Truth 
     only.and(list.holding.iter().map(holds).fold(Truth::No, Truth::or))
 }
 
-/// Whether something belongs to an owner, or refers to it.
-fn belongs(entity: &Entity, owner: Option<&Key>) -> bool {
-    owner.is_none_or(|owner| [entity.text("owner"), entity.text(&owner.kind.reference())].contains(&Some(Some(&owner.id))))
-}
-
 /// Whether one of these, as far as the call names them, belongs to what is listed.
 fn is_left_out(view: &View<'_>, without: &[Selector], listed: &Key) -> Truth {
     without.iter().fold(Truth::No, |out, selector| {
         let named = selector.value.as_ref().and_then(|value| view.call.text(value)).filter(|text| !text.is_empty());
         let (Some(named), Some(by)) = (named, &selector.by) else { return out };
-        let tie = |entity: &Entity| entity.text(by) == Some(Some(&named)) && belongs(entity, Some(listed));
+        let tie = |entity: &Entity| entity.text(by) == Some(Some(&named)) && belongs(entity, listed) == Truth::Yes;
         let other = Kind::ALL.iter().find(|kind| kind.reference() == *by).map(|kind| Key::new(*kind, named.clone()));
         let knows = |end: Option<&Key>| end.is_some() && view.state.knows_all(selector.kind, end);
         out.or(if view.state.all(selector.kind).any(|(_, entity)| tie(entity)) {

@@ -12,6 +12,7 @@ pub mod json;
 mod list;
 pub mod multipart;
 mod observe;
+mod passkey;
 mod pattern;
 mod predict;
 mod proof;
@@ -20,6 +21,7 @@ pub mod rules;
 mod select;
 mod state;
 pub mod time;
+mod totp;
 pub mod wire;
 
 pub use body::form;

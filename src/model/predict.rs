@@ -221,6 +221,7 @@ impl View<'_> {
     fn member(&self, source: &MemberSource, created: &[Key]) -> Pattern {
         match source {
             MemberSource::Any => Pattern::Any,
+            MemberSource::Fresh(fresh) => Pattern::Leaf { term: Term::Fresh(*fresh), teaches: None },
             MemberSource::Value(value) => self.call.value(value).map_or(Pattern::Any, Pattern::exactly),
             MemberSource::Distinct(value) => {
                 let mut distinct: Vec<Value> = Vec::new();
@@ -290,6 +291,7 @@ impl View<'_> {
     fn body(&self, key: Option<Key>, property: Option<&str>, schema: &Value) -> Pattern {
         let entity = key.as_ref().and_then(|key| self.state.get(key));
         match (property, key, entity) {
+            (Some(property), Some(key), Some(entity)) if has_parts(schema) => parts(&key, entity, property, schema),
             (Some(property), Some(key), Some(entity)) => {
                 let (term, whole) = self.filter(&user_property(entity, property), schema);
                 Pattern::Leaf { term, teaches: whole.then(|| (key, Teaching::Property(property.to_owned()))) }
@@ -302,10 +304,12 @@ impl View<'_> {
     }
 
     pub(super) fn object(&self, key: &Key, entity: &Entity, schema: &Value) -> Pattern {
-        let required: Vec<&str> =
-            schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
         let mut members = BTreeMap::new();
         for (name, inner) in schema.get("properties").and_then(Value::as_object).into_iter().flatten() {
+            if has_parts(inner) {
+                members.insert(name.clone(), Member::Present(parts(key, entity, name, inner)));
+                continue;
+            }
             let (term, whole) = self.filter(&user_property(entity, name), inner);
             let identity = key.is_unborn() && matches!(term, Term::Fresh(fresh) if fresh.identifies());
             let teaching = if identity { Teaching::Identity(name.clone()) } else { Teaching::Property(name.clone()) };
@@ -318,7 +322,7 @@ impl View<'_> {
                 Some(Truth::No) => Member::Withheld(self.why(inner)),
                 Some(Truth::Yes) => Member::Present(leaf(&term)),
                 Some(_) => Member::Optional(leaf(&term)),
-                None if required.contains(&name.as_str()) => Member::Present(leaf(&term)),
+                None if is_required(schema, name) => Member::Present(leaf(&term)),
                 None => match &term {
                     Term::Known(Value::Null) => Member::Withheld(Why::Level),
                     Term::Unknown => Member::Optional(leaf(&term)),
@@ -358,6 +362,10 @@ impl View<'_> {
             .filter(|(_, inner)| inner.get("x-shown").is_some_and(|rule| self.shown(rule) != Truth::Yes))
             .map(|(name, _)| name)
             .collect();
+        if let (Some(member), Term::Known(Value::Array(items))) = (schema.pointer("/items/x-wraps").and_then(Value::as_str), term) {
+            let wrapped = items.iter().map(|item| Value::Object([(member.to_owned(), item.clone())].into_iter().collect()));
+            return (Term::Known(wrapped.collect()), false);
+        }
         match term {
             Term::Known(Value::Object(object)) if !hidden.is_empty() => {
                 let kept = object.iter().filter(|(name, _)| !hidden.contains(name)).map(|(name, value)| (name.clone(), value.clone()));
@@ -392,6 +400,35 @@ impl View<'_> {
 fn constants(schema: &Value) -> impl Iterator<Item = (String, Member)> {
     let properties = schema.get("properties").and_then(Value::as_object).into_iter().flatten();
     properties.filter_map(|(name, inner)| Some((name.clone(), Member::Present(Pattern::exactly(inner.get("const")?.clone())))))
+}
+
+/// An object whose members the state remembers one by one, as `property.member`.
+fn parts(key: &Key, entity: &Entity, property: &str, schema: &Value) -> Pattern {
+    let members = schema.get("properties").and_then(Value::as_object).into_iter().flatten().map(|(name, inner)| {
+        let part = format!("{property}.{name}");
+        if has_parts(inner) {
+            return (name.clone(), Member::Present(parts(key, entity, &part, inner)));
+        }
+        let term = entity.get(&part).clone();
+        let leaf = |term: Term| Pattern::Leaf { term, teaches: Some((key.clone(), Teaching::Property(part.clone()))) };
+        let member = match term {
+            _ if is_required(schema, name) => Member::Present(leaf(term)),
+            Term::Known(Value::Null) => Member::Withheld(Why::Level),
+            Term::Unknown => Member::Optional(leaf(term)),
+            term => Member::Present(leaf(term)),
+        };
+        (name.clone(), member)
+    });
+    Pattern::Object(members.collect())
+}
+
+/// Whether the members of an object are remembered one by one.
+fn has_parts(schema: &Value) -> bool {
+    schema.get("x-parts") == Some(&Value::Bool(true))
+}
+
+fn is_required(schema: &Value, name: &str) -> bool {
+    schema.get("required").and_then(Value::as_array).into_iter().flatten().any(|required| required == name)
 }
 
 /// A property of an entity, derived ones included.

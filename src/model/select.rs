@@ -3,9 +3,16 @@
 use serde_json::Value;
 
 use super::call::Call;
+use super::guard::has_all;
 use super::json::same;
-use super::state::{Entity, Key, Kind, State};
+use super::state::{Entity, Key, Kind, State, Truth};
 use crate::contract::entity::{Owner, Selector, Target};
+
+/// Whether something belongs to an owner, or refers to it.
+pub fn belongs(entity: &Entity, owner: &Key) -> Truth {
+    let refers = entity.text(&owner.kind.reference()) == Some(Some(&owner.id));
+    if refers { Truth::Yes } else { Truth::maybe(entity.text("owner").map(|of| of == Some(&owner.id))) }
+}
 
 /// What is known of an entity that a call names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,13 +70,6 @@ fn elements(value: Option<Value>) -> Vec<Value> {
     }
 }
 
-/// Every entity of a kind, or of an owner's.
-fn any(state: &State, selector: &Selector, owner: Option<&Key>, except: &[Value]) -> Vec<Look> {
-    let belongs = |entity: &Entity| entity.exists() && owner.is_none_or(|owner| entity.text("owner") == Some(Some(&owner.id)));
-    let listed = state.all(selector.kind).filter(|(id, entity)| belongs(entity) && !is_excepted(id, entity, selector, except));
-    listed.map(|(id, entity)| fits(Key::new(selector.kind, id), entity, selector)).filter(|look| *look != Look::Missing).collect()
-}
-
 /// Whether one of these values is the id of an entity, or its property `by`.
 fn is_excepted(id: &str, entity: &Entity, selector: &Selector, except: &[Value]) -> bool {
     let property = selector.by.as_deref().unwrap_or("id");
@@ -104,13 +104,13 @@ fn look(state: &State, selector: &Selector, owner: Option<&Key>, value: &Value, 
     let property = selector.by.as_deref().unwrap_or("id");
     let mut open = false;
     for (id, entity) in state.all(selector.kind).filter(|(id, entity)| entity.exists() && !is_excepted(id, entity, selector, except)) {
-        match owner.map(|owner| entity.text("owner").map(|of| of == Some(&owner.id))) {
-            Some(Some(false)) => continue,
-            Some(None) => {
+        match owner.map_or(Truth::Yes, |owner| belongs(entity, owner)) {
+            Truth::Yes => {}
+            Truth::No => continue,
+            Truth::Unknown | Truth::Near => {
                 open = true;
                 continue;
             }
-            Some(Some(true)) | None => {}
         }
         match entity.known(property) {
             Some(known) if same(known, value) => return fits(Key::new(selector.kind, id), entity, selector),
@@ -124,14 +124,43 @@ fn look(state: &State, selector: &Selector, owner: Option<&Key>, value: &Value, 
     if open || !(selector.kind == Kind::User || state.knows_all(selector.kind, owner)) { Look::Unknown } else { Look::Missing }
 }
 
-fn fits(key: Key, entity: &Entity, selector: &Selector) -> Look {
-    let mut look = Look::Found(key);
-    for (property, wanted) in &selector.with {
-        match entity.known(property) {
-            Some(value) if same(value, wanted) => {}
-            Some(_) => return Look::Missing,
-            None => look = Look::Unknown,
-        }
+/// Whatever fits, the oldest first. Ends in the unknown unless everything is known.
+fn any(state: &State, selector: &Selector, owner: Option<&Key>, except: &[Value]) -> Vec<Look> {
+    let of = |entity: &Entity| owner.map_or(Truth::Yes, |owner| belongs(entity, owner));
+    let mut listed: Vec<(&str, &Entity)> = state
+        .all(selector.kind)
+        .filter(|(id, entity)| entity.exists() && of(entity) != Truth::No && !is_excepted(id, entity, selector, except))
+        .collect();
+    listed.sort_by(|(_, one), (_, other)| age(one).cmp(&age(other)));
+    let mut looks: Vec<Look> = listed
+        .into_iter()
+        .map(|(id, entity)| if of(entity) == Truth::Yes { fits(Key::new(selector.kind, id), entity, selector) } else { Look::Unknown })
+        .filter(|look| *look != Look::Missing)
+        .collect();
+    if !(selector.kind == Kind::User || state.knows_all(selector.kind, owner)) {
+        looks.push(Look::Unknown);
     }
-    look
+    looks
+}
+
+/// What orders entities by when they were made; those of which it is not known come last.
+pub fn age(entity: &Entity) -> (bool, &str) {
+    let made = entity.text("createdAt").flatten();
+    (made.is_none(), made.unwrap_or_default())
+}
+
+fn has_properties(entity: &Entity, selector: &Selector) -> Truth {
+    let none = selector
+        .without
+        .iter()
+        .fold(Truth::Yes, |all, (name, unwanted)| all.and(Truth::maybe(entity.known(name).map(|value| !same(value, unwanted)))));
+    has_all(entity, &selector.with).and(none)
+}
+
+fn fits(key: Key, entity: &Entity, selector: &Selector) -> Look {
+    match has_properties(entity, selector) {
+        Truth::Yes => Look::Found(key),
+        Truth::No => Look::Missing,
+        Truth::Unknown | Truth::Near => Look::Unknown,
+    }
 }

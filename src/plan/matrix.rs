@@ -6,6 +6,7 @@ use super::probe::{Cast, Probe};
 use super::script::{Client, Script, User};
 use super::sequence::{Call, Facts, Persona, Purpose};
 use super::twist::break_guard;
+use crate::contract::entity::Owner;
 use crate::contract::guard::GuardKind;
 use crate::contract::{Contract, Effect, Kind, Named, Operation};
 use crate::model::{Route, route};
@@ -28,7 +29,7 @@ const fn counts_for_order(kind: &GuardKind) -> bool {
 
 /// What a probe needs of the settings.
 fn need(probe: &Probe<'_>) -> Need {
-    Need { enabled: probe.by_user().then_some(probe.enabled), levels: probe.levels.clone() }
+    Need { enabled: probe.by_user().then_some(probe.enabled), levels: probe.levels.clone(), factors: probe.factors }
 }
 
 /// Every accepted case of every operation, and a look at what it did through both collections.
@@ -71,6 +72,12 @@ fn accepted(script: &mut Script<'_>, cast: &mut Cast, probe: &Probe<'_>) {
         None => look(script, probe, &target, user, of, true),
     }
     cast.forget_given();
+    if operation.changes_belongings_of(&Owner::Caller) {
+        cast.forget_caller();
+    }
+    if operation.changes_belongings_of(&Owner::User) {
+        cast.forget_subject();
+    }
     if operation.effects.iter().any(|effect| matches!(effect, Effect::Delete(selector) if selector.kind == Kind::User)) {
         cast.forget_subject();
     }
@@ -116,6 +123,9 @@ fn look(script: &mut Script<'_>, probe: &Probe<'_>, target: &str, user: Option<U
             script.look_as_user(user, of);
         }
     }
+    if let Some(user) = user.filter(|_| probe.by_user()) {
+        look_at_belongings(script, probe, target, user, of);
+    }
     let mut path = target.split('?').next().unwrap_or_default();
     while !probe.by_user() && path.matches('/').count() > 1 {
         if let Some(operation) = reader(script.contract(), path) {
@@ -124,6 +134,21 @@ fn look(script: &mut Script<'_>, probe: &Probe<'_>, target: &str, user: Option<U
                 let call = script.admin_call(operation, path.to_owned(), None);
                 script.call(Persona::Admin, Purpose::Look(of), call, &[]);
             }
+            return;
+        }
+        path = path.rsplit_once('/').map_or("", |(above, _)| above);
+    }
+}
+
+/// Looks at what belongs to a user, where an operation of the Account API changes it: the nearest list above the path.
+fn look_at_belongings(script: &mut Script<'_>, probe: &Probe<'_>, target: &str, user: User, of: usize) {
+    if !probe.operation.changes_belongings_of(&Owner::Caller) {
+        return;
+    }
+    let mut path = target.split('?').next().unwrap_or_default();
+    while path.matches('/').count() > 2 {
+        if let Some(operation) = reader(script.contract(), path) {
+            script.look_as_user_at(user, operation, path, of);
             return;
         }
         path = path.rsplit_once('/').map_or("", |(above, _)| above);
@@ -214,6 +239,7 @@ fn spoiled<'a>(contract: &'a Contract, operation: &'a Operation, facts: &Facts) 
                 && other.proof == probe.proof
                 && other.levels == probe.levels
                 && other.enabled == probe.enabled
+                && other.factors == probe.factors
                 && other.path == probe.path
                 && other.query == probe.query
                 && other.given == probe.given
@@ -242,6 +268,9 @@ fn combine<'a>(probes: Vec<Probe<'a>>, way: Option<&Probe<'a>>, accepted: &Probe
         }
         if way.who != accepted.who {
             spoiled.who = way.who;
+        }
+        if way.factors != accepted.factors {
+            spoiled.factors = way.factors;
         }
         if way.payload != accepted.payload {
             spoiled.payload = way.payload.clone();

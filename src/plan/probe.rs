@@ -10,6 +10,8 @@ use serde_json::{Value, json};
 use super::script::{ALL_SCOPES, Client, Script, Traits, User};
 use super::sequence::{Call, Persona, Purpose};
 use super::symbol::symbols;
+use super::twist::UNUSED_ID;
+use crate::contract::entity::Owner;
 use crate::contract::guard::{AuthorizationRule, BodyShape, FieldRule, GuardKind, Place, ValueRef, When};
 use crate::contract::{Case, Contract, Given, Kind, Operation};
 use crate::model::multipart;
@@ -98,6 +100,8 @@ pub struct Probe<'a> {
     pub levels: BTreeMap<String, Option<String>>,
     /// Whether the account center must be on.
     pub enabled: bool,
+    /// Whether the tenant must have second factors switched on, or off.
+    pub factors: Option<bool>,
     /// Body.
     pub payload: Payload,
     /// Path parameters.
@@ -126,6 +130,7 @@ impl<'a> Probe<'a> {
             proof: Proof::None,
             levels: BTreeMap::new(),
             enabled: true,
+            factors: None,
             payload,
             path: case.path.clone(),
             query: case.query.clone(),
@@ -138,6 +143,7 @@ impl<'a> Probe<'a> {
         }
         for given in case.given.values().filter_map(|given| Self::of_given(contract, given)).filter(Self::by_user) {
             probe.levels.extend(given.levels);
+            probe.factors = probe.factors.or(given.factors);
         }
         probe
     }
@@ -165,6 +171,11 @@ impl<'a> Probe<'a> {
             Payload::Form(form) => form.get(key).map(|value| Value::String(value.clone())),
             Payload::Nothing | Payload::Raw(..) => None,
         }
+    }
+
+    /// Whether the body is JSON that fits the schema as it stands, symbols included.
+    pub fn fits(&self) -> bool {
+        matches!((&self.payload, &self.operation.body), (Payload::Json(body), Some((_, schema))) if schema.admits(body))
     }
 
     /// Sets a value of the request.
@@ -234,6 +245,7 @@ impl<'a> Probe<'a> {
                 }
             }
             GuardKind::IdentityVerified(_) => self.proof = Proof::Own,
+            GuardKind::FactorOn(_) => self.factors = Some(true),
             _ => {}
         }
     }
@@ -282,15 +294,33 @@ impl<'a> Probe<'a> {
     pub fn has_subject(&self) -> bool {
         self.operation.path.contains("{userId}")
     }
+
+    /// Whether something given acts on the same user in the path.
+    fn gives_to_subject(&self, contract: &Contract) -> bool {
+        self.given.values().any(|given| !given.for_caller && Probe::of_given(contract, given).is_some_and(|given| given.has_subject()))
+    }
+
+    /// What is given to the caller: a caller with it is another one than a caller without.
+    fn endowment_of_caller(&self, contract: &Contract) -> BTreeSet<Given> {
+        let belongs =
+            |given: &Given| contract.operation(&given.operation).is_some_and(|operation| operation.changes_belongings_of(&Owner::Caller));
+        self.given.values().filter(|given| given.for_caller || belongs(given)).cloned().collect()
+    }
+
+    /// What is given to the user in the path.
+    fn endowment_of_subject(&self, contract: &Contract) -> BTreeSet<Given> {
+        let acts = |given: &Given| Probe::of_given(contract, given).is_some_and(|given| given.has_subject());
+        self.given.values().filter(|given| !given.for_caller && acts(given)).cloned().collect()
+    }
 }
 
 /// The users of a sequence that probes share.
 pub struct Cast {
-    callers: BTreeMap<(Who, bool), User>,
+    callers: BTreeMap<(Who, bool, BTreeSet<Given>), User>,
     /// Somebody else, with username, e-mail and password.
     other: Option<User>,
-    /// The user that management operations act on.
-    subject: Option<User>,
+    /// The users that management operations act on, by what is given to them.
+    subjects: BTreeMap<BTreeSet<Given>, User>,
     /// What was brought about already, with the symbol that its answer goes by.
     given: BTreeMap<(Given, Option<User>), String>,
 }
@@ -298,17 +328,17 @@ pub struct Cast {
 impl Cast {
     /// Nobody yet.
     pub const fn new() -> Self {
-        Self { callers: BTreeMap::new(), other: None, subject: None, given: BTreeMap::new() }
+        Self { callers: BTreeMap::new(), other: None, subjects: BTreeMap::new(), given: BTreeMap::new() }
     }
 
-    /// The caller of that kind, made when first asked for. Passwords cost the target much, so only some have one.
-    pub fn caller(&mut self, script: &mut Script<'_>, who: Who, password: bool) -> User {
+    /// The caller of that kind and endowment, made when first asked for. Passwords cost the target much, so only some have one.
+    fn caller(&mut self, script: &mut Script<'_>, who: Who, password: bool, endowment: BTreeSet<Given>) -> User {
         let traits = Traits { password, email: who == Who::Whole };
         if matches!(who, Who::Only(_)) {
             // What it loses for one request is missing in the next one.
             return script.user(traits);
         }
-        *self.callers.entry((who, password)).or_insert_with(|| script.user(traits))
+        *self.callers.entry((who, password, endowment)).or_insert_with(|| script.user(traits))
     }
 
     /// Somebody else.
@@ -316,14 +346,20 @@ impl Cast {
         *self.other.get_or_insert_with(|| script.user(Traits { password: true, email: true }))
     }
 
-    /// The user acted upon.
-    pub fn subject(&mut self, script: &mut Script<'_>) -> User {
-        *self.subject.get_or_insert_with(|| script.user(Traits { password: false, email: true }))
+    /// The user of that endowment that is acted upon.
+    fn subject(&mut self, script: &mut Script<'_>, endowment: BTreeSet<Given>) -> User {
+        *self.subjects.entry(endowment).or_insert_with(|| script.user(Traits { password: false, email: true }))
     }
 
     /// The next one to act upon is a new one.
     pub fn forget_subject(&mut self) {
-        self.subject = None;
+        self.subjects.clear();
+        self.given.clear();
+    }
+
+    /// The next caller is a new one.
+    pub fn forget_caller(&mut self) {
+        self.callers.clear();
         self.given.clear();
     }
 
@@ -332,15 +368,20 @@ impl Cast {
         self.given.clear();
     }
 
-    /// Brings about what is given; the symbol that the answer goes by.
-    fn bring_about(&mut self, script: &mut Script<'_>, given: &Given, caller: Option<User>) -> Option<String> {
-        let key = (given.clone(), caller.filter(|_| given.for_caller));
+    /// Brings about what is given; the symbol that the answer goes by. Nothing where the settings do not allow it.
+    fn bring_about(&mut self, script: &mut Script<'_>, given: &Given, caller: Option<User>, subject: Option<User>) -> Option<String> {
+        let contract = script.contract();
+        let probe = Probe::of_given(contract, given)?;
+        let subject = if given.for_caller { caller } else { subject.filter(|_| probe.has_subject()) };
+        // Whose it is says the user, not the way it was written.
+        let key = (Given { for_caller: false, ..given.clone() }, subject.or(caller.filter(|_| probe.by_user())));
         if let Some(symbol) = self.given.get(&key) {
             return Some(symbol.clone());
         }
-        let contract = script.contract();
-        let probe = Probe::of_given(contract, given)?;
-        let (persona, call, _, _) = probe.render_as(script, self, caller, caller.filter(|_| given.for_caller));
+        let (persona, call, _, _) = probe.render_as(script, self, caller, subject);
+        if script.foresee(&call).is_some_and(|outcome| !outcome.status.is_success()) {
+            return None;
+        }
         let symbol = script.symbol("given");
         let captured: Vec<(String, String)> = pointers(contract, given)
             .into_iter()
@@ -358,8 +399,9 @@ fn pointers(contract: &Contract, given: &Given) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for operation in &contract.operations {
         let cases = operation.cases.values().chain(operation.tries.values());
+        let same = |other: &Given| Given { for_caller: given.for_caller, ..other.clone() } == *given;
         let names: BTreeSet<&String> =
-            cases.clone().flat_map(|case| &case.given).filter(|(_, other)| *other == given).map(|(name, _)| name).collect();
+            cases.clone().flat_map(|case| &case.given).filter(|(_, other)| same(other)).map(|(name, _)| name).collect();
         for name in names {
             for case in cases.clone() {
                 let body = case.body.as_ref().map(Value::to_string);
@@ -375,7 +417,9 @@ fn pointers(contract: &Contract, given: &Given) -> BTreeSet<String> {
     // What is taken once cannot be taken again: see the ways to break `absent`.
     if let Some(operation) = contract.operation(&given.operation) {
         for guard in &operation.guards {
-            if let GuardKind::Absent(selector) = &guard.kind {
+            if let GuardKind::Absent(selector) = &guard.kind
+                && selector.value.is_some()
+            {
                 found.insert(selector.by.clone().unwrap_or_else(|| "id".to_owned()));
             }
         }
@@ -390,8 +434,9 @@ impl Probe<'_> {
             || matches!(self.credential, Credential::Caller | Credential::IdToken | Credential::LowerCase)
             || self.given.values().any(|given| given.for_caller)
             || self.texts().contains("{{caller.id}}");
-        let password = self.needs_password(script.contract());
-        let caller = needs_caller.then(|| cast.caller(script, self.who, password));
+        let contract = script.contract();
+        let password = self.needs_password(contract);
+        let caller = needs_caller.then(|| cast.caller(script, self.who, password, self.endowment_of_caller(contract)));
         self.render_as(script, cast, caller, None)
     }
 
@@ -403,17 +448,28 @@ impl Probe<'_> {
         caller: Option<User>,
         subject: Option<User>,
     ) -> (Persona, Call, Option<User>, Option<String>) {
-        let names: Vec<(String, String)> = self
-            .given
-            .iter()
-            .filter_map(|(name, given)| Some((format!("{{{{{name}."), format!("{{{{{}.", cast.bring_about(script, given, caller)?))))
-            .collect();
-        let speak = |text: &str| names.iter().fold(text.to_owned(), |text, (name, symbol)| text.replace(name, symbol));
-        let texts = self.texts();
-        let speaks_of_subject = self.has_subject() || texts.contains("{{subject.id}}") || texts.contains("{{subject-token}}");
-        let subject = subject.or_else(|| speaks_of_subject.then(|| cast.subject(script)));
-        let mut headers = Vec::new();
+        // Who has a second factor cannot sign in without it, so a token comes before anything that is given.
         let (persona, authorization) = self.authorization(script, caller);
+        let contract = script.contract();
+        let texts = self.texts();
+        let speaks_of_subject = self.has_subject()
+            || self.gives_to_subject(contract)
+            || texts.contains("{{subject.id}}")
+            || texts.contains("{{subject-token}}");
+        let subject = subject.or_else(|| speaks_of_subject.then(|| cast.subject(script, self.endowment_of_subject(contract))));
+        let mut names: Vec<(String, Option<String>)> = Vec::new();
+        for (name, given) in &self.given {
+            names.push((format!("{{{{{name}."), cast.bring_about(script, given, caller, subject)));
+        }
+        let speak = |text: &str| {
+            names.iter().fold(text.to_owned(), |text, (name, symbol)| match symbol {
+                Some(symbol) => text.replace(name, &format!("{{{{{symbol}.")),
+                // What could not be brought about is called by a name that nothing has.
+                None if text.contains(name) => UNUSED_ID.to_owned(),
+                None => text,
+            })
+        };
+        let mut headers = Vec::new();
         if let Some(value) = authorization {
             headers.push(("authorization".to_owned(), value));
         }

@@ -73,7 +73,13 @@ pub struct Settings {
     pub enabled: bool,
     /// Level by field.
     pub fields: BTreeMap<String, Option<String>>,
+    /// Whether all second factors are on, or none; as found when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub factors: Option<bool>,
 }
+
+/// Every kind of second factor that a tenant can switch on for the Account API.
+pub const FACTORS: [&str; 3] = ["Totp", "WebAuthn", "BackupCode"];
 
 impl Settings {
     /// The body of `PATCH /api/account-center` that brings the settings about.
@@ -81,6 +87,12 @@ impl Settings {
         let fields: serde_json::Map<String, Value> =
             self.fields.iter().filter_map(|(field, level)| Some((field.clone(), Value::String(level.clone()?)))).collect();
         serde_json::json!({"enabled": self.enabled, "fields": fields})
+    }
+
+    /// The member `mfa` of the sign-in experience that the settings need; nobody is asked for a factor at sign-in.
+    pub fn mfa(&self) -> Option<Value> {
+        let factors: &[&str] = if self.factors? { &FACTORS } else { &[] };
+        Some(serde_json::json!({"factors": factors, "policy": "NoPrompt"}))
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde_json::{Map, Value, json};
 
 use super::clock::Clock;
-use super::issue::{Redeemed, claims, companions};
+use super::issue::{Redeemed, claims, companions, registration_options};
 use super::mint::Mint;
 use super::refusal::{empty_answer, json_answer, refusal, text_answer};
 use super::sign_in::{Grant, SignIns};
@@ -259,6 +259,9 @@ fn succeed(
     let mut body = chosen.body.sample(&mut |fresh| mint.make(fresh, now, &claims));
     if let (Some(Value::Object(body)), Pattern::Object(members)) = (&mut body, &chosen.body) {
         fill_open(body, members, &call.input);
+        if call.operation.does(Named::CreatePasskeyRecord) {
+            body.insert("registrationOptions".into(), registration_options(mint, call, view));
+        }
         if call.operation.does(Named::IssueToken) {
             body.extend(companions(mint, call, view, grant, &claims));
         }
@@ -281,7 +284,9 @@ fn succeed(
         });
     }
     let answer = match body {
-        Some(_) if matches!(call.operation.response(status), Some(None)) => text_answer(status, "Created"),
+        Some(_) if matches!(call.operation.response(status), Some(None)) => {
+            text_answer(status, if status == 201 { "Created" } else { "OK" })
+        }
         Some(body) => json_answer(status, &body),
         None => empty_answer(status),
     };

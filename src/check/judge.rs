@@ -49,7 +49,7 @@ pub fn judge(contract: &Contract, request: &Request, answer: &Answer, observatio
         bench.published(operation, answer, observation);
         return bench.judgements;
     }
-    if answer.status >= 500 && !matches!(&observation.relation, Some(Relation::Predicted | Relation::Either)) {
+    if answer.status >= 500 && observation.matched.is_none() {
         // What should have been answered instead tells one cause from another.
         let expected = match &observation.relation {
             Some(Relation::Different(difference)) => {

@@ -62,6 +62,10 @@ kinds! {
     "identity" Identity,
     /// An identity at an enterprise provider; owned by a user.
     "sso-identity" SsoIdentity,
+    /// A token that an identity provider issued for a user; owned by the user.
+    "token-set" TokenSet,
+    /// Whoever messages go to, by the address or number.
+    "recipient" Recipient,
     /// A session; owned by a user.
     "session" Session,
     /// A grant; owned by a user.

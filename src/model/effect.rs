@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::call::Call;
 use super::guard::{Scene, scopes};
+use super::proof;
 use super::rules::{Account, MOCK_SOCIAL, Phone, mock_account, parse_phone};
 use super::select::{owner_of, targets};
 use super::state::{Entity, Fresh, KNOWS_ALL, Key, Kind, State, Term, Truth};
@@ -35,7 +36,7 @@ const ACCOUNT_SCOPES: &[&str] = &[
 /// Seconds a subject token lives.
 const SUBJECT_TOKEN_LIFE: i64 = 600;
 /// Seconds a verification record lives.
-const RECORD_LIFE: u32 = 600;
+pub(super) const RECORD_LIFE: u32 = 600;
 /// Seconds an access token lives.
 const TOKEN_LIFE: i64 = 3600;
 
@@ -154,6 +155,11 @@ fn set_member(state: &mut State, keys: &[Key], property: &str, name: Option<&str
         };
         entity.set(property, changed);
     });
+    if property == "identities" {
+        for key in keys {
+            proof::settle_tokens(state, key);
+        }
+    }
 }
 
 /// What the deletions of an operation do, should they be done alone.
@@ -329,6 +335,21 @@ fn apply_named(effect: Named, call: &Call<'_>, state: &mut State, now: i64) -> O
             Some(key)
         }
         Named::IssueToken => Some(issue_token(call, state, now)),
+        Named::CreateCodeRecord => Some(proof::create_code_record(call, state, now)),
+        Named::VerifyCodeRecord => {
+            proof::verify_code_record(call, state);
+            None
+        }
+        Named::CreateSocialRecord => Some(proof::create_social_record(call, state)),
+        Named::VerifySocialRecord => {
+            proof::verify_social_record(call, state, now);
+            None
+        }
+        Named::LinkSocial => {
+            proof::link_social(call, state);
+            None
+        }
+        Named::StoreTokenSet => proof::store_token_set(call, state),
         Named::CreateApplication => Some(tenant::create_application(input, state)),
         Named::CreateConnector => Some(tenant::create_connector(input, state)),
         Named::UpdateConnector => {
@@ -336,6 +357,9 @@ fn apply_named(effect: Named, call: &Call<'_>, state: &mut State, now: i64) -> O
             let factory = state.get(&key).and_then(|connector| connector.text("connectorId").flatten()).unwrap_or_default();
             let factory = state.find(Kind::ConnectorFactory, factory).cloned().unwrap_or_default();
             state.update(&key, |connector| tenant::update_connector(connector, &factory, input));
+            if input.get("enableTokenStorage") == Some(&json!(false)) {
+                proof::drop_tokens_of(state, &key);
+            }
             None
         }
         Named::SettleAdaptiveMfa => {
@@ -356,7 +380,7 @@ fn apply_named(effect: Named, call: &Call<'_>, state: &mut State, now: i64) -> O
 }
 
 /// Changes entities; a user's `updatedAt` moves on. Settings that were never seen are there nevertheless.
-fn change(state: &mut State, keys: &[Key], change: impl Fn(&mut Entity)) {
+pub(super) fn change(state: &mut State, keys: &[Key], change: impl Fn(&mut Entity)) {
     for key in keys {
         if key.kind == Kind::Settings && state.get(key).is_none() {
             state.insert(key.clone(), Entity::default());

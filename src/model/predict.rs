@@ -7,18 +7,17 @@ use serde_json::Value;
 
 use super::call::Call;
 use super::consent::consent_scopes;
-use super::effect;
 use super::guard::{Scene, has_security_method, scopes, sso_identity, sso_property};
-use super::list;
 use super::pattern::{ListPattern, Member, Pattern, Teaching, Why};
 use super::route::{Route, route};
 use super::rules::is_truthy;
 use super::select::{assume, owner_of, targets};
 use super::state::{Entity, Key, Kind, State, Term, Truth};
 use super::wire::Request;
+use super::{effect, list, proof};
 use crate::contract::answer::{AnswerSpec, MemberSource, Source};
-use crate::contract::entity::Target;
-use crate::contract::guard::{GuardKind, RefusalEffect, Status};
+use crate::contract::entity::{Owner, Target};
+use crate::contract::guard::{Guard, GuardKind, RefusalEffect, Status};
 use crate::contract::{Contract, Effect, Operation, Outcome, Schema};
 
 /// One answer that the contract admits.
@@ -98,7 +97,7 @@ fn predict_call<'a>(call: Call<'a>, state: &State, now: i64) -> Prediction<'a> {
         let side = |holds| if (applies, broken) == (Truth::Yes, Truth::Unknown) { taken(&call, &state, &guard.kind, holds) } else { None };
         let (broken_side, held_side) = (side(false), side(true));
         alternatives.extend(
-            after_refusal(&call, broken_side.as_ref().unwrap_or(&state), &guard.on_refusal).into_iter().map(|next| Alternative {
+            after_refusal(&call, broken_side.as_ref().unwrap_or(&state), guard).into_iter().map(|next| Alternative {
                 outcome: guard.refusal().into(),
                 guard: Some(index),
                 body: Pattern::Any,
@@ -136,21 +135,16 @@ fn taken(call: &Call<'_>, state: &State, kind: &GuardKind, holds: bool) -> Optio
 }
 
 /// The states that a refusal can lead to.
-fn after_refusal(call: &Call<'_>, state: &State, effects: &[RefusalEffect]) -> Vec<State> {
+fn after_refusal(call: &Call<'_>, state: &State, guard: &Guard) -> Vec<State> {
     let mut next = state.clone();
     let mut dropped = None;
-    for effect in effects {
-        match effect {
-            RefusalEffect::CountFailure => {
-                if let Some(caller) = call.caller(state) {
-                    next.update(&caller, |user| {
-                        let failures =
-                            user.known("failures").and_then(Value::as_u64).map_or(Term::Unknown, |count| Term::Known((count + 1).into()));
-                        user.set("failures", failures);
-                    });
-                }
-            }
-            RefusalEffect::MaybeDelete => {
+    for effect in &guard.on_refusal {
+        match (effect, &guard.kind) {
+            (RefusalEffect::CountFailure, _) => count_failure(call, &mut next),
+            (RefusalEffect::CountTry, GuardKind::CodeMatches(rule)) => proof::count_try(call, &mut next, rule),
+            (RefusalEffect::ForgetTokenSet, GuardKind::TokenSetUsable(selector)) => proof::forget_tokens(call, &mut next, selector),
+            (RefusalEffect::CountTry | RefusalEffect::ForgetTokenSet, _) => {}
+            (RefusalEffect::MaybeDelete, _) => {
                 let mut without = next.clone();
                 effect::delete_only(call, &mut without);
                 dropped = Some(without).filter(|without| *without != next);
@@ -158,6 +152,22 @@ fn after_refusal(call: &Call<'_>, state: &State, effects: &[RefusalEffect]) -> V
         }
     }
     std::iter::once(next).chain(dropped).collect()
+}
+
+/// One more failure of whoever the operation locks out.
+fn count_failure(call: &Call<'_>, next: &mut State) {
+    let recipient = call.operation.guards.iter().find_map(|guard| match &guard.kind {
+        GuardKind::NotLocked(Owner::Value(value)) => call.text(value),
+        _ => None,
+    });
+    if let Some(recipient) = recipient {
+        proof::count_failure(next, &recipient);
+    } else if let Some(caller) = call.caller(next) {
+        next.update(&caller, |user| {
+            let failures = user.known("failures").and_then(Value::as_u64).map_or(Term::Unknown, |count| Term::Known((count + 1).into()));
+            user.set("failures", failures);
+        });
+    }
 }
 
 /// The successful answers, whether or not the guards admit them; several when what decides between them is not known.
@@ -321,7 +331,9 @@ impl View<'_> {
             let (term, whole) = self.filter(&user_property(entity, name), inner);
             let identity = key.is_unborn() && matches!(term, Term::Fresh(fresh) if fresh.identifies());
             let teaching = if identity { Teaching::Identity(name.clone()) } else { Teaching::Property(name.clone()) };
-            let leaf = |term: &Term| Pattern::Leaf { term: term.clone(), teaches: whole.then(|| (key.clone(), teaching.clone())) };
+            // What is another value at each look is not remembered.
+            let lasting = whole && inner.get("x-volatile").is_none();
+            let leaf = |term: &Term| Pattern::Leaf { term: term.clone(), teaches: lasting.then(|| (key.clone(), teaching.clone())) };
             let listed = inner.get("x-list").and_then(Value::as_str).and_then(Kind::named);
             let leaf = |term: &Term| listed.map_or_else(|| leaf(term), |kind| self.owned(kind, key, inner));
             let member = match inner.get("x-shown").map(|rule| self.shown(rule)) {

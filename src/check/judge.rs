@@ -128,7 +128,7 @@ impl Bench<'_> {
                 }
                 (_, Some(operation)) => {
                     self.pass("status", About::Answer);
-                    if operation.answer.body.is_some() {
+                    if operation.answers.iter().any(|answer| answer.body.is_some()) {
                         self.pass("state", About::Answer);
                         if shows_by_setting(operation) {
                             self.pass("toggle", About::Answer);
@@ -268,8 +268,8 @@ fn check_of(collection: Collection, guard: &Guard) -> &'static str {
 
 /// Whether what the answer shows depends on scopes or settings.
 fn shows_by_setting(operation: &Operation) -> bool {
-    let schema = operation.responses.get(&operation.answer.status).and_then(Option::as_ref);
-    schema.is_some_and(|schema| schema.properties().values().any(|property| property.get("x-shown").is_some()))
+    let schemas = operation.answers.iter().filter_map(|answer| operation.responses.get(&answer.status)?.as_ref());
+    schemas.flat_map(|schema| schema.properties().into_values()).any(|property| property.get("x-shown").is_some())
 }
 
 /// The requirements that a check on an operation is evidence for, the plainest first: those of the operation, then the

@@ -7,23 +7,52 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
+use super::guard::{Guard, Status};
 use super::load::{self, Files, SpecError};
-use super::operation::Collection;
+use super::operation::{Collection, Operation};
 use super::version::Version;
 
 /// The document of a collection for one version, complete in itself.
 ///
 /// Fails when the specification folder is wrong; it is loaded and checked as for a run.
 pub fn bundle(files: &Files, collection: Collection, version: Version) -> Result<Value, SpecError> {
-    load::load(files, version)?;
+    let contract = load::load(files, version)?;
     let mut document: Value = files.yaml(&format!("{collection}.openapi.yaml"))?;
     retain_version(&mut document, version);
+    for operation in contract.operations.iter().filter(|operation| operation.collection == collection) {
+        let responses = document.get_mut("paths").and_then(|paths| paths.get_mut(&operation.path));
+        let responses = responses.and_then(|item| item.get_mut(operation.method.to_ascii_lowercase())?.get_mut("responses"));
+        if let Some(Value::Object(responses)) = responses {
+            add_refusals(responses, operation);
+        }
+    }
     let schemas = files.schemas()?;
     let mut used = BTreeMap::new();
     localise(&mut document, &schemas, version, &mut used);
     document["info"]["version"] = json!(version.to_string());
     document["components"]["schemas"] = Value::Object(used.into_iter().collect());
     Ok(document)
+}
+
+/// The answers that follow from the guards, which the files leave out.
+fn add_refusals(responses: &mut Map<String, Value>, operation: &Operation) {
+    let mut codes: BTreeMap<u16, Vec<&str>> = BTreeMap::new();
+    for refusal in operation.guards.iter().map(Guard::refusal) {
+        if let Status::Exact(status) = refusal.status {
+            let codes = codes.entry(status).or_default();
+            if let Some(code) = refusal.code.as_deref().filter(|code| !codes.contains(code)) {
+                codes.push(code);
+            }
+        }
+    }
+    for (status, codes) in codes {
+        let description = if codes.is_empty() { "Refused.".to_owned() } else { format!("Refused: {}.", codes.join(", ")) };
+        let content = match operation.response(status) {
+            Some(Some(_)) => json!({"application/json": {"schema": load::error_reference()}}),
+            _ => json!({"text/plain": {"schema": {"type": "string"}}}),
+        };
+        responses.entry(status.to_string()).or_insert_with(|| json!({"description": description, "content": content}));
+    }
 }
 
 /// Removes what the version does not have: operations, answers, guards and properties.

@@ -5,12 +5,14 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
-use serde::de::IgnoredAny;
+use serde::de::{self, IgnoredAny};
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
+use super::answer::AnswerSpec;
+use super::effect::{Effect, one_or_many};
 use super::guard::{Guard, Place, Refusal};
-use super::operation::{Collection, Effect, Harm};
+use super::operation::{Collection, Harm};
 use super::version::Version;
 
 /// One document: OpenAPI 3.1 with the extensions of the contract.
@@ -91,38 +93,34 @@ pub struct RawOperation {
     #[serde(rename = "x-guards", default)]
     pub guards: Vec<Guard>,
     /// What it does to state; nothing when absent.
-    #[serde(rename = "x-effect", default)]
-    pub effect: Option<Effect>,
-    /// The successful answer.
-    #[serde(rename = "x-answer")]
-    pub answer: RawAnswer,
+    #[serde(rename = "x-effect", default, deserialize_with = "one_or_many")]
+    pub effects: Vec<Effect>,
+    /// The successful answer, or several with their conditions.
+    #[serde(rename = "x-answer", deserialize_with = "one_or_many")]
+    pub answers: Vec<AnswerSpec>,
     /// What it touches on a real deployment.
     #[serde(rename = "x-harm", default)]
     pub harm: Harm,
     /// Accepted requests the planner starts from, by name.
     #[serde(rename = "x-cases", default)]
     pub cases: BTreeMap<String, RawCase>,
+    /// Further requests worth trying, by name, whatever the model says they bring.
+    #[serde(rename = "x-tries", default)]
+    pub tries: BTreeMap<String, RawCase>,
 }
 
 const fn yes() -> bool {
     true
 }
 
-/// The successful answer as written.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RawAnswer {
-    /// Status.
-    pub status: u16,
-    /// Where the body comes from: an entity, or one of its properties (`caller`, `user.customData`).
-    #[serde(default)]
-    pub body: Option<String>,
-}
-
 /// An accepted request: what is in it besides what the guards need.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RawCase {
+    /// Accepted requests of other operations that go before, by the name under which their answers are known:
+    /// `role: CreateRole.plain` lets `{{role.id}}` stand for the answer's `/id`.
+    #[serde(default)]
+    pub given: BTreeMap<String, Given>,
     /// JSON body with `{{symbols}}`.
     #[serde(default)]
     pub body: Option<Value>,
@@ -135,6 +133,47 @@ pub struct RawCase {
     /// Query parameters.
     #[serde(default)]
     pub query: BTreeMap<String, String>,
+}
+
+/// One accepted request of another operation.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Given {
+    /// The operation.
+    pub operation: String,
+    /// The name of its case.
+    pub case: String,
+    /// The user in the path is the caller, not the one acted upon.
+    pub for_caller: bool,
+}
+
+impl<'de> Deserialize<'de> for Given {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Whole {
+            call: String,
+            #[serde(rename = "for")]
+            whom: Option<String>,
+        }
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Raw {
+            Short(String),
+            Whole(Whole),
+        }
+        let (call, whom) = match Raw::deserialize(deserializer)? {
+            Raw::Short(call) => (call, None),
+            Raw::Whole(whole) => (whole.call, whole.whom),
+        };
+        let Some((operation, case)) = call.split_once('.') else {
+            return Err(de::Error::custom(format!("`{call}` names no case; write Operation.case")));
+        };
+        match whom.as_deref() {
+            None | Some("caller" | "subject") => {}
+            Some(other) => return Err(de::Error::custom(format!("`for: {other}` is unknown; write caller or subject"))),
+        }
+        Ok(Self { operation: operation.to_owned(), case: case.to_owned(), for_caller: whom.as_deref() == Some("caller") })
+    }
 }
 
 /// A parameter as written.

@@ -7,6 +7,7 @@ use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
+use super::entity::{Owner, Selector};
 use super::version::Version;
 
 /// Where a guard finds the value it looks at: `body.username`, `path.userId`, `query.page`, `header.name`.
@@ -46,7 +47,13 @@ impl fmt::Display for ValueRef {
 
 impl<'de> Deserialize<'de> for ValueRef {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
+        Self::parse(&String::deserialize(deserializer)?).map_err(de::Error::custom)
+    }
+}
+
+impl ValueRef {
+    /// Reads `body.NAME` (`body.OUTER.INNER` for a member of a member), `path.NAME`, `query.NAME` or `header.NAME`.
+    pub fn parse(text: &str) -> Result<Self, String> {
         let place = text.split_once('.').and_then(|(place, name)| {
             let place = match place {
                 "body" => Place::Body,
@@ -57,9 +64,7 @@ impl<'de> Deserialize<'de> for ValueRef {
             };
             Some(Self { place, name: name.to_owned() })
         });
-        place.ok_or_else(|| {
-            de::Error::custom(format!("`{text}` is no value reference; write body.NAME, path.NAME, query.NAME or header.NAME"))
-        })
+        place.ok_or_else(|| format!("`{text}` is no value reference; write body.NAME, path.NAME, query.NAME or header.NAME"))
     }
 }
 
@@ -186,8 +191,20 @@ guard_kinds! {
     "distinct-names" DistinctNames(ValueRef),
     /// The value, if any, is not empty.
     "not-empty" NotEmpty(ValueRef),
-    /// The entity this value names exists.
-    "exists" Exists(Exists),
+    /// The entities that the value names exist.
+    "exists" Exists(Box<Selector>),
+    /// None of the entities that the value names exists.
+    "absent" Absent(Box<Selector>),
+    /// The entities that the value names, where they exist, have the given properties.
+    "is" Is(Box<Selector>),
+    /// `page` and `page_size`, if given, name a page.
+    "pagination" Pagination(Paging),
+    /// No element of the list is there twice.
+    "distinct" Distinct(ValueRef),
+    /// The time, if any, is not over.
+    "in-future" InFuture(ValueRef),
+    /// The verification record is verified, unexpired, and of the right kind and value.
+    "record" Record(Box<RecordRule>),
     /// The caller does not aim at itself.
     "not-self" NotSelf(ValueRef),
     /// The user is not suspended.
@@ -228,12 +245,46 @@ pub struct OneOf {
     pub of: Vec<String>,
 }
 
-/// Argument of `exists`: exactly one kind of entity and where its id is.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub enum Exists {
-    /// A user.
-    User(ValueRef),
+/// Whether a list comes in pages always, or only when a page is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Paging {
+    /// Always.
+    Required,
+    /// Only when asked for.
+    Optional,
+}
+
+/// Argument of `record`: a verification record as a proof.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecordRule {
+    /// Where its id is.
+    pub id: ValueRef,
+    /// Kinds that will do.
+    pub kind: RecordKind,
+    /// The value it must prove.
+    #[serde(default)]
+    pub value: Option<ValueRef>,
+    /// Whether it must be verified.
+    #[serde(default)]
+    pub verified: bool,
+    /// Whom it must belong to; anybody when absent.
+    #[serde(default)]
+    pub owner: Option<Owner>,
+}
+
+/// Kinds of verification records.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(untagged)]
+pub enum RecordKind {
+    /// One of these, as the property `type` of a record says.
+    OneOf(Vec<String>),
+    /// The one that a value of the request asks for: `email` or `phone`.
+    By {
+        /// Where it says so.
+        by: ValueRef,
+    },
 }
 
 /// Whom a guard about a user looks at.
@@ -253,6 +304,12 @@ pub struct When {
     /// A key is in the body, or keys have these shapes.
     #[serde(default)]
     pub body: Option<BodyShape>,
+    /// A key is in the query, or keys have these values.
+    #[serde(default)]
+    pub query: Option<BodyShape>,
+    /// The entity that the operation's last `exists` found has these properties: a value, or a list of which it is one.
+    #[serde(default)]
+    pub found: Option<BTreeMap<String, Value>>,
     /// A fact about the caller.
     #[serde(default)]
     pub caller: Option<CallerFact>,
@@ -425,6 +482,8 @@ impl Guard {
             | GuardKind::CodeUsable(value)
             | GuardKind::ActorToken(value)
             | GuardKind::RefreshToken(value)
+            | GuardKind::Distinct(value)
+            | GuardKind::InFuture(value)
             | GuardKind::SubjectToken(value) => value.to_string(),
             GuardKind::OneOf(rule) => rule.value.to_string(),
             GuardKind::Client(rule) => match rule {
@@ -433,7 +492,8 @@ impl Guard {
                 ClientRule::Authenticated => "authenticated".into(),
                 ClientRule::GrantAllowed => "grant-allowed".into(),
             },
-            GuardKind::Exists(Exists::User(value)) => format!("user {value}"),
+            GuardKind::Exists(selector) | GuardKind::Absent(selector) | GuardKind::Is(selector) => selector.to_string(),
+            GuardKind::Record(rule) => rule.id.to_string(),
             _ => String::new(),
         };
         if argument.is_empty() { self.kind.name().to_owned() } else { format!("{}({argument})", self.kind.name()) }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::ops::Not as _;
 use std::path::{Path, PathBuf};
 
 use include_dir::{Dir, include_dir};
@@ -9,8 +10,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::document::{Document, RawMedia, RawOperation};
-use super::guard::{Guard, GuardKind};
-use super::operation::{AnswerSpec, Operation, Parameter};
+use super::guard::{Guard, GuardKind, Status};
+use super::operation::{Operation, Parameter};
 use super::requirement::{ErrorCode, Requirement, Sighting};
 use super::schema::{Schema, resolve};
 use super::version::Version;
@@ -147,6 +148,8 @@ pub(super) fn load(files: &Files, version: Version) -> Result<Contract, SpecErro
     let requirements: Vec<Requirement> = files.yaml("requirements.yaml")?;
     let sightings: Vec<Sighting> = files.yaml("sightings.yaml")?;
     let schemas = files.schemas()?;
+    let error = resolve(&error_reference(), &schemas, &mut Vec::new()).and_then(Schema::compile);
+    let error = error.map_err(|what| files.error("schemas/error.json", &[], what, "it describes the body of every error"))?;
     let mut operations = Vec::new();
     let mut prefixes = Prefixes::new();
     for file in DOCUMENTS {
@@ -158,8 +161,8 @@ pub(super) fn load(files: &Files, version: Version) -> Result<Contract, SpecErro
         for (path, item) in &document.paths {
             for (method, raw) in item {
                 if alive(version, raw.since, raw.until) {
-                    operations
-                        .push(Assembly { files, file, document: &document, schemas: &schemas, version }.operation(path, method, raw)?);
+                    let assembly = Assembly { files, file, document: &document, schemas: &schemas, version, error: &error };
+                    operations.push(assembly.operation(path, method, raw)?);
                 }
             }
         }
@@ -192,12 +195,19 @@ fn is_free(schema: &Value) -> bool {
     })
 }
 
+/// How an error's body is referred to.
+pub(super) fn error_reference() -> Value {
+    serde_json::json!({"$ref": "schemas/error.json"})
+}
+
 struct Assembly<'a> {
     files: &'a Files,
     file: &'a str,
     document: &'a Document,
     schemas: &'a BTreeMap<String, Value>,
     version: Version,
+    /// Schema of an error's body.
+    error: &'a Schema,
 }
 
 impl Assembly<'_> {
@@ -246,13 +256,15 @@ impl Assembly<'_> {
             let json = response.content.iter().find(|(kind, _)| kind.contains("json")).map(|(_, media)| self.media(id, media));
             responses.insert(number, json.transpose()?);
         }
-        let answer = AnswerSpec {
-            status: raw.answer.status,
-            body: raw.answer.body.as_ref().map(|body| match body.split_once('.') {
-                Some((entity, property)) => (entity.to_owned(), Some(property.to_owned())),
-                None => (body.clone(), None),
-            }),
-        };
+        for guard in &guards {
+            if let Status::Exact(status) = guard.refusal().status {
+                let json = matches!(guard.kind, GuardKind::MaxBody(_)).not().then(|| self.error.clone());
+                let known = responses.entry(status).or_insert(None);
+                if known.is_none() {
+                    *known = json;
+                }
+            }
+        }
         let operation = Operation {
             id: id.to_owned(),
             collection: self.document.collection,
@@ -264,23 +276,23 @@ impl Assembly<'_> {
             parameters,
             body,
             guards,
-            effect: raw.effect,
-            answer,
+            effects: raw.effects.clone(),
+            answers: raw.answers.clone(),
             responses,
             requirements: raw.requirements.clone(),
             harm: raw.harm.clone(),
             cases: raw.cases.clone(),
+            tries: raw.tries.clone(),
         };
-        for outcome in operation.outcomes() {
-            if let super::guard::Status::Exact(status) = outcome.status
-                && !operation.responses.contains_key(&status)
-            {
-                return Err(near(
-                    format!("status {status} can be answered but has no entry in `responses`"),
-                    "responses",
-                    "add it with its schema",
-                ));
-            }
+        if operation.answers.is_empty() {
+            return Err(near("has no successful answer".into(), "x-answer", "write `x-answer: {status: 200}`"));
+        }
+        if let Some(answer) = operation.answers.iter().find(|answer| !operation.responses.contains_key(&answer.status)) {
+            return Err(near(
+                format!("status {} can be answered but has no entry in `responses`", answer.status),
+                "responses",
+                "add it with its schema",
+            ));
         }
         Ok(operation)
     }
@@ -343,6 +355,16 @@ fn check(files: &Files, contract: &Contract) -> Result<(), SpecError> {
             if contract.requirement(id).is_none() {
                 let hint = nearest(id, contract.requirements.iter().map(|requirement| requirement.id.as_str()));
                 return Err(near(id, format!("requirement `{id}` is not in requirements.yaml"), &hint));
+            }
+        }
+        for (name, given) in operation.cases.values().chain(operation.tries.values()).flat_map(|case| &case.given) {
+            let known = contract.operation(&given.operation);
+            if known.is_none_or(|known| !known.cases.contains_key(&given.case)) {
+                let cases = contract.operations.iter().flat_map(|known| known.cases.keys().map(|case| format!("{}.{case}", known.id)));
+                let cases: Vec<String> = cases.collect();
+                let wrong = format!("{}.{}", given.operation, given.case);
+                let hint = nearest(&wrong, cases.iter().map(String::as_str));
+                return Err(near(&wrong, format!("`{name}` is given by `{wrong}`, which is no case"), &hint));
             }
         }
         for guard in &operation.guards {

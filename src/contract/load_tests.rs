@@ -19,8 +19,6 @@ paths:
         content: {application/json: {schema: {$ref: schemas/update.json}}}
       responses:
         "200": {description: Changed.}
-        "400": {description: Not editable.}
-        "401": {description: No token.}
       x-requirements: [ACC-ONE]
       x-guards:
         - {field: name}
@@ -38,6 +36,7 @@ fn small() -> Files {
     files.insert("errors.yaml", "auth.missing: {statuses: [401], meaning: None.}\ncenter.field: {statuses: [400], meaning: No.}\n");
     files.insert("requirements.yaml", REQUIREMENTS);
     files.insert("sightings.yaml", "[]\n");
+    files.insert("schemas/error.json", "{\"type\": \"object\"}");
     files.insert("schemas/update.json", "{\n  \"type\": \"object\"\n}\n");
     files
 }
@@ -60,7 +59,7 @@ fn the_small_folder_is_right() {
 fn an_unknown_guard_kind_is_named_with_its_line_and_the_nearest() {
     assert_eq!(
         complaint("account.openapi.yaml", "{field: name}", "{feild: name}"),
-        "account.openapi.yaml:22: unknown guard kind `feild`\n  |         - {feild: name}\n  |           ^\n  help: did you mean `field`?"
+        "account.openapi.yaml:20: unknown guard kind `feild`\n  |         - {feild: name}\n  |           ^\n  help: did you mean `field`?"
     );
 }
 
@@ -68,7 +67,7 @@ fn an_unknown_guard_kind_is_named_with_its_line_and_the_nearest() {
 fn an_unknown_requirement_is_named_with_the_nearest() {
     assert_eq!(
         complaint("account.openapi.yaml", "[ACC-ONE]", "[ACC-ONEE]"),
-        "account.openapi.yaml:20: UpdateProfile: requirement `ACC-ONEE` is not in requirements.yaml\n  help: did you mean `ACC-ONE`?"
+        "account.openapi.yaml:18: UpdateProfile: requirement `ACC-ONEE` is not in requirements.yaml\n  help: did you mean `ACC-ONE`?"
     );
 }
 
@@ -76,7 +75,7 @@ fn an_unknown_requirement_is_named_with_the_nearest() {
 fn a_guard_without_an_answer_is_named_with_both_remedies() {
     assert_eq!(
         complaint("account.openapi.yaml", "{field: name}", "{unique: username}"),
-        "account.openapi.yaml:22: UpdateProfile: guard `unique` does not say what it answers\n  \
+        "account.openapi.yaml:20: UpdateProfile: guard `unique` does not say what it answers\n  \
          help: add `else: [status, code]`, or a default under `x-refusals: unique:`"
     );
 }
@@ -105,8 +104,8 @@ fn errors_and_statuses_must_be_listed() {
         "account.openapi.yaml:8: UpdateProfile: error code `center.feld` is not in errors.yaml\n  help: did you mean `center.field`?"
     );
     assert_eq!(
-        complaint("account.openapi.yaml", "        \"400\": {description: Not editable.}\n", ""),
-        "account.openapi.yaml:16: UpdateProfile: status 400 can be answered but has no entry in `responses`\n  help: add it with its schema"
+        complaint("account.openapi.yaml", "{status: 200}", "{status: 201}"),
+        "account.openapi.yaml:16: UpdateProfile: status 201 can be answered but has no entry in `responses`\n  help: add it with its schema"
     );
     assert_eq!(
         complaint("requirements.yaml", "checks: [status]", "checks: [state, shema]"),
@@ -118,7 +117,7 @@ fn errors_and_statuses_must_be_listed() {
 fn a_misspelt_key_or_word_is_named_with_its_line() {
     assert_eq!(
         complaint("account.openapi.yaml", "x-answer:", "x-anwser:"),
-        "account.openapi.yaml:23: unknown field `x-anwser`\n  |       x-anwser: {status: 200}\n  |       ^\n  help: did you mean `x-answer`?"
+        "account.openapi.yaml:21: unknown field `x-anwser`\n  |       x-anwser: {status: 200}\n  |       ^\n  help: did you mean `x-answer`?"
     );
     let said = complaint("requirements.yaml", "level: MUST", "level: WILL");
     assert!(said.starts_with("requirements.yaml:2: unknown variant `WILL`"), "{said}");

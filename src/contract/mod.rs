@@ -1,8 +1,11 @@
 //! The contract: what may be asked, by whom, in which order it is refused, and what it answers. Pure data, read from
 //! `specs/` and checked.
 
+pub mod answer;
 mod bundle;
 mod document;
+pub mod effect;
+pub mod entity;
 mod exclusive;
 mod glob;
 pub mod guard;
@@ -17,11 +20,13 @@ mod yaml;
 use std::collections::BTreeMap;
 
 pub use bundle::bundle;
-pub use document::RawCase as Case;
+pub use document::{Given, RawCase as Case};
+pub use effect::{Effect, Fresh, Named};
+pub use entity::Kind;
 pub use glob::glob;
 pub use load::{DOCUMENTS, Files, SpecError, closest, nearest};
 pub use mutant::{Change, Mutant};
-pub use operation::{Collection, Effect, Operation, Outcome};
+pub use operation::{Collection, Operation, Outcome};
 pub use requirement::{ErrorCode, Facet, Level, Requirement, Sighting};
 pub use schema::Schema;
 pub use version::Version;

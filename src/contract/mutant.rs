@@ -10,11 +10,11 @@ use super::{Collection, Contract, Operation};
 #[derive(Debug, Clone, PartialEq)]
 pub enum Change {
     /// The entry is gone.
-    Drop(Guard),
+    Drop(Box<Guard>),
     /// The entry applies always: its `when` is gone.
-    Always(Guard),
+    Always(Box<Guard>),
     /// The entry and its successor change places.
-    Swap(Guard, Guard),
+    Swap(Box<Guard>, Box<Guard>),
 }
 
 /// A contract with one change in its guards.
@@ -91,15 +91,19 @@ fn of_list(list: &[&Guard], owner: &str, operation: Option<&str>, collection: Co
         mutants.push(Mutant { id, operation: operation.map(str::to_owned), collection, change });
     };
     for guard in list {
-        add("drop", guard.label(), Change::Drop((*guard).clone()));
+        add("drop", guard.label(), Change::Drop(Box::new((*guard).clone())));
     }
     for guard in list.iter().filter(|guard| guard.when.is_some()) {
-        add("always", guard.label(), Change::Always((*guard).clone()));
+        add("always", guard.label(), Change::Always(Box::new((*guard).clone())));
     }
     for pair in list.windows(2) {
         let [first, second] = pair else { continue };
         if (&first.refusal, &first.on_refusal) != (&second.refusal, &second.on_refusal) {
-            add("swap", format!("{}+{}", first.label(), second.label()), Change::Swap((*first).clone(), (*second).clone()));
+            add(
+                "swap",
+                format!("{}+{}", first.label(), second.label()),
+                Change::Swap(Box::new((*first).clone()), Box::new((*second).clone())),
+            );
         }
     }
 }
@@ -107,7 +111,7 @@ fn of_list(list: &[&Guard], owner: &str, operation: Option<&str>, collection: Co
 fn change(guards: &mut Vec<Guard>, change: &Change) {
     let position = |wanted: &Guard| guards.iter().position(|guard| guard == wanted);
     match change {
-        Change::Drop(guard) => guards.retain(|other| other != guard),
+        Change::Drop(guard) => guards.retain(|other| *other != **guard),
         Change::Always(guard) => {
             if let Some(index) = position(guard) {
                 guards[index].when = None;

@@ -5,7 +5,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::answer::AnswerSpec;
 use super::document::RawCase;
+use super::effect::{Effect, Named};
+use super::entity::{Kind, Target};
 use super::guard::{Guard, Place, Refusal, Status};
 use super::schema::Schema;
 use super::version::Version;
@@ -29,34 +32,6 @@ impl fmt::Display for Collection {
     }
 }
 
-/// What an operation does to the state. Each is a function of `model::effect`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Effect {
-    /// Sets the given properties of the caller.
-    UpdateCaller,
-    /// Merges the body into the caller's profile; `address` is replaced as a whole.
-    MergeCallerProfile,
-    /// Sets the caller's password.
-    SetCallerPassword,
-    /// Makes a verified password record owned by the caller.
-    CreatePasswordRecord,
-    /// Makes a user.
-    CreateUser,
-    /// Sets the given properties of the user in the path.
-    UpdateUser,
-    /// Removes the user in the path with everything of it; its tokens die.
-    DeleteUser,
-    /// Suspends or restores the user in the path; suspending kills its tokens.
-    SuspendUser,
-    /// Sets the given keys of the account center.
-    UpdateAccountCenter,
-    /// Makes a single-use subject token for the user in the body.
-    CreateSubjectToken,
-    /// Issues a token at the token endpoint.
-    IssueToken,
-}
-
 /// What an operation touches on a real deployment; the send gate and the ledger go by it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -66,7 +41,10 @@ pub struct Harm {
     pub tenant_wide: bool,
     /// Makes an object of this kind.
     #[serde(default)]
-    pub creates: Option<String>,
+    pub creates: Option<Kind>,
+    /// The path that DELETE removes the made object by; `{name}` stands for a member of the answer.
+    #[serde(default)]
+    pub undo: Option<String>,
     /// Changes or removes the object named by this path parameter.
     #[serde(default)]
     pub touches: Option<String>,
@@ -86,15 +64,6 @@ pub struct Parameter {
     pub required: bool,
     /// Schema of the value.
     pub schema: Schema,
-}
-
-/// The successful answer.
-#[derive(Debug, Clone)]
-pub struct AnswerSpec {
-    /// Status.
-    pub status: u16,
-    /// Source of the body: entity and optional property.
-    pub body: Option<(String, Option<String>)>,
 }
 
 /// One operation, complete and checked.
@@ -120,10 +89,10 @@ pub struct Operation {
     pub body: Option<(String, Schema)>,
     /// All guards in order: shared ones first.
     pub guards: Vec<Guard>,
-    /// What it does to state.
-    pub effect: Option<Effect>,
-    /// The successful answer.
-    pub answer: AnswerSpec,
+    /// What it does to state, in order.
+    pub effects: Vec<Effect>,
+    /// The successful answers; the first one that applies counts.
+    pub answers: Vec<AnswerSpec>,
     /// Schemas of JSON answers by status; `None` where the status has no JSON body.
     pub responses: BTreeMap<u16, Option<Schema>>,
     /// Requirements it is evidence for.
@@ -132,6 +101,8 @@ pub struct Operation {
     pub harm: Harm,
     /// Accepted requests by name.
     pub cases: BTreeMap<String, RawCase>,
+    /// Further requests worth trying by name.
+    pub tries: BTreeMap<String, RawCase>,
 }
 
 /// An (operation, status, error code) triple, the operation being implied.
@@ -178,10 +149,28 @@ impl Operation {
         self.guards.iter().filter(|guard| !guard.shared)
     }
 
-    /// Every documented outcome: the success, and the answer of each guard. Derived, never listed twice.
+    /// Whether it has one of the effects that are Rust.
+    pub fn does(&self, effect: Named) -> bool {
+        self.effects.contains(&Effect::Named(effect))
+    }
+
+    /// Whether a status is that of a success.
+    pub fn succeeds_with(&self, status: u16) -> bool {
+        self.answers.iter().any(|answer| answer.status == status)
+    }
+
+    /// The settings objects that it changes.
+    pub fn settings(&self) -> impl Iterator<Item = &'static str> {
+        self.effects.iter().filter_map(|effect| match effect {
+            Effect::Set { target: Target::Settings(name), .. } | Effect::Merge { target: Target::Settings(name), .. } => Some(*name),
+            _ => None,
+        })
+    }
+
+    /// Every documented outcome: the successes, and the answer of each guard. Derived, never listed twice.
     pub fn outcomes(&self) -> Vec<Outcome> {
-        let success = Outcome { status: Status::Exact(self.answer.status), code: None };
-        let mut outcomes: Vec<Outcome> = std::iter::once(success).chain(self.guards.iter().map(|guard| guard.refusal().into())).collect();
+        let successes = self.answers.iter().map(|answer| Outcome { status: Status::Exact(answer.status), code: None });
+        let mut outcomes: Vec<Outcome> = successes.chain(self.guards.iter().map(|guard| guard.refusal().into())).collect();
         outcomes.sort();
         outcomes.dedup();
         outcomes

@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use serde_json::Value;
 
 use crate::check::{self, About, Deviation, Judgement, judge, requirement_for};
-use crate::contract::{Contract, Level, Outcome};
+use crate::contract::{Contract, Kind, Level, Operation, Outcome};
 use crate::model::wire::{Answer, Request};
-use crate::model::{Observation, Relation, States, observe, observe_nothing};
+use crate::model::{ACCOUNT_CENTER, Observation, Relation, SIGN_IN_EXPERIENCE, States, observe, observe_nothing, predict};
 use crate::plan::{Action, Binding, Call, Facts, Purpose, Sequence, Settings, SignIn, Step, signed_in, start};
 use crate::target::{Clearance, Gate, GateError, Intent, Mode, OidcClient, sign_in};
 
@@ -146,17 +146,13 @@ impl Execution<'_> {
             Action::Call(call) => Some(call),
             Action::SignIn(_) => None,
         });
-        let mut intents = Vec::new();
-        for call in calls.filter(|call| {
-            call.operation
-                .as_deref()
-                .and_then(|id| self.context.contract.operation(id))
-                .is_some_and(|operation| operation.harm.creates.as_deref() == Some("user"))
-        }) {
-            if let Ok(request) = call.request(&self.binding) {
-                intents.push(self.user_intent(&request));
-            }
-        }
+        let intents: Vec<Intent> = calls
+            .filter_map(|call| {
+                let operation = call.operation.as_deref().and_then(|id| self.context.contract.operation(id))?;
+                operation.harm.undo.as_ref()?;
+                self.created(operation, &call.request(&self.binding).ok()?)
+            })
+            .collect();
         if !intents.is_empty()
             && let Err(error) = self.context.gate.announce(&intents).await
         {
@@ -164,14 +160,28 @@ impl Execution<'_> {
         }
     }
 
-    fn user_intent(&self, request: &Request) -> Intent {
+    /// What a call will make on the deployment, if it makes anything that stays.
+    fn created(&self, operation: &Operation, request: &Request) -> Option<Intent> {
+        let undo = operation.harm.undo.clone()?;
         let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
-        let own = |name: &str| {
-            body.get(name).and_then(Value::as_str).filter(|text| text.starts_with(self.context.gate.namespace())).map(str::to_owned)
-        };
-        Intent::User {
-            marker: own("username").or_else(|| own("name")).unwrap_or_else(|| format!("{}unnamed", self.context.gate.namespace())),
+        let own = |text: &Value| text.as_str().filter(|text| text.starts_with(self.context.gate.namespace())).map(str::to_owned);
+        let unnamed = || format!("{}unnamed", self.context.gate.namespace());
+        if operation.harm.creates == Some(Kind::User) {
+            let named = ["username", "name"].iter().find_map(|name| body.get(name).and_then(own));
+            return Some(Intent::User { marker: named.unwrap_or_else(unnamed) });
         }
+        let named = body.as_object().into_iter().flatten().find_map(|(_, value)| own(value));
+        Some(Intent::Object { undo, marker: named.unwrap_or_else(unnamed) })
+    }
+
+    /// The settings that a call changes, as they were found.
+    fn changed(&self, operation: &Operation) -> impl Iterator<Item = Intent> {
+        let facts = &self.context.facts;
+        operation.settings().filter_map(move |name| match name {
+            ACCOUNT_CENTER => Some(Intent::AccountCenter { before: facts.account_center.clone() }),
+            SIGN_IN_EXPERIENCE => Some(Intent::SignInExperience { before: facts.sign_in_experience.clone() }),
+            _ => None,
+        })
     }
 
     fn clearance(&self, call: &Call, request: &Request) -> Clearance {
@@ -182,15 +192,19 @@ impl Execution<'_> {
             return Clearance::read();
         }
         let mut clearance = Clearance::write();
-        if operation.harm.creates.as_deref() == Some("user") {
-            clearance.intents.push(self.user_intent(request));
-        }
-        if operation.harm.tenant_wide {
-            clearance.tenant_wide = true;
-            clearance.intents.push(Intent::AccountCenter { before: self.context.facts.account_center.clone() });
-        }
-        clearance.sends_messages = operation.harm.sends;
+        clearance.intents.extend(self.created(operation, request));
+        clearance.intents.extend(self.changed(operation));
+        clearance.tenant_wide = operation.harm.tenant_wide;
+        // What is refused sends nothing; whether it will be is what the model says.
+        clearance.sends_messages = operation.harm.sends && self.may_succeed(request);
         clearance
+    }
+
+    fn may_succeed(&self, request: &Request) -> bool {
+        let now = (self.context.now)();
+        self.states.iter().any(|state| {
+            predict(&self.context.contract, state, request, now).alternatives.iter().any(|alternative| alternative.guard.is_none())
+        })
     }
 
     async fn call(&mut self, index: usize, step: &Step, call: &Call) {

@@ -15,7 +15,7 @@ use super::event::{Event, Listener};
 use super::execute::{Context, Sighted, Trace, execute};
 use crate::contract::{Contract, Files, SpecError, Version};
 use crate::model::wire::Request;
-use crate::plan::{Built, Epoch, Facts, Plan, Profile, Sequence, Settings, build};
+use crate::plan::{Built, Epoch, Facts, Plan, Profile, Sequence, Settings, UNUSED_ID, build};
 use crate::target::{
     AdminCredentials, Clearance, Client, ClientOptions, Gate, GateError, Header, Intent, Ledger, MintError, Mode, SecretRegister, Wants,
     cleanup, namespace, provision,
@@ -144,7 +144,7 @@ pub async fn run(options: RunOptions) -> Result<RunResult, RunError> {
     };
     options.secrets.register(&options.credentials.client_secret);
     let gate = Gate::new(client, options.mode, ledger, options.secrets.clone(), namespace(&options.run));
-    gate.declare_unused("lcnosuchuser");
+    gate.declare_unused(UNUSED_ID);
     let admin = options.credentials.mint_admin(&gate, Some("all")).await.map_err(|error| unreachable(&error))?;
     let machine = options.credentials.mint_admin(&gate, None).await.map_err(|error| unreachable(&error))?;
     let version = match options.version {

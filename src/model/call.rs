@@ -49,7 +49,7 @@ impl<'a> Call<'a> {
     pub fn value(&self, reference: &ValueRef) -> Option<Value> {
         let text = |text: &String| Value::String(text.clone());
         match reference.place {
-            Place::Body => self.input.get(&reference.name).cloned(),
+            Place::Body => reference.name.split('.').try_fold(&self.input, |value, name| value.get(name)).cloned(),
             Place::Path => self.path.get(&reference.name).map(text),
             Place::Query => self.query.get(&reference.name).map(text),
             Place::Header => self.request.header(&reference.name).map(|value| Value::String(value.to_owned())),

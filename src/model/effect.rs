@@ -5,11 +5,12 @@ use serde_json::{Map, Value, json};
 use super::call::Call;
 use super::guard::scopes;
 use super::rules::{Phone, parse_phone};
-use super::state::{Entity, Fresh, Key, Kind, State, Term};
-use crate::contract::Effect;
-
-/// Id of an entity whose real id is only known from the answer.
-pub const UNBORN: &str = "?";
+use super::select::{owner_of, targets};
+use super::state::{Entity, Fresh, KNOWS_ALL, Key, Kind, State, Term};
+use crate::contract::effect::Create;
+use crate::contract::entity::Target;
+use crate::contract::guard::ValueRef;
+use crate::contract::{Effect, Named};
 
 /// Scopes a token for the Account API can carry; others are dropped without a word.
 const ACCOUNT_SCOPES: &[&str] = &[
@@ -48,99 +49,177 @@ pub fn resource_id(indicator: &str) -> String {
     format!("resource:{indicator}")
 }
 
-/// Applies an effect. Returns the entity it made, if any.
-pub fn apply(effect: Effect, call: &Call<'_>, state: &mut State, now: i64) -> Option<Key> {
-    let input = &call.input;
-    let caller = call.caller(state);
-    let subject = call.subject();
+/// Applies the effects of an accepted call in order. Returns the entities they made.
+pub fn apply(call: &Call<'_>, state: &mut State, now: i64) -> Vec<Key> {
+    call.operation.effects.iter().flat_map(|effect| apply_one(effect, call, state, now)).collect()
+}
+
+fn apply_one(effect: &Effect, call: &Call<'_>, state: &mut State, now: i64) -> Vec<Key> {
     match effect {
-        Effect::UpdateCaller => {
-            change_user(state, caller.as_ref(), |user| set_members(user, input));
-            None
+        Effect::Named(named) => return apply_named(*named, call, state, now).into_iter().collect(),
+        Effect::Set { target, from, property } => {
+            let Some(value) = given(call, from.as_ref()) else { return Vec::new() };
+            change(state, &targets(call, state, target), |entity| match property {
+                Some(name) => entity.set(name.clone(), stored(name, &value)),
+                None => set_members(entity, &value),
+            });
         }
-        Effect::UpdateUser => {
-            change_user(state, subject.as_ref(), |user| set_members(user, input));
-            None
-        }
-        Effect::MergeCallerProfile => {
-            change_user(state, caller.as_ref(), |user| {
-                let merged = match (user.known("profile"), input) {
-                    (Some(Value::Object(profile)), Value::Object(changes)) => {
-                        let mut profile = profile.clone();
-                        profile.extend(changes.clone());
-                        Term::Known(Value::Object(profile))
+        Effect::Merge { target, property, from } => {
+            let Some(value) = given(call, from.as_ref()) else { return Vec::new() };
+            change(state, &targets(call, state, target), |entity| {
+                let merged = match (entity.known(property), &value) {
+                    (Some(Value::Object(old)), Value::Object(changes)) => {
+                        let mut merged = old.clone();
+                        merged.extend(changes.clone());
+                        Term::Known(Value::Object(merged))
                     }
                     _ => Term::Unknown,
                 };
-                user.set("profile", merged);
+                entity.set(property.clone(), merged);
             });
+        }
+        Effect::Create(create) => return make(create, call, state),
+        Effect::Delete(selector) => {
+            for key in targets(call, state, &Target::Selected(selector.clone())) {
+                state.delete(&key);
+            }
+        }
+    }
+    Vec::new()
+}
+
+/// The value that an effect works with: the whole body, or a part of the request.
+fn given(call: &Call<'_>, from: Option<&ValueRef>) -> Option<Value> {
+    from.map_or_else(|| Some(call.input.clone()), |from| call.value(from))
+}
+
+/// Makes the entities of a `create`: one, or one for each element of a list.
+fn make(create: &Create, call: &Call<'_>, state: &mut State) -> Vec<Key> {
+    let elements = match &create.each {
+        Some(list) => call.value(list).and_then(|list| list.as_array().cloned()).unwrap_or_default(),
+        None => vec![Value::Null],
+    };
+    let mut made = Vec::new();
+    for element in elements {
+        let mut entity = Entity::default().with(KNOWS_ALL, true);
+        for (name, value) in &create.with {
+            entity.set(name.clone(), value.clone());
+        }
+        if create.each.is_none() {
+            set_members(&mut entity, &given(call, create.from.as_ref()).unwrap_or_default());
+        }
+        for (name, place) in &create.take {
+            entity.set(name.clone(), call.value(place).unwrap_or_default());
+        }
+        for (name, fresh) in &create.fresh {
+            entity.set(name.clone(), Term::Fresh(*fresh));
+        }
+        if let Some(name) = &create.element {
+            entity.set(name.clone(), element.clone());
+        }
+        if let Some(owner) = &create.of {
+            let owner = owner_of(call, state, create.kind, owner);
+            entity.set("owner", owner.map_or(Term::Unknown, |owner| Term::Known(owner.id.into())));
+        }
+        let key = match create.id.as_ref().map(|template| render(template, call, state, &element)) {
+            Some(Some(id)) => Key::new(create.kind, id),
+            Some(None) => Key::unborn(create.kind, state),
+            None => match entity.known("id").and_then(Value::as_str) {
+                Some(id) => Key::new(create.kind, id),
+                None => Key::unborn(create.kind, state),
+            },
+        };
+        // An assignment that is there already stays as it is.
+        if create.each.is_none() || state.get(&key).is_none() {
+            state.insert(key.clone(), entity);
+            made.push(key);
+        }
+    }
+    made
+}
+
+/// Fills `{path.x}`, `{body.y}`, `{caller}` and `{each}` in; `None` when one of them is not there.
+fn render(template: &str, call: &Call<'_>, state: &State, element: &Value) -> Option<String> {
+    let mut text = String::new();
+    let mut rest = template;
+    while let Some((before, after)) = rest.split_once('{') {
+        let (name, tail) = after.split_once('}')?;
+        text.push_str(before);
+        match name {
+            "each" => text.push_str(element.as_str()?),
+            "caller" => text.push_str(&call.caller(state)?.id),
+            reference => text.push_str(&call.text(&ValueRef::parse(reference).ok()?)?),
+        }
+        rest = tail;
+    }
+    text.push_str(rest);
+    Some(text)
+}
+
+fn apply_named(effect: Named, call: &Call<'_>, state: &mut State, now: i64) -> Option<Key> {
+    let input = &call.input;
+    let caller = call.caller(state);
+    match effect {
+        Named::SetCallerPassword => {
+            let password = input.get("password").cloned().unwrap_or_default();
+            change(state, caller.as_slice(), |user| set_password(user, password.clone()));
             None
         }
-        Effect::SetCallerPassword => {
-            change_user(state, caller.as_ref(), |user| set_password(user, input.get("password").cloned().unwrap_or_default()));
-            None
-        }
-        Effect::CreatePasswordRecord => {
-            let key = Key::new(Kind::Record, UNBORN);
+        Named::CreatePasswordRecord => {
+            let key = Key::unborn(Kind::Record, state);
             let owner = caller.map_or(Term::Unknown, |caller| Term::Known(caller.id.into()));
             let record = Entity::default()
+                .with("type", "Password")
                 .with("verificationRecordId", Term::Fresh(Fresh::RecordId))
                 .with("expiresAt", Term::Fresh(Fresh::IsoAfter(RECORD_LIFE)))
                 .with("owner", owner)
-                .with("verified", json!(true))
-                .with("verifies", json!(true));
+                .with("verified", true)
+                .with("verifies", true);
             state.insert(key.clone(), record);
             Some(key)
         }
-        Effect::CreateUser => Some(create_user(input, state)),
-        Effect::DeleteUser => {
-            if let Some(subject) = subject {
-                state.remove(&subject);
-                kill_tokens(state, &subject.id);
-            }
-            None
-        }
-        Effect::SuspendUser => {
+        Named::CreateUser => Some(create_user(input, state)),
+        Named::SuspendUser => {
             let suspended = input.get("isSuspended").cloned().unwrap_or_default();
-            change_user(state, subject.as_ref(), |user| user.set("isSuspended", suspended.clone()));
+            let subject = call.subject();
+            change(state, subject.as_slice(), |user| user.set("isSuspended", suspended.clone()));
             if let (true, Some(subject)) = (suspended == true, subject) {
-                kill_tokens(state, &subject.id);
+                state.kill_tokens(&subject.id);
             }
             None
         }
-        Effect::UpdateAccountCenter => {
-            let key = Key::account_center();
-            if state.get(&key).is_none() {
-                state.insert(key.clone(), Entity::default());
-            }
-            state.update(&key, |center| set_members(center, input));
-            None
-        }
-        Effect::CreateSubjectToken => {
-            let key = Key::new(Kind::SubjectToken, UNBORN);
+        Named::CreateSubjectToken => {
+            let key = Key::unborn(Kind::SubjectToken, state);
             let token = Entity::default()
                 .with("subjectToken", Term::Fresh(Fresh::SubjectToken))
                 .with("expiresIn", json!(SUBJECT_TOKEN_LIFE))
                 .with("user", input.get("userId").cloned().unwrap_or_default())
-                .with("consumed", json!(false))
+                .with("consumed", false)
                 .with("expiresAt", json!(now + SUBJECT_TOKEN_LIFE * 1000));
             state.insert(key.clone(), token);
             Some(key)
         }
-        Effect::IssueToken => Some(issue_token(call, state, now)),
+        Named::IssueToken => Some(issue_token(call, state, now)),
     }
 }
 
-fn change_user(state: &mut State, key: Option<&Key>, change: impl FnOnce(&mut Entity)) {
-    let Some(key) = key else { return };
-    state.update(key, |user| {
-        change(user);
-        let least = match user.get("updatedAt") {
-            Term::Known(value) => value.as_f64().map_or(Term::Unknown, Term::AtLeast),
-            other => other.clone(),
-        };
-        user.set("updatedAt", least);
-    });
+/// Changes entities; a user's `updatedAt` moves on. Settings that were never seen are there nevertheless.
+fn change(state: &mut State, keys: &[Key], change: impl Fn(&mut Entity)) {
+    for key in keys {
+        if key.kind == Kind::Settings && state.get(key).is_none() {
+            state.insert(key.clone(), Entity::default());
+        }
+        state.update(key, |entity| {
+            change(entity);
+            if key.kind == Kind::User {
+                let least = match entity.get("updatedAt") {
+                    Term::Known(value) => value.as_f64().map_or(Term::Unknown, Term::AtLeast),
+                    other => other.clone(),
+                };
+                entity.set("updatedAt", least);
+            }
+        });
+    }
 }
 
 /// Sets the members of a body as they are stored.
@@ -185,7 +264,7 @@ fn create_user(input: &Value, state: &mut State) -> Key {
         "username": null, "primaryEmail": null, "primaryPhone": null, "name": null, "avatar": null, "customData": {}, "identities": {},
         "lastSignInAt": null, "profile": {}, "applicationId": null, "cimdClientId": null, "isSuspended": false, "hasPassword": false,
         "ssoIdentities": [], "password": null, "passwordDigest": null, "passwordAlgorithm": null, "failures": 0,
-        "mfaSettings": {"skipMfaOnSignIn": false},
+        "mfaSettings": {"skipMfaOnSignIn": false}, KNOWS_ALL: true,
     }));
     user.set("id", Term::Fresh(Fresh::UserId));
     user.set("createdAt", Term::Fresh(Fresh::Now));
@@ -202,18 +281,9 @@ fn create_user(input: &Value, state: &mut State) -> Key {
         user.set("passwordAlgorithm", input.get("passwordAlgorithm").cloned().unwrap_or_default());
         user.set("passwordDigest", Term::Unknown);
     }
-    let key = Key::new(Kind::User, UNBORN);
+    let key = Key::unborn(Kind::User, state);
     state.insert(key.clone(), user);
     key
-}
-
-/// Kills what acts for a user: access tokens at once, subject tokens by the user's absence or suspension.
-fn kill_tokens(state: &mut State, user: &str) {
-    state.update_all(
-        Kind::Token,
-        |token| token.text("user") == Some(Some(user)) && token.text("use") == Some(Some("account")),
-        |token| token.set("alive", json!(false)),
-    );
 }
 
 fn issue_token(call: &Call<'_>, state: &mut State, now: i64) -> Key {
@@ -272,7 +342,7 @@ fn issue_token(call: &Call<'_>, state: &mut State, now: i64) -> Key {
         Some(_) => ("other", Fresh::Jwt),
     };
     let client = call.client();
-    let key = Key::new(Kind::Token, UNBORN);
+    let key = Key::unborn(Kind::Token, state);
     let token = Entity::default()
         .with("access_token", Term::Fresh(kind))
         .with("token_type", json!("Bearer"))

@@ -1,13 +1,19 @@
 //! What each guard kind means: when an entry applies and whether it holds in a state.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use super::body::{Body, has_nul};
 use super::call::Call;
+use super::json::same;
 use super::rules::{PasswordPolicy, Phone, UserInfo, UsernamePolicy, Verdict, breached, parse_phone};
+use super::select::{Look, owner_of, select};
 use super::state::{Entity, Key, Kind, State, Term, Truth};
+use crate::contract::entity::Selector;
 use crate::contract::guard::{
-    AuthorizationRule, BodyShape, CallerFact, ClientRule, Exists, FieldRule, Guard, GuardKind, Place, TenantFact, ValueRef, When, Who,
+    AuthorizationRule, BodyShape, CallerFact, ClientRule, FieldRule, Guard, GuardKind, Place, RecordKind, RecordRule, TenantFact, ValueRef,
+    When, Who,
 };
 
 /// Two readings of a limit in time this close to it are both right (clocks differ, requests travel).
@@ -30,7 +36,8 @@ impl Scene<'_> {
         guard.when.as_ref().map_or(Truth::Yes, |when| self.fits(when))
     }
 
-    fn fits(&self, when: &When) -> Truth {
+    /// Whether a condition holds.
+    pub fn fits(&self, when: &When) -> Truth {
         let body = when.body.as_ref().map_or(Truth::Yes, |shape| match shape {
             BodyShape::Has(key) => Truth::of(self.call.input.get(key).is_some()),
             BodyShape::Keys(keys) => Truth::of(keys.iter().all(|(key, shape)| {
@@ -47,8 +54,15 @@ impl Scene<'_> {
         let tenant = when.tenant.map_or(Truth::Yes, |fact| match fact {
             TenantFact::Development => Truth::No,
         });
+        let query = when.query.as_ref().map_or(Truth::Yes, |shape| match shape {
+            BodyShape::Has(key) => Truth::of(self.call.query.contains_key(key)),
+            BodyShape::Keys(keys) => {
+                Truth::of(keys.iter().all(|(key, wanted)| self.call.query.get(key).is_some_and(|value| wanted == value.as_str())))
+            }
+        });
+        let found = when.found.as_ref().map_or(Truth::Yes, |wanted| self.found(wanted));
         let not = when.not.as_ref().map_or(Truth::Yes, |inner| self.fits(inner).not());
-        body.and(caller).and(tenant).and(not)
+        body.and(query).and(caller).and(tenant).and(found).and(not)
     }
 
     /// Whether the condition of an entry that applies holds.
@@ -109,7 +123,21 @@ impl Scene<'_> {
             GuardKind::LegacyDigest(value) => Truth::of(call.text(value).is_none_or(|text| is_legacy_digest(&text))),
             GuardKind::DistinctNames(value) => Truth::of(call.value(value).is_none_or(|list| has_distinct_names(&list))),
             GuardKind::NotEmpty(value) => Truth::of(call.value(value).is_none_or(|value| value != "")),
-            GuardKind::Exists(Exists::User(value)) => Truth::of(call.text(value).is_some_and(|id| state.find(Kind::User, &id).is_some())),
+            GuardKind::Exists(selector) => self.selected(selector, |look| match look {
+                Look::Found(_) => Truth::Yes,
+                Look::Missing => Truth::No,
+                Look::Unknown => Truth::Unknown,
+            }),
+            GuardKind::Absent(selector) => self.selected(selector, |look| match look {
+                Look::Found(_) => Truth::No,
+                Look::Missing => Truth::Yes,
+                Look::Unknown => Truth::Unknown,
+            }),
+            GuardKind::Is(selector) => self.is(selector),
+            GuardKind::Pagination(_) => Truth::of(["page", "page_size"].iter().all(|name| names_page(name, call.query.get(*name)))),
+            GuardKind::Distinct(value) => Truth::of(call.value(value).is_none_or(|list| is_distinct(&list))),
+            GuardKind::InFuture(value) => call.value(value).map_or(Truth::Yes, |moment| self.before(&Term::Known(moment))),
+            GuardKind::Record(rule) => self.record(rule),
             GuardKind::NotSelf(value) => match (call.caller(state), call.text(value)) {
                 (Some(caller), Some(id)) => Truth::of(caller.id != id),
                 _ => Truth::Yes,
@@ -134,6 +162,60 @@ impl Scene<'_> {
             GuardKind::ResourceKnown(value) => self.resource_known(value),
             GuardKind::SubjectToken(value) => self.subject_token(value),
         }
+    }
+
+    /// Folds what is known of the entities a selector names.
+    fn selected(&self, selector: &Selector, truth: impl Fn(&Look) -> Truth) -> Truth {
+        select(self.call, self.state, selector).iter().fold(Truth::Yes, |all, look| all.and(truth(look)))
+    }
+
+    /// Whether the entities that a selector names, its properties aside, have these properties.
+    fn is(&self, selector: &Selector) -> Truth {
+        let bare = Selector { with: BTreeMap::new(), ..selector.clone() };
+        self.selected(&bare, |look| match look {
+            Look::Found(key) => self.state.get(key).map_or(Truth::Unknown, |entity| has_all(entity, &selector.with)),
+            Look::Missing => Truth::Yes,
+            Look::Unknown => Truth::Unknown,
+        })
+    }
+
+    /// Whether the entity that the operation's last `exists` names has these properties.
+    fn found(&self, wanted: &BTreeMap<String, Value>) -> Truth {
+        let last = self.call.operation.guards.iter().rev().find_map(|guard| match &guard.kind {
+            GuardKind::Exists(selector) => Some(selector),
+            _ => None,
+        });
+        let looks = last.map(|selector| select(self.call, self.state, selector)).unwrap_or_default();
+        match looks.first() {
+            Some(Look::Found(key)) => self.state.get(key).map_or(Truth::Unknown, |entity| has_all(entity, wanted)),
+            Some(Look::Missing) => Truth::No,
+            Some(Look::Unknown) | None => Truth::Unknown,
+        }
+    }
+
+    /// Whether a verification record is the proof that a rule asks for.
+    fn record(&self, rule: &RecordRule) -> Truth {
+        let Some(id) = self.call.text(&rule.id) else { return Truth::Yes };
+        let Some(record) = self.state.find(Kind::Record, &id) else { return Truth::No };
+        let kind = match (&rule.kind, record.text("type").flatten()) {
+            (_, None) => Truth::Unknown,
+            (RecordKind::OneOf(kinds), Some(kind)) => Truth::of(kinds.iter().any(|wanted| wanted == kind)),
+            (RecordKind::By { by }, Some(kind)) => {
+                let wanted =
+                    self.call.text(by).map(|wanted| if wanted == "email" { "EmailVerificationCode" } else { "PhoneVerificationCode" });
+                Truth::of(wanted == Some(kind))
+            }
+        };
+        let value = rule
+            .value
+            .as_ref()
+            .map_or(Truth::Yes, |wanted| Truth::maybe(record.known("value").map(|value| Some(value.clone()) == self.call.value(wanted))));
+        let verified = if rule.verified { Truth::maybe(record.flag("verified")) } else { Truth::Yes };
+        let owner = rule.owner.as_ref().map_or(Truth::Yes, |owner| {
+            let owner = owner_of(self.call, self.state, Kind::Record, owner);
+            Truth::maybe(owner.and_then(|owner| record.text("owner").map(|known| known == Some(&owner.id))))
+        });
+        kind.and(value).and(verified).and(owner).and(self.before(record.get("expiresAt")))
     }
 
     /// The user whose token this is, as the state knows it.
@@ -309,6 +391,9 @@ impl Scene<'_> {
         }
         // Applications that were there before anything was seen are not known by name.
         let Some(application) = self.application() else { return if self.state.is_closed() { Truth::No } else { Truth::Unknown } };
+        if !application.exists() {
+            return Truth::No;
+        }
         match rule {
             ClientRule::Presented | ClientRule::Known => Truth::Yes,
             ClientRule::Authenticated => match application.known("secret") {
@@ -362,6 +447,28 @@ impl Scene<'_> {
         }
         if text.starts_with("sub_") { Truth::No } else { Truth::Unknown }
     }
+}
+
+/// Whether an entity has these properties: a value, or a list of which it is one.
+fn has_all(entity: &Entity, wanted: &BTreeMap<String, Value>) -> Truth {
+    wanted.iter().fold(Truth::Yes, |all, (name, wanted)| {
+        all.and(Truth::maybe(entity.known(name).map(|value| match wanted {
+            Value::Array(choices) => choices.iter().any(|choice| same(choice, value)),
+            one => same(one, value),
+        })))
+    })
+}
+
+/// Whether a text names a page, or the size of one: a number above zero, and a size of at most a hundred. Empty counts as absent.
+fn names_page(parameter: &str, text: Option<&String>) -> bool {
+    let Some(text) = text.map(|text| text.trim()).filter(|text| !text.is_empty()) else { return true };
+    let most = if parameter == "page_size" { 100.0 } else { f64::INFINITY };
+    text.parse::<f64>().is_ok_and(|number| number > 0.0 && number <= most)
+}
+
+fn is_distinct(list: &Value) -> bool {
+    let items = list.as_array().map(Vec::as_slice).unwrap_or_default();
+    items.iter().enumerate().all(|(index, item)| !items[..index].contains(item))
 }
 
 /// What a subject token can be announced as.

@@ -5,9 +5,8 @@ use std::fmt;
 
 use serde_json::Value;
 
-use super::effect::UNBORN;
 use super::pattern::{Lesson, Mismatch, Teaching, brief};
-use super::predict::{Alternative, Prediction, predict, success};
+use super::predict::{Alternative, Prediction, predict, successes};
 use super::route::{Route, route};
 use super::state::{Entity, Key, Kind, State, States, Term};
 use super::wire::{Answer, Request};
@@ -201,6 +200,15 @@ fn learn(mut state: State, lessons: &[Lesson]) -> State {
         }
     }
     for lesson in lessons {
+        match &lesson.teaching {
+            Teaching::Member(kind) => {
+                let entity = Entity::from_json(&lesson.value).with("owner", lesson.key.id.as_str());
+                let key = lesson.value.get("id").and_then(Value::as_str).map(|id| Key::new(*kind, id));
+                state.insert(key.unwrap_or_else(|| Key::unborn(*kind, &state)), entity);
+            }
+            Teaching::All(kind) => state.told_all(*kind, &lesson.key),
+            Teaching::Property(_) | Teaching::Identity(_) => {}
+        }
         let Teaching::Property(property) = &lesson.teaching else { continue };
         let key = born.get(&lesson.key).unwrap_or(&lesson.key).clone();
         if property == "hasSecurityVerificationMethod" {
@@ -230,30 +238,27 @@ fn recover(state: &State, prediction: &Prediction<'_>, seen: &Seen<'_>, now: i64
     let Some(call) = &prediction.call else { return state.clone() };
     let mut next = state.clone();
     if (200..300).contains(&seen.answer.status) {
-        let accepted = success(call, state, now);
-        let unborn = accepted.body.sample(&mut |_| Value::Null).is_none();
-        next = match accepted.body.matches(seen.json.as_ref()) {
-            Ok(lessons) => learn(accepted.next, &lessons),
-            Err(_) if unborn => accepted.next,
-            Err(_) => accepted.next,
-        };
-        drop_unborn(&mut next);
+        let accepted = successes(call, state, now);
+        let nearest = accepted.iter().find(|alternative| alternative.outcome.status.admits(seen.answer.status)).or(accepted.first());
+        if let Some(accepted) = nearest {
+            next = match accepted.body.matches(seen.json.as_ref()) {
+                Ok(lessons) => learn(accepted.next.clone(), &lessons),
+                Err(_) => accepted.next.clone(),
+            };
+        }
+        for key in next.changed_since(state).iter().filter(|key| key.is_unborn()) {
+            next.remove(key);
+        }
     }
     if call.operation.writes() || (200..300).contains(&seen.answer.status) {
         for key in [call.caller(state), call.subject()].into_iter().flatten() {
             next.update(&key, Entity::forget_all);
         }
-        if call.operation.harm.tenant_wide {
-            next.update(&Key::account_center(), Entity::forget_all);
+        for name in call.operation.settings() {
+            next.update(&Key::new(Kind::Settings, name), Entity::forget_all);
         }
     }
     next
-}
-
-fn drop_unborn(state: &mut State) {
-    for kind in [Kind::User, Kind::Token, Kind::Record, Kind::SubjectToken, Kind::Application] {
-        state.remove(&Key::new(kind, UNBORN));
-    }
 }
 
 /// What traffic outside the specified operations teaches and unteaches (`sightings.yaml`).
@@ -321,18 +326,6 @@ fn learn_elsewhere(contract: &Contract, state: &mut State, request: &Request, an
             }
             _ => {}
         }
-    }
-}
-
-impl From<&str> for Term {
-    fn from(text: &str) -> Self {
-        Self::Known(text.into())
-    }
-}
-
-impl From<bool> for Term {
-    fn from(flag: bool) -> Self {
-        Self::Known(flag.into())
     }
 }
 

@@ -6,7 +6,7 @@ use std::fmt;
 use serde_json::{Map, Value};
 
 use super::json;
-use super::state::{Fresh, Key, Term};
+use super::state::{Fresh, Key, Kind, Term};
 
 /// What the body of an answer must be.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,6 +24,19 @@ pub enum Pattern {
     },
     /// An object with these members; others are left to the schema.
     Object(BTreeMap<String, Member>),
+    /// A list with these items in any order.
+    List(ListPattern),
+}
+
+/// What a list must hold.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ListPattern {
+    /// Each of these is there once.
+    pub items: Vec<Pattern>,
+    /// Nothing else is there.
+    pub complete: bool,
+    /// Kind of what is listed, and whom it belongs to: what else is there becomes known.
+    pub of: (Kind, Option<Key>),
 }
 
 /// What a value seen in an answer says about an entity.
@@ -33,6 +46,10 @@ pub enum Teaching {
     Property(String),
     /// The id of an entity that had none yet, shown as this property.
     Identity(String),
+    /// An entity of this kind that belongs to the key, as a whole.
+    Member(Kind),
+    /// All entities of this kind that belong to the key have been seen.
+    All(Kind),
 }
 
 /// A member of an object pattern.
@@ -132,6 +149,7 @@ impl Pattern {
                 }
                 Ok(())
             }
+            Self::List(list) => list.compare(value, pointer, lessons),
         }
     }
 
@@ -157,8 +175,64 @@ impl Pattern {
                 }
                 Some(Value::Object(object))
             }
+            Self::List(list) => Some(Value::Array(list.items.iter().filter_map(|item| item.sample(make)).collect())),
         }
     }
+}
+
+impl ListPattern {
+    fn compare(&self, value: &Value, pointer: &str, lessons: &mut Vec<Lesson>) -> Result<(), Mismatch> {
+        let Some(seen) = value.as_array() else { return Err(mismatch(pointer, "a list", &brief(value))) };
+        let fits = |item: usize, place: usize| self.items[item].compare(&seen[place], pointer, &mut Vec::new()).is_ok();
+        let pairs = assign(self.items.len(), seen.len(), &fits);
+        if let Some(item) = (0..self.items.len()).find(|item| !pairs.contains(&Some(*item))) {
+            // With one item left on either side, what differs between the two says most.
+            let left: Vec<usize> = (0..seen.len()).filter(|place| pairs[*place].is_none()).collect();
+            if let ([place], true) = (left.as_slice(), self.items.len() == seen.len()) {
+                return self.items[item].compare(&seen[*place], &format!("{pointer}/{place}"), lessons);
+            }
+            let expected = self.items[item].sample(&mut |_| Value::Null).unwrap_or_default();
+            return Err(mismatch(pointer, &format!("an item like {}", brief(&expected)), &format!("{} items without it", seen.len())));
+        }
+        for (place, pair) in pairs.iter().enumerate() {
+            let inner = format!("{pointer}/{place}");
+            match (pair, &self.of.1) {
+                (Some(item), _) => self.items[*item].compare(&seen[place], &inner, lessons)?,
+                (None, _) if self.complete => return Err(mismatch(&inner, "no further item", &brief(&seen[place]))),
+                (None, Some(owner)) => {
+                    let teaching = Teaching::Member(self.of.0);
+                    lessons.push(Lesson { key: owner.clone(), teaching, value: seen[place].clone() });
+                }
+                (None, None) => {}
+            }
+        }
+        if let (false, Some(owner)) = (self.complete, &self.of.1) {
+            lessons.push(Lesson { key: owner.clone(), teaching: Teaching::All(self.of.0), value: Value::Null });
+        }
+        Ok(())
+    }
+}
+
+/// Pairs items with places so that as many items as possible have one (augmenting paths); the item of each place.
+fn assign(items: usize, places: usize, fits: &dyn Fn(usize, usize) -> bool) -> Vec<Option<usize>> {
+    fn place_for(item: usize, fits: &dyn Fn(usize, usize) -> bool, taken: &mut [Option<usize>], tried: &mut [bool]) -> bool {
+        for place in 0..taken.len() {
+            if tried[place] || !fits(item, place) {
+                continue;
+            }
+            tried[place] = true;
+            if taken[place].is_none_or(|other| place_for(other, fits, taken, tried)) {
+                taken[place] = Some(item);
+                return true;
+            }
+        }
+        false
+    }
+    let mut taken = vec![None; places];
+    for item in 0..items {
+        place_for(item, fits, &mut taken, &mut vec![false; places]);
+    }
+    taken
 }
 
 fn term_admits(term: &Term, value: &Value) -> Result<(), String> {
@@ -167,6 +241,7 @@ fn term_admits(term: &Term, value: &Value) -> Result<(), String> {
         Term::Known(expected) => json::same(expected, value),
         Term::AtLeast(least) => value.as_f64().is_some_and(|number| number >= *least),
         Term::Fresh(Fresh::Now) => value.is_number(),
+        Term::Fresh(Fresh::PersonalAccessToken) => value.as_str().is_some_and(|text| text.starts_with("pat_")),
         Term::Fresh(_) => value.as_str().is_some_and(|text| !text.is_empty()),
     };
     if fits {
@@ -188,4 +263,41 @@ fn mismatch(pointer: &str, expected: &str, actual: &str) -> Mismatch {
 pub fn brief(value: &Value) -> String {
     let text = value.to_string();
     if text.chars().count() <= 80 { text } else { format!("{}…", text.chars().take(79).collect::<String>()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn list(items: &[Value], complete: bool) -> Pattern {
+        let items = items.iter().map(|item| {
+            let members = item.as_object().unwrap().iter();
+            let member = |value: &Value| if value == "*" { Pattern::Any } else { Pattern::exactly(value.clone()) };
+            Pattern::Object(members.map(|(name, value)| (name.clone(), Member::Present(member(value)))).collect())
+        });
+        let owner = Key::new(Kind::User, "u");
+        Pattern::List(ListPattern { items: items.collect(), complete, of: (Kind::Factor, Some(owner)) })
+    }
+
+    #[test]
+    fn items_are_found_in_any_order_and_each_once() {
+        let pattern = list(&[json!({"id": "*", "type": "Totp"}), json!({"id": "a", "type": "Totp"})], true);
+        assert!(pattern.matches(Some(&json!([{"id": "a", "type": "Totp"}, {"id": "b", "type": "Totp"}]))).is_ok());
+        assert!(pattern.matches(Some(&json!([{"id": "b", "type": "Totp"}, {"id": "a", "type": "Totp"}]))).is_ok());
+        let missing = pattern.matches(Some(&json!([{"id": "a", "type": "Totp"}]))).unwrap_err();
+        assert!(missing.actual.contains("1 items without it"), "{missing}");
+        let differs = pattern.matches(Some(&json!([{"id": "a", "type": "Totp"}, {"id": "b", "type": "Else"}]))).unwrap_err();
+        assert!(differs.pointer.starts_with("/1/"), "{differs}");
+        assert!(pattern.matches(Some(&json!([{"id": "a", "type": "Totp"}, {"id": "b", "type": "Totp"}, {"id": "c"}]))).is_err());
+        assert!(pattern.matches(Some(&json!({}))).is_err());
+    }
+
+    #[test]
+    fn an_open_list_teaches_what_else_is_there() {
+        let pattern = list(&[json!({"id": "a"})], false);
+        let lessons = pattern.matches(Some(&json!([{"id": "b"}, {"id": "a"}]))).unwrap();
+        assert_eq!(lessons.iter().filter(|lesson| lesson.teaching == Teaching::Member(Kind::Factor)).count(), 1);
+        assert_eq!(lessons.last().unwrap().teaching, Teaching::All(Kind::Factor));
+    }
 }

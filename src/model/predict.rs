@@ -5,14 +5,16 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::call::Call;
-use super::effect::{self, UNBORN};
+use super::effect;
 use super::guard::{Scene, has_security_method, scopes};
-use super::pattern::{Member, Pattern, Teaching, Why};
+use super::pattern::{ListPattern, Member, Pattern, Teaching, Why};
 use super::route::{Route, route};
-use super::state::{Entity, Fresh, Key, Kind, State, Term, Truth};
+use super::select::{owner_of, targets};
+use super::state::{Entity, Key, Kind, State, Term, Truth};
 use super::wire::Request;
-use crate::contract::guard::{RefusalEffect, Status};
-use crate::contract::{Contract, Operation, Outcome};
+use crate::contract::answer::{AnswerSpec, ListSource, MemberSource, Source};
+use crate::contract::guard::{Paging, RefusalEffect, Status};
+use crate::contract::{Contract, Operation, Outcome, Schema};
 
 /// One answer that the contract admits.
 #[derive(Debug, Clone)]
@@ -102,7 +104,11 @@ fn predict_call<'a>(call: Call<'a>, state: &State, now: i64) -> Prediction<'a> {
         }
     }
     if !refused {
-        alternatives.push(success(&call, state, now));
+        let admitted = successes(&call, state, now);
+        if admitted.len() > 1 {
+            unknown.get_or_insert_with(|| "which of its successes it is cannot be told from what was seen".to_owned());
+        }
+        alternatives.extend(admitted);
     }
     Prediction { call: Some(call), alternatives, unknown }
 }
@@ -125,27 +131,33 @@ fn after_refusal(call: &Call<'_>, state: &State, effects: &[RefusalEffect]) -> S
     next
 }
 
-/// The successful answer, whether or not the guards admit it.
-pub fn success(call: &Call<'_>, state: &State, now: i64) -> Alternative {
-    let operation = call.operation;
-    let mut next = state.clone();
-    let created = operation.effect.and_then(|effect| effect::apply(effect, call, &mut next, now));
-    let schema = operation.responses.get(&operation.answer.status).and_then(Option::as_ref);
-    let body = match (&operation.answer.body, schema) {
-        (Some((entity, property)), Some(schema)) => {
-            let key = match entity.as_str() {
-                "caller" => call.caller(state),
-                "user" => call.subject(),
-                "created" => created,
-                "account-center" => Some(Key::account_center()),
-                _ => None,
-            };
-            View { call, state: &next }.body(key, property.as_deref(), schema.raw())
+/// The successful answers, whether or not the guards admit them; several when what decides between them is not known.
+pub fn successes(call: &Call<'_>, state: &State, now: i64) -> Vec<Alternative> {
+    let scene = Scene { call, state, now };
+    let mut admitted = Vec::new();
+    for answer in &call.operation.answers {
+        let applies = answer.when.as_ref().map_or(Truth::Yes, |when| scene.fits(when));
+        if applies != Truth::No {
+            admitted.push(success(call, state, answer, now));
         }
-        (None, None) if operation.answer.status == 204 => Pattern::Empty,
+        if applies == Truth::Yes {
+            break;
+        }
+    }
+    admitted
+}
+
+fn success(call: &Call<'_>, state: &State, answer: &AnswerSpec, now: i64) -> Alternative {
+    let mut next = state.clone();
+    let created = effect::apply(call, &mut next, now);
+    let schema = call.operation.responses.get(&answer.status).and_then(Option::as_ref).map(Schema::raw);
+    let view = View { call, state: &next };
+    let body = match (&answer.body, schema) {
+        (Some(source), Some(schema)) => view.source(source, &created, schema),
+        (None, None) if answer.status == 204 => Pattern::Empty,
         _ => Pattern::Any,
     };
-    Alternative { outcome: Outcome { status: Status::Exact(operation.answer.status), code: None }, guard: None, body, next }
+    Alternative { outcome: Outcome { status: Status::Exact(answer.status), code: None }, guard: None, body, next }
 }
 
 /// Builds body patterns from entities and response schemas.
@@ -155,6 +167,59 @@ struct View<'a> {
 }
 
 impl View<'_> {
+    fn source(&self, source: &Source, created: &[Key], schema: &Value) -> Pattern {
+        match source {
+            Source::Target(target, property) => {
+                let keys = targets(self.call, self.state, target);
+                self.body(keys.into_iter().next(), property.as_deref(), schema)
+            }
+            Source::Created => self.body(created.first().cloned(), None, schema),
+            Source::List(list) => {
+                let inner = list.under.as_ref().map_or(Some(schema), |name| schema.pointer(&format!("/properties/{name}")));
+                let items = self.list(list, inner.and_then(|schema| schema.get("items")).unwrap_or(&Value::Null));
+                match &list.under {
+                    Some(name) => Pattern::Object(BTreeMap::from([(name.clone(), Member::Present(items))])),
+                    None => items,
+                }
+            }
+            Source::Object(members) => {
+                let members = members.iter().map(|(name, source)| {
+                    let pattern = match source {
+                        MemberSource::Any => Pattern::Any,
+                        MemberSource::Value(value) => self.call.value(value).map_or(Pattern::Any, Pattern::exactly),
+                    };
+                    (name.clone(), Member::Present(pattern))
+                });
+                Pattern::Object(members.collect())
+            }
+        }
+    }
+
+    /// What a list shows. Pages are predicted only where everything fits on the first one.
+    fn list(&self, list: &ListSource, schema: &Value) -> Pattern {
+        let owner = match &list.of {
+            Some(owner) => match owner_of(self.call, self.state, list.kind, owner) {
+                Some(owner) => Some(owner),
+                None => return Pattern::Any,
+            },
+            None => None,
+        };
+        let belongs = |entity: &Entity| {
+            entity.exists() && owner.as_ref().is_none_or(|owner| entity.text("owner").is_some_and(|id| id == Some(&owner.id)))
+        };
+        let shown: Vec<(Key, &Entity)> =
+            self.state.all(list.kind).filter(|(_, entity)| belongs(entity)).map(|(id, entity)| (Key::new(list.kind, id), entity)).collect();
+        let complete = self.state.knows_all(list.kind, owner.as_ref());
+        let asks = |name: &str| self.call.query.get(name).is_some_and(|text| !text.is_empty());
+        let paged = list.paged == Some(Paging::Required) || list.paged.is_some() && (asks("page") || asks("page_size"));
+        if paged && (owner.is_none() || !complete || asks("page") || asks("page_size") || shown.len() > DEFAULT_PAGE) {
+            return Pattern::Any;
+        }
+        let items = shown.iter().map(|(key, entity)| self.object(key, entity, schema)).collect();
+        // Whatever else the tenant has is nobody's business.
+        Pattern::List(ListPattern { items, complete: complete && owner.is_some(), of: (list.kind, owner) })
+    }
+
     fn body(&self, key: Option<Key>, property: Option<&str>, schema: &Value) -> Pattern {
         let entity = key.as_ref().and_then(|key| self.state.get(key));
         match (property, key, entity) {
@@ -174,7 +239,7 @@ impl View<'_> {
         let mut members = BTreeMap::new();
         for (name, inner) in schema.get("properties").and_then(Value::as_object).into_iter().flatten() {
             let (term, whole) = self.filter(&user_property(entity, name), inner);
-            let identity = key.id == UNBORN && matches!(term, Term::Fresh(fresh) if !matches!(fresh, Fresh::Now | Fresh::IsoAfter(_)));
+            let identity = key.is_unborn() && matches!(term, Term::Fresh(fresh) if fresh.identifies());
             let teaching = if identity { Teaching::Identity(name.clone()) } else { Teaching::Property(name.clone()) };
             let leaf = |term: &Term| Pattern::Leaf { term: term.clone(), teaches: whole.then(|| (key.clone(), teaching.clone())) };
             let member = match inner.get("x-shown").map(|rule| self.shown(rule)) {
@@ -242,6 +307,9 @@ impl View<'_> {
         scope.and(field).and(query)
     }
 }
+
+/// Items of a page when no size is asked for.
+const DEFAULT_PAGE: usize = 20;
 
 /// What the server takes for yes in a query.
 fn is_truthy(value: &str) -> bool {

@@ -5,29 +5,8 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-/// Kinds of things a deployment remembers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Kind {
-    /// A user, by id.
-    User,
-    /// A credential that was issued, by its text.
-    Token,
-    /// A verification record, by id.
-    Record,
-    /// A subject token, by its text.
-    SubjectToken,
-    /// An authorization code that was used, by its text.
-    Code,
-    /// An application, by id.
-    Application,
-    /// A settings object: [`ACCOUNT_CENTER`] or [`SIGN_IN_EXPERIENCE`].
-    Settings,
-}
-
-/// Id of the account-center settings.
-pub const ACCOUNT_CENTER: &str = "account-center";
-/// Id of the sign-in experience.
-pub const SIGN_IN_EXPERIENCE: &str = "sign-in-experience";
+pub use crate::contract::entity::{ACCOUNT_CENTER, SIGN_IN_EXPERIENCE};
+pub use crate::contract::{Fresh, Kind};
 
 /// Names one entity.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -44,6 +23,16 @@ impl Key {
         Self { kind, id: id.into() }
     }
 
+    /// An entity whose real id only the answer tells; no other one of the state has this key.
+    pub fn unborn(kind: Kind, state: &State) -> Self {
+        (1..=u32::MAX).map(|number| Self::new(kind, format!("?{number}"))).find(|key| state.get(key).is_none()).expect("numbers do not end")
+    }
+
+    /// Whether the real id is not known yet.
+    pub fn is_unborn(&self) -> bool {
+        self.id.starts_with('?')
+    }
+
     /// The account-center settings.
     pub fn account_center() -> Self {
         Self::new(Kind::Settings, ACCOUNT_CENTER)
@@ -58,27 +47,6 @@ impl Key {
     pub fn sign_in_experience() -> Self {
         Self::new(Kind::Settings, SIGN_IN_EXPERIENCE)
     }
-}
-
-/// Values a deployment makes up; the shape is known, the value only after the answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Fresh {
-    /// 12 lower-case letters and digits.
-    UserId,
-    /// 21 characters.
-    RecordId,
-    /// `sub_` and more.
-    SubjectToken,
-    /// An opaque access token.
-    OpaqueToken,
-    /// A signed token.
-    Jwt,
-    /// A digest of a password.
-    Digest,
-    /// Milliseconds since 1970, about now.
-    Now,
-    /// ISO text, this many seconds after now.
-    IsoAfter(u32),
 }
 
 /// What is known of a property.
@@ -107,6 +75,18 @@ impl Term {
 impl From<Value> for Term {
     fn from(value: Value) -> Self {
         Self::Known(value)
+    }
+}
+
+impl From<&str> for Term {
+    fn from(text: &str) -> Self {
+        Self::Known(text.into())
+    }
+}
+
+impl From<bool> for Term {
+    fn from(flag: bool) -> Self {
+        Self::Known(flag.into())
     }
 }
 
@@ -171,6 +151,9 @@ pub struct Entity {
     properties: BTreeMap<String, Term>,
 }
 
+/// Property that says that everything belonging to the entity is known; with `:kind`, everything of that kind.
+pub const KNOWS_ALL: &str = "all";
+
 static UNKNOWN: Term = Term::Unknown;
 
 impl Entity {
@@ -215,6 +198,11 @@ impl Entity {
     /// All properties.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Term)> {
         self.properties.iter().map(|(name, term)| (name.as_str(), term))
+    }
+
+    /// Whether it is still there; what the model remembers of a removed entity does not count.
+    pub fn exists(&self) -> bool {
+        self.flag("removed") != Some(true)
     }
 
     /// Forgets every property.
@@ -281,6 +269,44 @@ impl State {
         for (_, entity) in self.entities.iter_mut().filter(|(key, entity)| key.kind == kind && which(entity)) {
             change(Arc::make_mut(entity));
         }
+    }
+
+    /// Whether all entities of a kind are known, or all that belong to an owner.
+    pub fn knows_all(&self, kind: Kind, owner: Option<&Key>) -> bool {
+        let told = |entity: &Entity| entity.flag(KNOWS_ALL) == Some(true) || entity.flag(&format!("{KNOWS_ALL}:{kind}")) == Some(true);
+        self.closed || owner.and_then(|owner| self.get(owner)).is_some_and(told)
+    }
+
+    /// Remembers that all entities of a kind that belong to an owner are known.
+    pub fn told_all(&mut self, kind: Kind, owner: &Key) {
+        self.update(owner, |entity| entity.set(format!("{KNOWS_ALL}:{kind}"), true));
+    }
+
+    /// Removes an entity with everything that belongs to it or refers to it. An application leaves a trace: tokens that
+    /// were issued to it go on, as those of a third party.
+    pub fn delete(&mut self, key: &Key) {
+        self.remove(key);
+        let reference = key.kind.reference();
+        let tied = |entity: &Entity| [entity.text("owner"), entity.text(&reference)].contains(&Some(Some(&key.id)));
+        self.entities.retain(|other, entity| matches!(other.kind, Kind::User | Kind::Token | Kind::Record) || !tied(entity));
+        if key.kind == Kind::User {
+            self.kill_tokens(&key.id);
+        }
+        if key.kind == Kind::Application {
+            self.insert(key.clone(), Entity::default().with("isThirdParty", true).with("removed", true));
+        }
+    }
+
+    /// Kills what acts for a user: access tokens at once, subject tokens by the user's absence or suspension.
+    pub fn kill_tokens(&mut self, user: &str) {
+        let acts = |token: &Entity| token.text("user") == Some(Some(user)) && token.text("use") == Some(Some("account"));
+        self.update_all(Kind::Token, acts, |token| token.set("alive", false));
+    }
+
+    /// Keys of entities that are new here or differ from another state.
+    pub fn changed_since(&self, before: &Self) -> Vec<Key> {
+        let same = |key: &Key, entity: &Arc<Entity>| before.entities.get(key).is_some_and(|old| Arc::ptr_eq(old, entity));
+        self.entities.iter().filter(|(key, entity)| !same(key, entity)).map(|(key, _)| key.clone()).collect()
     }
 
     /// The settings object; an empty one (all unknown) when it was never seen.

@@ -7,7 +7,8 @@ use super::script::{Client, Script, User};
 use super::sequence::{Call, Facts, Persona, Purpose};
 use super::twist::break_guard;
 use crate::contract::guard::GuardKind;
-use crate::contract::{Contract, Effect, Operation};
+use crate::contract::{Contract, Effect, Kind, Named, Operation};
+use crate::model::{Route, route};
 
 /// Probes per sequence: enough to share users and tokens, few enough to run side by side.
 const PROBES_PER_SEQUENCE: usize = 24;
@@ -34,7 +35,7 @@ fn need(probe: &Probe<'_>) -> Need {
 pub fn lap<'a>(contract: &'a Contract) -> Vec<Draft<'a>> {
     let mut drafts = Vec::new();
     for operation in &contract.operations {
-        let probes: Vec<Probe<'a>> = operation.cases.iter().map(|(name, case)| Probe::accepted(operation, name, case)).collect();
+        let probes: Vec<Probe<'a>> = operation.cases.iter().map(|(name, case)| Probe::accepted(contract, operation, name, case)).collect();
         let Some(need) = probes.iter().try_fold(Need::default(), |all, probe| all.join(&need(probe))) else { continue };
         drafts.push(Draft {
             id: format!("lap/{}", operation.id),
@@ -54,44 +55,78 @@ pub fn lap<'a>(contract: &'a Contract) -> Vec<Draft<'a>> {
 fn accepted(script: &mut Script<'_>, cast: &mut Cast, probe: &Probe<'_>) {
     let operation = probe.operation;
     let (persona, call, user, password) = probe.render(script, cast);
-    if operation.harm.creates.as_deref() == Some("user") {
-        return created(script, persona, probe, call);
-    }
-    script.call(persona, Purpose::Probe(probe.label.clone()), call, &[]);
+    let made = operation.harm.undo.as_deref().and_then(|undo| made(script, undo));
+    let capture: Vec<(&str, &str)> = made.iter().map(|made| (made.symbol.as_str(), made.pointer.as_str())).collect();
+    let target = call.target.clone();
+    script.call(persona, Purpose::Probe(probe.label.clone()), call, &capture);
     let of = script.last();
-    if let (Some(Effect::SetCallerPassword), Some(user), Some(password)) = (operation.effect, user, password) {
+    if let (true, Some(user), Some(password)) = (operation.does(Named::SetCallerPassword), user, password) {
         script.set_password(user, password);
     }
     if !operation.writes() {
         return;
     }
-    look(script, probe, user, of, true);
-    if operation.effect == Some(Effect::DeleteUser) {
+    match made {
+        Some(made) => read_back(script, &made.target, of),
+        None => look(script, probe, &target, user, of, true),
+    }
+    cast.forget_given();
+    if operation.effects.iter().any(|effect| matches!(effect, Effect::Delete(selector) if selector.kind == Kind::User)) {
         cast.forget_subject();
     }
 }
 
-/// Makes a user and looks at it.
-fn created(script: &mut Script<'_>, persona: Persona, probe: &Probe<'_>, call: Call) {
-    let id = script.symbol("made");
-    script.call(persona, Purpose::Probe(probe.label.clone()), call, &[(&id, "/id")]);
-    let of = script.last();
-    let look = script.admin_call("GetUser", format!("/api/users/{{{{{id}}}}}"), None);
-    script.call(Persona::Admin, Purpose::Look(of), look, &[]);
+/// Where to look at something made: symbol and JSON pointer of its id, and its path.
+struct Made {
+    symbol: String,
+    pointer: String,
+    target: String,
 }
 
-/// Looks at what a call may have changed.
-fn look(script: &mut Script<'_>, probe: &Probe<'_>, user: Option<User>, of: usize, both: bool) {
-    if probe.operation.harm.tenant_wide {
-        let call = script.admin_call("GetAccountCenterSettings", "/api/account-center".into(), None);
+fn made(script: &mut Script<'_>, undo: &str) -> Option<Made> {
+    let (before, rest) = undo.rsplit_once('{')?;
+    let (member, after) = rest.split_once('}')?;
+    let symbol = script.symbol("made");
+    let target = format!("{before}{{{{{symbol}}}}}{after}");
+    Some(Made { symbol, pointer: format!("/{member}"), target })
+}
+
+/// Reads by the administrator what a path names, if there is an operation for it.
+fn read_back(script: &mut Script<'_>, target: &str, of: usize) {
+    if let Some(operation) = reader(script.contract(), target) {
+        let call = script.admin_call(operation, target.to_owned(), None);
         script.call(Persona::Admin, Purpose::Look(of), call, &[]);
     }
+}
+
+/// The operation that reads a path.
+fn reader<'a>(contract: &'a Contract, target: &str) -> Option<&'a str> {
+    match route(contract, "GET", target) {
+        Route::Operation(operation, _) => Some(&operation.id),
+        _ => None,
+    }
+}
+
+/// Looks at what a call may have changed: the user, and the nearest thing above the path that can be read.
+fn look(script: &mut Script<'_>, probe: &Probe<'_>, target: &str, user: Option<User>, of: usize, both: bool) {
     let touches = probe.by_user() || probe.has_subject();
     if let Some(user) = user.filter(|_| touches) {
         script.look(user, of);
-        if both && probe.by_user() && probe.operation.id != "GetProfile" {
+        if both && probe.by_user() {
             script.look_as_user(user, of);
         }
+    }
+    let mut path = target.split('?').next().unwrap_or_default();
+    while !probe.by_user() && path.matches('/').count() > 1 {
+        if let Some(operation) = reader(script.contract(), path) {
+            // A user was looked at already.
+            if operation != "GetUser" || !touches {
+                let call = script.admin_call(operation, path.to_owned(), None);
+                script.call(Persona::Admin, Purpose::Look(of), call, &[]);
+            }
+            return;
+        }
+        path = path.rsplit_once('/').map_or("", |(above, _)| above);
     }
 }
 
@@ -100,7 +135,7 @@ pub fn matrix<'a>(contract: &'a Contract, facts: &Facts) -> Vec<Draft<'a>> {
     let mut drafts = Vec::new();
     for operation in &contract.operations {
         let mut groups: Vec<(Need, Vec<Probe<'a>>)> = Vec::new();
-        for probe in spoiled(operation, facts) {
+        for probe in spoiled(contract, operation, facts) {
             let wanted = need(&probe);
             // What an earlier group needs may be refined, never contradicted.
             let place = groups.iter().position(|(known, probes)| probes.len() < PROBES_PER_SEQUENCE && known.join(&wanted).is_some());
@@ -131,6 +166,7 @@ pub fn matrix<'a>(contract: &'a Contract, facts: &Facts) -> Vec<Draft<'a>> {
 
 fn refused(script: &mut Script<'_>, cast: &mut Cast, probe: &Probe<'_>) {
     let (persona, call, user, _) = probe.render(script, cast);
+    let target = call.target.clone();
     // What the model cannot tell, or does not refuse after all, belongs elsewhere.
     if script.foresee(&call).is_none_or(|outcome| outcome.status.is_success()) {
         return;
@@ -138,16 +174,16 @@ fn refused(script: &mut Script<'_>, cast: &mut Cast, probe: &Probe<'_>) {
     script.call(persona, Purpose::Probe(probe.label.clone()), call, &[]);
     let of = script.last();
     if probe.operation.writes() {
-        look(script, probe, user, of, false);
+        look(script, probe, &target, user, of, false);
     }
 }
 
-fn spoiled<'a>(operation: &'a Operation, facts: &Facts) -> Vec<Probe<'a>> {
+fn spoiled<'a>(contract: &'a Contract, operation: &'a Operation, facts: &Facts) -> Vec<Probe<'a>> {
     let mut probes: Vec<Probe<'a>> = Vec::new();
     let possible = |probe: &Probe<'_>| facts.can_sign_in || probe.client != Client::Third;
     let mut shared_done = false;
     for (name, case) in &operation.cases {
-        let accepted = Probe::accepted(operation, name, case);
+        let accepted = Probe::accepted(contract, operation, name, case);
         let mut order: Vec<Probe<'a>> = vec![accepted.clone()];
         for guard in &operation.guards {
             if guard.shared && shared_done {
@@ -162,6 +198,7 @@ fn spoiled<'a>(operation: &'a Operation, facts: &Facts) -> Vec<Probe<'a>> {
         shared_done = true;
         probes.extend(order.into_iter().filter(|probe| probe.label.matches(" + ").count() > 1 && possible(probe)));
     }
+    probes.extend(operation.tries.iter().map(|(name, case)| Probe::accepted(contract, operation, name, case)).filter(possible));
     let mut distinct: Vec<Probe<'a>> = Vec::new();
     for probe in probes {
         let same = |other: &Probe<'_>| {
@@ -175,6 +212,7 @@ fn spoiled<'a>(operation: &'a Operation, facts: &Facts) -> Vec<Probe<'a>> {
                 && other.enabled == probe.enabled
                 && other.path == probe.path
                 && other.query == probe.query
+                && other.given == probe.given
         };
         if !distinct.iter().any(same) {
             distinct.push(probe);

@@ -4,12 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
 use super::script::{ALL_SCOPES, Client, Script, Traits, User};
-use super::sequence::{Call, Persona};
-use crate::contract::guard::{AuthorizationRule, BodyShape, FieldRule, GuardKind, When};
-use crate::contract::{Case, Operation};
+use super::sequence::{Call, Persona, Purpose};
+use super::symbol::symbols;
+use crate::contract::guard::{AuthorizationRule, BodyShape, FieldRule, GuardKind, Place, ValueRef, When};
+use crate::contract::{Case, Contract, Given, Kind, Operation};
 
 /// Who the request says it is from.
 #[derive(Debug, Clone, PartialEq)]
@@ -88,11 +90,13 @@ pub struct Probe<'a> {
     pub path: BTreeMap<String, String>,
     /// Query.
     pub query: BTreeMap<String, String>,
+    /// What must have been accepted before, by the name under which the request speaks of it.
+    pub given: BTreeMap<String, Given>,
 }
 
 impl<'a> Probe<'a> {
-    /// An accepted request: one of the operation's cases, with everything its guards ask for.
-    pub fn accepted(operation: &'a Operation, name: &str, case: &Case) -> Self {
+    /// An accepted request: one of the operation's cases, with everything its guards, and those of what is given, ask for.
+    pub fn accepted(contract: &'a Contract, operation: &'a Operation, name: &str, case: &Case) -> Self {
         let payload = match (&case.body, &case.form) {
             (Some(body), _) => Payload::Json(body.clone()),
             (None, Some(form)) => Payload::Form(form.clone()),
@@ -111,13 +115,22 @@ impl<'a> Probe<'a> {
             payload,
             path: case.path.clone(),
             query: case.query.clone(),
+            given: case.given.clone(),
         };
         for guard in &operation.guards {
             if guard.when.as_ref().is_none_or(|when| probe.concerns(when)) {
                 probe.satisfy(&guard.kind);
             }
         }
+        for given in case.given.values().filter_map(|given| Self::of_given(contract, given)).filter(Self::by_user) {
+            probe.levels.extend(given.levels);
+        }
         probe
+    }
+
+    fn of_given(contract: &'a Contract, given: &Given) -> Option<Self> {
+        let operation = contract.operation(&given.operation)?;
+        Some(Self::accepted(contract, operation, &given.case, operation.cases.get(&given.case)?))
     }
 
     /// Whether a condition can apply to this request. Facts about the caller count as given.
@@ -131,21 +144,37 @@ impl<'a> Probe<'a> {
         body && when.not.as_ref().is_none_or(|inner| !self.concerns(inner))
     }
 
-    /// A top-level member of the body.
+    /// A member of the body; `outer.inner` is a member of a member.
     pub fn member(&self, key: &str) -> Option<Value> {
         match &self.payload {
-            Payload::Json(body) => body.get(key).cloned(),
+            Payload::Json(body) => key.split('.').try_fold(body, |value, name| value.get(name)).cloned(),
             Payload::Form(form) => form.get(key).map(|value| Value::String(value.clone())),
             Payload::Nothing | Payload::Raw(..) => None,
         }
     }
 
-    /// Sets a top-level member of the body.
+    /// Sets a value of the request.
+    pub fn put(&mut self, place: &ValueRef, value: Value) {
+        let text = |value: Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        match place.place {
+            Place::Body => self.set(&place.name, value),
+            Place::Path => drop(self.path.insert(place.name.clone(), text(value))),
+            Place::Query => drop(self.query.insert(place.name.clone(), text(value))),
+            Place::Header => {}
+        }
+    }
+
+    /// Sets a member of the body; `outer.inner` is a member of a member.
     pub fn set(&mut self, key: &str, value: Value) {
         match &mut self.payload {
-            Payload::Json(Value::Object(body)) => {
-                body.insert(key.to_owned(), value);
-            }
+            Payload::Json(Value::Object(body)) => match key.split_once('.') {
+                Some((outer, inner)) => {
+                    let mut part = body.get(outer).cloned().filter(Value::is_object).unwrap_or_else(|| json!({}));
+                    part[inner] = value;
+                    body.insert(outer.to_owned(), part);
+                }
+                None => drop(body.insert(key.to_owned(), value)),
+            },
             Payload::Form(form) => {
                 form.insert(key.to_owned(), value.as_str().map_or_else(|| value.to_string(), str::to_owned));
             }
@@ -153,12 +182,17 @@ impl<'a> Probe<'a> {
         }
     }
 
-    /// Removes a top-level member of the body.
+    /// Removes a member of the body; `outer.inner` is a member of a member.
     pub fn remove(&mut self, key: &str) {
         match &mut self.payload {
-            Payload::Json(Value::Object(body)) => {
-                body.shift_remove(key);
-            }
+            Payload::Json(Value::Object(body)) => match key.split_once('.') {
+                Some((outer, inner)) => {
+                    if let Some(part) = body.get_mut(outer).and_then(Value::as_object_mut) {
+                        part.shift_remove(inner);
+                    }
+                }
+                None => drop(body.shift_remove(key)),
+            },
             Payload::Form(form) => {
                 form.remove(key);
             }
@@ -205,9 +239,25 @@ impl<'a> Probe<'a> {
     }
 
     /// Whether the caller must have a password.
-    fn needs_password(&self) -> bool {
-        let speaks = matches!(&self.payload, Payload::Json(body) if body.to_string().contains("{{own.password}}"));
-        speaks || self.proof == Proof::Own || self.client != Client::First || self.credential == Credential::IdToken
+    fn needs_password(&self, contract: &Contract) -> bool {
+        let speaks = matches!(&self.payload, Payload::Json(body) if ["{{own.password}}", "{{own.record}}"].iter().any(|own| body.to_string().contains(own)));
+        let given = || self.given.values().filter_map(|given| Probe::of_given(contract, given));
+        speaks
+            || self.proof == Proof::Own
+            || self.client != Client::First
+            || self.credential == Credential::IdToken
+            || given().any(|given| given.by_user() && given.needs_password(contract))
+    }
+
+    /// All texts of the request in which symbols can stand.
+    fn texts(&self) -> String {
+        let mut text: Vec<String> = self.path.values().chain(self.query.values()).cloned().collect();
+        match &self.payload {
+            Payload::Json(body) => text.push(body.to_string()),
+            Payload::Form(form) => text.extend(form.values().cloned()),
+            Payload::Nothing | Payload::Raw(..) => {}
+        }
+        text.join(" ")
     }
 
     /// Whether it acts on the user in the path.
@@ -223,12 +273,14 @@ pub struct Cast {
     other: Option<User>,
     /// The user that management operations act on.
     subject: Option<User>,
+    /// What was brought about already, with the symbol that its answer goes by.
+    given: BTreeMap<(Given, Option<User>), String>,
 }
 
 impl Cast {
     /// Nobody yet.
     pub const fn new() -> Self {
-        Self { callers: BTreeMap::new(), other: None, subject: None }
+        Self { callers: BTreeMap::new(), other: None, subject: None, given: BTreeMap::new() }
     }
 
     /// The caller of that kind, made when first asked for. Passwords cost the target much, so only some have one.
@@ -249,21 +301,94 @@ impl Cast {
     /// The next one to act upon is a new one.
     pub fn forget_subject(&mut self) {
         self.subject = None;
+        self.given.clear();
     }
+
+    /// What is given next is brought about anew: an accepted call may have changed it.
+    pub fn forget_given(&mut self) {
+        self.given.clear();
+    }
+
+    /// Brings about what is given; the symbol that the answer goes by.
+    fn bring_about(&mut self, script: &mut Script<'_>, given: &Given, caller: Option<User>) -> Option<String> {
+        let key = (given.clone(), caller.filter(|_| given.for_caller));
+        if let Some(symbol) = self.given.get(&key) {
+            return Some(symbol.clone());
+        }
+        let contract = script.contract();
+        let probe = Probe::of_given(contract, given)?;
+        let (persona, call, _, _) = probe.render_as(script, self, caller, caller.filter(|_| given.for_caller));
+        let symbol = script.symbol("given");
+        let captured: Vec<(String, String)> = pointers(contract, given)
+            .into_iter()
+            .map(|path| (format!("{symbol}.{path}"), format!("/{}", path.replace('.', "/"))))
+            .collect();
+        let captured: Vec<(&str, &str)> = captured.iter().map(|(name, pointer)| (name.as_str(), pointer.as_str())).collect();
+        script.call(persona, Purpose::Setup, call, &captured);
+        self.given.insert(key, symbol.clone());
+        Some(symbol)
+    }
+}
+
+/// The members of a given call's answer that cases speak of, as `id` or `outer.inner`.
+fn pointers(contract: &Contract, given: &Given) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for operation in &contract.operations {
+        let cases = operation.cases.values().chain(operation.tries.values());
+        let names: BTreeSet<&String> =
+            cases.clone().flat_map(|case| &case.given).filter(|(_, other)| *other == given).map(|(name, _)| name).collect();
+        for name in names {
+            for case in cases.clone() {
+                let body = case.body.as_ref().map(Value::to_string);
+                let texts = case.path.values().chain(case.query.values()).chain(case.form.iter().flat_map(BTreeMap::values));
+                for text in texts.map(String::as_str).chain(body.as_deref()) {
+                    found.extend(
+                        symbols(text).filter_map(|symbol| symbol.strip_prefix(name.as_str())?.strip_prefix('.').map(str::to_owned)),
+                    );
+                }
+            }
+        }
+    }
+    // What is taken once cannot be taken again: see the ways to break `absent`.
+    if let Some(operation) = contract.operation(&given.operation) {
+        for guard in &operation.guards {
+            if let GuardKind::Absent(selector) = &guard.kind {
+                found.insert(selector.by.clone().unwrap_or_else(|| "id".to_owned()));
+            }
+        }
+    }
+    found
 }
 
 impl Probe<'_> {
     /// The request, after the setup it needs. Also the user it speaks of and the new password in it, if any.
     pub fn render(&self, script: &mut Script<'_>, cast: &mut Cast) -> (Persona, Call, Option<User>, Option<String>) {
-        let needs_caller = self.by_user() || matches!(self.credential, Credential::Caller | Credential::IdToken | Credential::LowerCase);
-        let caller = needs_caller.then(|| cast.caller(script, self.who, self.needs_password()));
-        let text = match &self.payload {
-            Payload::Json(body) => body.to_string(),
-            Payload::Form(form) => form.values().cloned().collect::<Vec<_>>().join(" "),
-            _ => String::new(),
-        };
-        let speaks_of_subject = self.has_subject() || text.contains("{{subject.id}}") || text.contains("{{subject-token}}");
-        let subject = speaks_of_subject.then(|| cast.subject(script));
+        let needs_caller = self.by_user()
+            || matches!(self.credential, Credential::Caller | Credential::IdToken | Credential::LowerCase)
+            || self.given.values().any(|given| given.for_caller)
+            || self.texts().contains("{{caller.id}}");
+        let password = self.needs_password(script.contract());
+        let caller = needs_caller.then(|| cast.caller(script, self.who, password));
+        self.render_as(script, cast, caller, None)
+    }
+
+    /// The request of a certain caller that acts on a certain user; on the cast's one when there is none.
+    fn render_as(
+        &self,
+        script: &mut Script<'_>,
+        cast: &mut Cast,
+        caller: Option<User>,
+        subject: Option<User>,
+    ) -> (Persona, Call, Option<User>, Option<String>) {
+        let names: Vec<(String, String)> = self
+            .given
+            .iter()
+            .filter_map(|(name, given)| Some((format!("{{{{{name}."), format!("{{{{{}.", cast.bring_about(script, given, caller)?))))
+            .collect();
+        let speak = |text: &str| names.iter().fold(text.to_owned(), |text, (name, symbol)| text.replace(name, symbol));
+        let texts = self.texts();
+        let speaks_of_subject = self.has_subject() || texts.contains("{{subject.id}}") || texts.contains("{{subject-token}}");
+        let subject = subject.or_else(|| speaks_of_subject.then(|| cast.subject(script)));
         let mut headers = Vec::new();
         let (persona, authorization) = self.authorization(script, caller);
         if let Some(value) = authorization {
@@ -284,20 +409,9 @@ impl Probe<'_> {
             }
             _ => {}
         }
-        let mut target = self.operation.path.clone();
-        for (name, value) in &self.path {
-            target = target.replace(&format!("{{{name}}}"), value);
-        }
-        if let Some(subject) = subject {
-            target = target.replace("{userId}", &subject.id());
-        }
-        if !self.query.is_empty() {
-            let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(&self.query).finish();
-            target = format!("{target}?{query}");
-        }
         let mut password = None;
         let mut fill = |text: &str, script: &mut Script<'_>, cast: &mut Cast| match text {
-            "{{username}}" => script.username(),
+            "{{username}}" | "{{slug}}" => script.username(),
             "{{email}}" => script.email(),
             "{{phone}}" => script.phone(),
             "{{text}}" => script.text(),
@@ -307,18 +421,36 @@ impl Probe<'_> {
                 fresh
             }
             "{{own.password}}" => caller.map_or_else(String::new, |caller| script.password(caller)),
+            "{{own.record}}" => caller.map_or_else(String::new, |caller| script.record(caller)),
+            "{{caller.id}}" => caller.map_or_else(String::new, User::id),
             "{{subject.id}}" => subject.map_or_else(String::new, User::id),
             "{{subject-token}}" => subject.map_or_else(String::new, |subject| script.subject_token(subject)),
+            "{{other.id}}" => cast.other(script).id(),
             "{{other.username}}" => cast.other(script).username(),
-            other => other.to_owned(),
+            other => speak(other),
         };
+        let mut target = self.operation.path.clone();
+        for (name, value) in &self.path {
+            target = target.replace(&format!("{{{name}}}"), &escaped(&fill(value, script, cast), &PATH_SEGMENT));
+        }
+        if let Some(subject) = subject {
+            target = target.replace("{userId}", &subject.id());
+        }
+        let pairs: Vec<String> = self
+            .query
+            .iter()
+            .map(|(key, value)| format!("{}={}", escaped(key, &QUERY_VALUE), escaped(&fill(value, script, cast), &QUERY_VALUE)))
+            .collect();
+        if !pairs.is_empty() {
+            target = format!("{target}?{}", pairs.join("&"));
+        }
         let (body, body_base64) = match &self.payload {
             Payload::Nothing => (None, None),
             Payload::Json(body) => {
                 headers.push(("content-type".to_owned(), "application/json".to_owned()));
                 let mut filled = fill_json(body, &mut |text| fill(text, script, cast));
                 // Whatever is made carries the run's prefix in its username, or in its name where there is none.
-                if self.operation.harm.creates.as_deref() == Some("user")
+                if self.operation.harm.creates == Some(Kind::User)
                     && let Some(object) = filled.as_object_mut()
                     && !object.contains_key("username")
                     && !object.contains_key("name")
@@ -329,14 +461,8 @@ impl Probe<'_> {
             }
             Payload::Form(form) => {
                 headers.push(("content-type".to_owned(), "application/x-www-form-urlencoded".to_owned()));
-                let mut pairs = Vec::new();
-                for (key, value) in form {
-                    let value = fill(value, script, cast);
-                    // Symbols stay as they are; what they stand for needs no escaping.
-                    let escaped =
-                        if value.contains("{{") { value } else { url::form_urlencoded::byte_serialize(value.as_bytes()).collect() };
-                    pairs.push(format!("{key}={escaped}"));
-                }
+                let pairs: Vec<String> =
+                    form.iter().map(|(key, value)| format!("{key}={}", escaped(&fill(value, script, cast), &QUERY_VALUE))).collect();
                 (Some(pairs.join("&")), None)
             }
             Payload::Raw(content_type, bytes) => {
@@ -376,6 +502,27 @@ impl Probe<'_> {
             (Credential::None, _) | (_, None) => (Persona::Anonymous, None),
         }
     }
+}
+
+/// Characters that mean something in a path.
+const PATH_SEGMENT: AsciiSet = CONTROLS.add(b' ').add(b'"').add(b'#').add(b'%').add(b'/').add(b'?').add(b'<').add(b'>');
+/// Characters that mean something in a query or form.
+const QUERY_VALUE: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'*');
+
+/// A text as it stands in a URL. Symbols stay as they are; what they stand for needs no escaping.
+fn escaped(text: &str, special: &'static AsciiSet) -> String {
+    let mut done = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("{{") {
+        let Some((symbol, tail)) = after.split_once("}}") else { break };
+        done.extend(utf8_percent_encode(before, special));
+        done.push_str("{{");
+        done.push_str(symbol);
+        done.push_str("}}");
+        rest = tail;
+    }
+    done.extend(utf8_percent_encode(rest, special));
+    done
 }
 
 fn fill_json(value: &Value, fill: &mut dyn FnMut(&str) -> String) -> Value {

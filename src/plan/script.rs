@@ -424,6 +424,8 @@ fn stand_in(fresh: Fresh, number: u64) -> Value {
         Fresh::IsoAfter(seconds) => json!(crate::model::time::iso(PLAN_NOW + i64::from(seconds) * 1000)),
         Fresh::UserId => json!(format!("u{number:011}")),
         Fresh::SubjectToken => json!(format!("sub_{number:021}")),
-        Fresh::RecordId | Fresh::OpaqueToken | Fresh::Jwt | Fresh::Digest => json!(format!("plan{number:017}")),
+        Fresh::PersonalAccessToken => json!(format!("pat_{number:021}")),
+        Fresh::IsoNow => json!(crate::model::time::iso(PLAN_NOW)),
+        Fresh::RecordId | Fresh::OpaqueToken | Fresh::Jwt | Fresh::Digest | Fresh::Secret => json!(format!("plan{number:017}")),
     }
 }

@@ -4,10 +4,15 @@ use serde_json::{Value, json};
 
 use super::probe::{Credential, Payload, Probe, Proof, Who};
 use super::script::Client;
-use crate::contract::guard::{AuthorizationRule, BodyShape, ClientRule, Exists, Guard, GuardKind, Place, When};
+use crate::contract::Given;
+use crate::contract::entity::Owner;
+use crate::contract::guard::{AuthorizationRule, BodyShape, ClientRule, Guard, GuardKind, Place, When};
 
 /// A signed token that nobody issued.
 const FORGED_TOKEN: &str = "Bearer eyJhbGciOiJFUzM4NCIsInR5cCI6ImF0K2p3dCJ9.eyJzdWIiOiJmb3JnZWQiLCJzY29wZSI6ImFsbCIsImF1ZCI6Imh0dHBzOi8vZGVmYXVsdC5sb2d0by5hcHAvYXBpIn0.Zm9yZ2Vk";
+
+/// An id that nothing on a deployment has.
+pub const UNUSED_ID: &str = "lcnosuchobject";
 
 /// Spoiled copies of a request, each with what was done to it. The first one is the plainest.
 pub fn break_guard<'a>(guard: &Guard, accepted: &Probe<'a>) -> Vec<Probe<'a>> {
@@ -115,19 +120,19 @@ pub fn break_guard<'a>(guard: &Guard, accepted: &Probe<'a>) -> Vec<Probe<'a>> {
             probe.who = Who::OneIdentifier;
             probe.set(&rule.without, Value::Null);
         }),
-        GuardKind::UsernamePolicy(value) => add("username too long", &|probe| probe.set(&value.name, json!("u".repeat(129)))),
+        GuardKind::UsernamePolicy(value) => add("username too long", &|probe| probe.put(value, json!("u".repeat(129)))),
         GuardKind::PasswordPolicy(value) => {
-            add("password too short", &|probe| probe.set(&value.name, json!("Kx7-bd")));
-            add("repetitive password", &|probe| probe.set(&value.name, json!("aaaaaaaaaaaa")));
+            add("password too short", &|probe| probe.put(value, json!("Kx7-bd")));
+            add("repetitive password", &|probe| probe.put(value, json!("aaaaaaaaaaaa")));
         }
-        GuardKind::NewPassword(value) => add("same password", &|probe| probe.set(&value.name, json!("{{own.password}}"))),
-        GuardKind::PasswordMatches(value) => add("wrong password", &|probe| probe.set(&value.name, json!("lc-wrong-password"))),
+        GuardKind::NewPassword(value) => add("same password", &|probe| probe.put(value, json!("{{own.password}}"))),
+        GuardKind::PasswordMatches(value) => add("wrong password", &|probe| probe.put(value, json!("lc-wrong-password"))),
         GuardKind::Unique(property) => {
             if property == "username" {
                 add("taken username", &|probe| probe.set(property, json!("{{other.username}}")));
             }
         }
-        GuardKind::PhoneValid(value) => add("no phone number", &|probe| probe.set(&value.name, json!("1"))),
+        GuardKind::PhoneValid(value) => add("no phone number", &|probe| probe.put(value, json!("1"))),
         GuardKind::MaxChars(bounds) => {
             for (key, most) in bounds {
                 let text = match key.as_str() {
@@ -150,17 +155,46 @@ pub fn break_guard<'a>(guard: &Guard, accepted: &Probe<'a>) -> Vec<Probe<'a>> {
             }
         }),
         GuardKind::HasKey(key) => add(&format!("{key} missing"), &|probe| probe.remove(key)),
-        GuardKind::LegacyDigest(value) => add("no legacy digest", &|probe| probe.set(&value.name, json!("garbage"))),
+        GuardKind::LegacyDigest(value) => add("no legacy digest", &|probe| probe.put(value, json!("garbage"))),
         GuardKind::DistinctNames(value) => {
-            add("a name twice", &|probe| probe.set(&value.name, json!([{"name": "nickname"}, {"name": "nickname"}])));
+            add("a name twice", &|probe| probe.put(value, json!([{"name": "nickname"}, {"name": "nickname"}])));
         }
-        GuardKind::NotEmpty(value) => add(&format!("{} empty", value.name), &|probe| probe.set(&value.name, json!(""))),
-        GuardKind::Exists(Exists::User(value)) => add("unknown user", &|probe| match value.place {
-            Place::Path => {
-                probe.path.insert(value.name.clone(), "lcnosuchuser".into());
+        GuardKind::NotEmpty(value) => add(&format!("{} empty", value.name), &|probe| probe.put(value, json!(""))),
+        GuardKind::Exists(selector) => {
+            let one = json!(UNUSED_ID);
+            let none = if base.member(&selector.value.name).is_some_and(|value| value.is_array()) { json!([UNUSED_ID]) } else { one };
+            add(&format!("unknown {}", selector.kind), &|probe| probe.put(&selector.value, none.clone()));
+            if selector.of == Some(Owner::User) && selector.value.place != Place::Query {
+                add(&format!("{} of another user", selector.kind), &|probe| {
+                    probe.path.insert("userId".into(), "{{other.id}}".into());
+                });
             }
-            _ => probe.set(&value.name, json!("lcnosuchuser")),
-        }),
+        }
+        GuardKind::Absent(selector) => {
+            let given = Given { operation: base.operation.id.clone(), case: accepted.label.clone(), for_caller: false };
+            let property = selector.by.as_deref().unwrap_or("id");
+            add(&format!("{} taken", selector.value), &|probe| {
+                probe.put(&selector.value, json!(format!("{{{{taken.{property}}}}}")));
+                probe.given.insert("taken".into(), given.clone());
+            });
+        }
+        GuardKind::Pagination(_) => {
+            for (name, value) in [("page", "0"), ("page", "-1"), ("page", "lc"), ("page_size", "0"), ("page_size", "101")] {
+                add(&format!("{name} {value}"), &|probe| drop(probe.query.insert(name.into(), value.into())));
+            }
+        }
+        GuardKind::Distinct(value) => {
+            if let Some(Value::Array(items)) = base.member(&value.name)
+                && let Some(item) = items.first()
+            {
+                add("an element twice", &|probe| probe.put(value, json!([item, item])));
+            }
+        }
+        GuardKind::InFuture(value) => add("a time that is over", &|probe| probe.put(value, json!(1_000_000_000_000_i64))),
+        GuardKind::Record(rule) => {
+            add("unknown record", &|probe| probe.put(&rule.id, json!(UNUSED_ID)));
+            add("a record of the password", &|probe| probe.put(&rule.id, json!("{{own.record}}")));
+        }
         GuardKind::Client(ClientRule::Known) => {
             add("unknown client", &|probe| probe.credential = header("Basic bGMtbm8tc3VjaC1jbGllbnQ6bGM="));
         }
@@ -170,20 +204,21 @@ pub fn break_guard<'a>(guard: &Guard, accepted: &Probe<'a>) -> Vec<Probe<'a>> {
             let wrong = if machine { "Basic {{first.basic}}" } else { "Basic {{third.basic}}" };
             add("grant not allowed for this client", &|probe| probe.credential = header(wrong));
         }
-        GuardKind::OneOf(rule) => add("unknown choice", &|probe| probe.set(&rule.value.name, json!("password"))),
+        GuardKind::OneOf(rule) => add("unknown choice", &|probe| probe.put(&rule.value, json!("password"))),
         GuardKind::SubjectToken(value) => {
-            add("unknown subject token", &|probe| probe.set(&value.name, json!("sub_lcnosuchtoken0000000")));
+            add("unknown subject token", &|probe| probe.put(value, json!("sub_lcnosuchtoken0000000")));
             add("unknown kind of subject token", &|probe| probe.set("subject_token_type", json!("urn:lc:no-such-kind")));
         }
         GuardKind::ActorToken(value) => add("bad actor token", &|probe| {
-            probe.set(&value.name, json!("lc-no-such-token"));
+            probe.put(value, json!("lc-no-such-token"));
             probe.set("actor_token_type", json!("urn:ietf:params:oauth:token-type:access_token"));
         }),
-        GuardKind::ResourceKnown(value) => add("unknown resource", &|probe| probe.set(&value.name, json!("https://nowhere.example"))),
-        GuardKind::CodeUsable(value) => add("unknown code", &|probe| probe.set(&value.name, json!("lc-no-such-code"))),
-        GuardKind::RefreshToken(value) => add("unknown refresh token", &|probe| probe.set(&value.name, json!("lc-no-such-token"))),
+        GuardKind::ResourceKnown(value) => add("unknown resource", &|probe| probe.put(value, json!("https://nowhere.example"))),
+        GuardKind::CodeUsable(value) => add("unknown code", &|probe| probe.put(value, json!("lc-no-such-code"))),
+        GuardKind::RefreshToken(value) => add("unknown refresh token", &|probe| probe.put(value, json!("lc-no-such-token"))),
         // Needs a user of the tenant with the Management API's scope, a suspended user with a live token, or a changed lock-out policy.
-        GuardKind::NotSelf(_) | GuardKind::NotSuspended(_) | GuardKind::NotLocked(_) => {}
+        // What breaks a property of some entity is a matter of the operation: see its tries.
+        GuardKind::NotSelf(_) | GuardKind::NotSuspended(_) | GuardKind::NotLocked(_) | GuardKind::Is(_) => {}
     }
     spoiled
 }
@@ -203,6 +238,15 @@ fn bring_about(when: &When, probe: &mut Probe<'_>) {
         }
         _ => {}
     }
+    match &when.query {
+        Some(BodyShape::Has(key)) if !probe.query.contains_key(key) => drop(probe.query.insert(key.clone(), "lc".into())),
+        Some(BodyShape::Keys(keys)) => {
+            for (key, value) in keys {
+                probe.query.insert(key.clone(), value.as_str().unwrap_or_default().to_owned());
+            }
+        }
+        _ => {}
+    }
 }
 
 /// Takes what is done to a request, for people and as a change.
@@ -210,6 +254,16 @@ type Adder<'f, 'a> = dyn FnMut(&str, &dyn Fn(&mut Probe<'a>)) + 'f;
 
 /// Bodies that differ from an accepted one in exactly one member, which the schema does not admit.
 fn spoil_input<'a>(base: &Probe<'a>, add: &mut Adder<'_, 'a>) {
+    for parameter in base.operation.parameters.iter().filter(|parameter| parameter.place == Place::Query) {
+        if !parameter.schema.admits(&json!("lc lc")) {
+            add(&format!("query {} is no such value", parameter.name), &|probe| {
+                probe.query.insert(parameter.name.clone(), "lc lc".into());
+            });
+        }
+        if parameter.required {
+            add(&format!("query {} missing", parameter.name), &|probe| drop(probe.query.remove(&parameter.name)));
+        }
+    }
     let Some((content_type, schema)) = &base.operation.body else { return };
     let required = schema.raw().get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
     for key in required {

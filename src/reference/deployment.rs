@@ -12,7 +12,7 @@ use super::sign_in::{Grant, SignIns};
 use super::tamper::{Deed, Faults};
 use super::{edge, paths, support};
 use crate::contract::guard::{GuardKind, Status};
-use crate::contract::{Contract, Effect};
+use crate::contract::{Contract, Named};
 use crate::model::wire::{Answer, Request};
 use crate::model::{
     Alternative, Call, Entity, Key, Kind, Member, NEAR_MS, Pattern, Route, Scene, State, Teaching, Term, Truth, accept, predict, route,
@@ -234,7 +234,7 @@ fn succeed(
     let mut body = chosen.body.sample(&mut |fresh| mint.make(fresh, now, &claims));
     if let (Some(Value::Object(body)), Pattern::Object(members)) = (&mut body, &chosen.body) {
         fill_open(body, members, &call.input);
-        if call.operation.effect == Some(Effect::IssueToken) {
+        if call.operation.does(Named::IssueToken) {
             body.extend(companions(mint, call, view, grant, &claims));
         }
     }
@@ -242,12 +242,11 @@ fn succeed(
     let lessons = chosen.body.matches(body.as_ref()).unwrap_or_default();
     let born = lessons.iter().find_map(|lesson| match &lesson.teaching {
         Teaching::Identity(_) => Some(Key::new(lesson.key.kind, lesson.value.as_str()?)),
-        Teaching::Property(_) => None,
+        Teaching::Property(_) | Teaching::Member(_) | Teaching::All(_) => None,
     });
-    let center = call.operation.harm.tenant_wide.then(Key::account_center);
-    for key in [born.clone(), call.caller(view), call.subject(), center].into_iter().flatten() {
+    for key in next.changed_since(view) {
         next.update(&key, |entity| {
-            if let (Kind::Token, Some(grant)) = (key.kind, grant) {
+            if let (Kind::Token, Some(grant), true) = (key.kind, grant, Some(&key) == born.as_ref()) {
                 entity.set("user", grant.user.as_str());
             }
             settle(entity, mint, &call.input, now);

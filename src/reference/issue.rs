@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::mint::Mint;
 use super::sign_in::{Grant, SignIns};
-use crate::contract::Effect;
+use crate::contract::Named;
 use crate::model::{Call, Entity, Key, Kind, State};
 
 /// Scopes that the machine-to-machine administrator may have.
@@ -71,7 +71,7 @@ impl Redeemed {
     /// Looks the code up, and marks a bad one in what the model sees.
     pub fn read(sign_ins: &SignIns, view: &mut State, call: &Call<'_>, now: i64) -> Self {
         let code = call.input.get("code").and_then(Value::as_str);
-        let asked = call.operation.effect == Some(Effect::IssueToken) && call.input.get("grant_type") == Some(&json!("authorization_code"));
+        let asked = call.operation.does(Named::IssueToken) && call.input.get("grant_type") == Some(&json!("authorization_code"));
         let Some(code) = code.filter(|_| asked) else { return Self { grant: None, bad: None } };
         let key = Key::new(Kind::Code, code);
         match sign_ins.redeem(call, view, now) {

@@ -36,9 +36,11 @@ pub fn mutate(fault: &Fault, contract: &mut Contract) -> Result<(), String> {
             position(operation, guard)?;
         }
         Change::Succeed { status } => {
-            let schema = operation.responses.remove(&operation.answer.status).flatten();
-            operation.responses.insert(*status, schema);
-            operation.answer.status = *status;
+            for answer in &mut operation.answers {
+                let schema = operation.responses.remove(&answer.status).flatten();
+                operation.responses.insert(*status, schema);
+                answer.status = *status;
+            }
         }
         Change::Show { property, rule } => show(operation, property, *rule)?,
         Change::Bound { key, to } => {
@@ -60,9 +62,8 @@ pub fn mutate(fault: &Fault, contract: &mut Contract) -> Result<(), String> {
             };
             *schema = Schema::compile(raw)?;
         }
-        Change::NoEffect => {
-            operation.effect.take().ok_or("the operation has no effect")?;
-        }
+        Change::NoEffect if operation.effects.is_empty() => return Err("the operation has no effect".into()),
+        Change::NoEffect => operation.effects.clear(),
         _ => {}
     }
     Ok(())
@@ -78,7 +79,8 @@ fn position(operation: &Operation, label: &str) -> Result<usize, String> {
 
 fn show(operation: &mut Operation, property: &str, rule: Shown) -> Result<(), String> {
     let missing = || format!("the answer of {} has no property `{property}`", operation.id);
-    let schema = operation.responses.get(&operation.answer.status).and_then(Option::as_ref).ok_or_else(missing)?;
+    let status = operation.answers.first().map(|answer| answer.status).ok_or_else(missing)?;
+    let schema = operation.responses.get(&status).and_then(Option::as_ref).ok_or_else(missing)?;
     let mut raw = schema.raw().clone();
     let found = raw.pointer_mut(&format!("/properties/{property}")).and_then(Value::as_object_mut).ok_or_else(missing)?;
     found.remove("x-shown");
@@ -94,7 +96,6 @@ fn show(operation: &mut Operation, property: &str, rule: Shown) -> Result<(), St
             }
         }
     }
-    let status = operation.answer.status;
     operation.responses.insert(status, Some(Schema::compile(raw)?));
     Ok(())
 }

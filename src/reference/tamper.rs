@@ -7,7 +7,7 @@ use super::{paths, refusal};
 use crate::contract::guard::Guard;
 use crate::contract::{Collection, Contract, Operation};
 use crate::model::wire::{Answer, Request};
-use crate::model::{Call, Entity, Key, Kind, State, success, time};
+use crate::model::{Call, Entity, Key, Kind, State, successes, time};
 
 /// All scopes of the Account API.
 const WIDEST: &str = "openid profile email phone address custom_data identities urn:logto:scope:sessions";
@@ -31,8 +31,8 @@ pub struct Deed<'a> {
 impl Deed<'_> {
     /// The entities the call is about.
     pub fn keys(&self) -> Vec<Key> {
-        let center = self.call.operation.harm.tenant_wide.then(Key::account_center);
-        [self.born.cloned(), self.call.caller(self.view), self.call.subject(), center].into_iter().flatten().collect()
+        let settings = self.call.operation.settings().map(|name| Key::new(Kind::Settings, name));
+        [self.born.cloned(), self.call.caller(self.view), self.call.subject()].into_iter().flatten().chain(settings).collect()
     }
 
     fn input(&self, name: &str) -> Option<&Value> {
@@ -222,7 +222,7 @@ fn lose(deed: &Deed<'_>, next: &mut State, property: &str) {
 }
 
 fn write_anyway(deed: &Deed<'_>, next: &mut State) {
-    let written = success(deed.call, deed.view, deed.now).next;
+    let Some(written) = successes(deed.call, deed.view, deed.now).into_iter().next().map(|written| written.next) else { return };
     for key in deed.keys() {
         match written.get(&key) {
             Some(entity) => {

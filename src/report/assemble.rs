@@ -71,8 +71,12 @@ pub fn assemble(result: &RunResult, circumstances: &Circumstances, waivers: &mut
     if result.stopped {
         errors.push("the run was ended before the plan was done".into());
     }
-    let succeeded =
-        result.contract.operations.iter().filter(|operation| assembly.status_count(operation, operation.answer.status) > 0).count();
+    let succeeded = result
+        .contract
+        .operations
+        .iter()
+        .filter(|operation| operation.answers.iter().any(|answer| assembly.status_count(operation, answer.status) > 0))
+        .count();
     let summary = Summary {
         requests: result.requests,
         sequences: count(result.plan.sequences().count()),

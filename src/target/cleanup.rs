@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::form::percent;
 use super::gate::{Clearance, Gate};
-use super::ledger::{Intent, Record};
+use super::ledger::{Intent, Record, collection, identity};
 use crate::model::json::same;
 use crate::model::wire::{Answer, Request};
 
@@ -63,8 +63,8 @@ pub async fn cleanup(gate: &Gate, admin_token: &str, records: &[Record]) -> Clea
     let ids_of = |intent: &Intent| ids.get(intent.label().as_str()).cloned().unwrap_or_default();
     while let Some(last) = open.last() {
         // Objects of one kind that were made in a row are deleted together.
-        let kind = std::mem::discriminant(*last);
-        let start = open.iter().rposition(|intent| std::mem::discriminant(*intent) != kind).map_or(0, |at| at + 1);
+        let kind = batch(last);
+        let start = open.iter().rposition(|intent| batch(intent) != kind).map_or(0, |at| at + 1);
         let together: Vec<(&Intent, Vec<&str>)> = open.split_off(start).into_iter().rev().map(|intent| (intent, ids_of(intent))).collect();
         match together[0].0 {
             Intent::AccountCenter { before } => {
@@ -73,10 +73,16 @@ pub async fn cleanup(gate: &Gate, admin_token: &str, records: &[Record]) -> Clea
             Intent::SignInExperience { before } => {
                 sweep.restore(together[0].0, "/api/sign-in-exp", before, |key| !["tenantId", "id"].contains(&key)).await;
             }
-            Intent::User { .. } | Intent::Application { .. } | Intent::Role { .. } => sweep.delete(&together).await,
+            Intent::User { .. } | Intent::Application { .. } | Intent::Role { .. } | Intent::Object { .. } => sweep.delete(&together).await,
         }
     }
     sweep.report
+}
+
+/// What is deleted together: objects of one kind.
+fn batch(intent: &Intent) -> (std::mem::Discriminant<Intent>, Option<&str>) {
+    let undo = if let Intent::Object { undo, .. } = intent { Some(undo.as_str()) } else { None };
+    (std::mem::discriminant(intent), undo)
 }
 
 struct Sweep<'a> {
@@ -86,26 +92,31 @@ struct Sweep<'a> {
 }
 
 /// What distinguishes the kinds of objects.
-struct Kind {
-    word: &'static str,
-    collection: &'static str,
-    /// Keys that can carry the run's name space.
+struct Kind<'a> {
+    word: &'a str,
+    collection: &'a str,
+    /// The key that names an object in its path.
+    identity: &'a str,
+    /// Keys that can carry the run's name space; any key when there are none.
     names: &'static [&'static str],
     /// Queries that list the candidates; `{}` stands for the encoded name space.
     queries: &'static [&'static str],
 }
 
-const USERS: Kind = Kind {
+const USERS: Kind<'static> = Kind {
     word: "user",
     collection: "/api/users",
+    identity: "id",
     names: &["username", "name"],
     queries: &["search.username={}%25&mode.username=like", "search.name={}%25&mode.name=like"],
 };
-const APPLICATIONS: Kind = Kind { word: "application", collection: "/api/applications", names: &["name"], queries: &[""] };
+const APPLICATIONS: Kind<'static> =
+    Kind { word: "application", collection: "/api/applications", identity: "id", names: &["name"], queries: &[""] };
 /// The lease has a fixed name; the run that holds it stands in its description.
-const ROLES: Kind = Kind {
+const ROLES: Kind<'static> = Kind {
     word: "role",
     collection: "/api/roles",
+    identity: "id",
     names: &["name", "description"],
     queries: &["search=%25{}%25", "search=%25lc_lease%25"],
 };
@@ -115,6 +126,11 @@ impl Sweep<'_> {
         let kind = match together[0].0 {
             Intent::User { .. } => USERS,
             Intent::Application { .. } => APPLICATIONS,
+            Intent::Object { undo, .. } => {
+                let collection = collection(undo);
+                let word = collection.rsplit('/').next().unwrap_or(collection);
+                Kind { word, collection, identity: identity(undo), names: &[], queries: &[""] }
+            }
             _ => ROLES,
         };
         let before = self.report.residue.len();
@@ -138,7 +154,7 @@ impl Sweep<'_> {
     }
 
     /// The objects of the name space that the deployment knows.
-    async fn find(&mut self, kind: &Kind) -> BTreeMap<String, String> {
+    async fn find(&mut self, kind: &Kind<'_>) -> BTreeMap<String, String> {
         let mut found = BTreeMap::new();
         let space = self.gate.namespace().to_owned();
         for query in kind.queries {
@@ -156,9 +172,10 @@ impl Sweep<'_> {
                     return self.failed(format!("{}s cannot be listed: the answer is no list", kind.word), found);
                 };
                 found.extend(items.iter().filter_map(|item| {
-                    let name = kind.names.iter().filter_map(|key| item.get(key)?.as_str());
-                    let ours = name.into_iter().find(|name| name.starts_with(&space))?;
-                    Some((item.get("id")?.as_str()?.to_owned(), format!("{} {ours}", kind.word)))
+                    let any = item.as_object().into_iter().flatten().filter(|_| kind.names.is_empty()).map(|(_, value)| value);
+                    let texts = kind.names.iter().filter_map(|key| item.get(key)).chain(any).filter_map(Value::as_str);
+                    let ours = texts.into_iter().find(|text| text.starts_with(&space))?;
+                    Some((item.get(kind.identity)?.as_str()?.to_owned(), format!("{} {ours}", kind.word)))
                 }));
                 if items.len() < PAGE {
                     break;
@@ -168,7 +185,7 @@ impl Sweep<'_> {
         found
     }
 
-    async fn delete_all(&mut self, kind: &Kind, doomed: BTreeMap<String, String>) {
+    async fn delete_all(&mut self, kind: &Kind<'_>, doomed: BTreeMap<String, String>) {
         let sweep = &*self;
         let results: Vec<_> = stream::iter(doomed)
             .map(|(id, label)| async move {

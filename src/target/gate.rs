@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::client::{Client, SendError};
-use super::ledger::{Intent, Ledger};
+use super::ledger::{Intent, Ledger, identity};
 use super::rules::{Aim, may_write};
 use super::secret::SecretRegister;
 use crate::model::wire::{Answer, Request};
@@ -253,7 +253,9 @@ impl Gate {
 
     fn check_name(&self, intent: &Intent) -> Result<(), GateError> {
         let name = match intent {
-            Intent::User { marker: name } | Intent::Application { name } | Intent::Role { name } => name,
+            Intent::User { marker: name } | Intent::Application { name } | Intent::Role { name } | Intent::Object { marker: name, .. } => {
+                name
+            }
             Intent::AccountCenter { .. } | Intent::SignInExperience { .. } if self.mode == Mode::Exclusive => {
                 return Ok(());
             }
@@ -274,11 +276,13 @@ impl Gate {
 
     /// Remembers the object that an announced create brought.
     fn learn(&self, answer: &Answer, intents: &[Intent]) -> Result<(), GateError> {
-        let [created @ (Intent::User { .. } | Intent::Application { .. } | Intent::Role { .. })] = intents else {
-            return Ok(());
+        let (created, member) = match intents {
+            [created @ (Intent::User { .. } | Intent::Application { .. } | Intent::Role { .. })] => (created, "id"),
+            [created @ Intent::Object { undo, .. }] => (created, identity(undo)),
+            _ => return Ok(()),
         };
         let body = if (200..300).contains(&answer.status) { answer.json() } else { None };
-        let Some(id) = body.as_ref().and_then(|body| body.get("id")?.as_str()) else { return Ok(()) };
+        let Some(id) = body.as_ref().and_then(|body| body.get(member)?.as_str()) else { return Ok(()) };
         self.own(id);
         self.ledger.settle(created, id).map_err(GateError::Ledger)
     }

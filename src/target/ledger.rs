@@ -42,6 +42,13 @@ pub enum Intent {
         /// Its name.
         name: String,
     },
+    /// Another object of the tenant is created.
+    Object {
+        /// The path that DELETE removes it by; `{member}` stands for a member of the answer.
+        undo: String,
+        /// A text of it that carries the run's name space.
+        marker: String,
+    },
     /// The account-center settings are changed for the first time.
     AccountCenter {
         /// The whole settings before.
@@ -61,10 +68,21 @@ impl Intent {
             Self::User { marker } => format!("user {marker}"),
             Self::Application { name } => format!("application {name}"),
             Self::Role { name } => format!("role {name}"),
+            Self::Object { undo, marker } => format!("{} {marker}", collection(undo)),
             Self::AccountCenter { .. } => "account center".to_owned(),
             Self::SignInExperience { .. } => "sign-in experience".to_owned(),
         }
     }
+}
+
+/// The path of the list that an object is in, from the path that removes it.
+pub fn collection(undo: &str) -> &str {
+    undo.split("/{").next().unwrap_or(undo)
+}
+
+/// The member of an object that names it in the path that removes it.
+pub fn identity(undo: &str) -> &str {
+    undo.rsplit_once('{').and_then(|(_, rest)| rest.split_once('}')).map_or("id", |(member, _)| member)
 }
 
 /// One line of a ledger after the header.

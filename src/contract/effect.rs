@@ -1,0 +1,242 @@
+//! What an accepted operation does to state: a few general verbs with their arguments, and named ones for the rest.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::value::{MapAccessDeserializer, StrDeserializer};
+use serde::de::{self, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+
+use super::entity::{Kind, Owner, Selector, Target};
+use super::guard::ValueRef;
+
+/// Values a deployment makes up; the shape is known, the value only after the answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Fresh {
+    /// 12 lower-case letters and digits.
+    UserId,
+    /// 21 characters.
+    #[serde(rename = "id")]
+    RecordId,
+    /// `sub_` and more.
+    SubjectToken,
+    /// `pat_` and more.
+    #[serde(rename = "pat")]
+    PersonalAccessToken,
+    /// An opaque access token.
+    OpaqueToken,
+    /// A signed token.
+    Jwt,
+    /// A digest of a password.
+    Digest,
+    /// Any other text that nobody can guess.
+    Secret,
+    /// Milliseconds since 1970, about now.
+    Now,
+    /// ISO text, about now.
+    IsoNow,
+    /// ISO text, this many seconds after now.
+    IsoAfter(u32),
+}
+
+impl Fresh {
+    /// Whether the value tells one thing from all others of its kind.
+    pub const fn identifies(self) -> bool {
+        !matches!(self, Self::Now | Self::IsoNow | Self::IsoAfter(_))
+    }
+}
+
+/// What an operation does to the state.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// One of the effects that are Rust.
+    Named(Named),
+    /// Sets members of a value on a target, or the value as one property.
+    Set {
+        /// What is changed.
+        target: Target,
+        /// The value; the whole body when absent.
+        from: Option<ValueRef>,
+        /// The property it becomes; its members become properties when absent.
+        property: Option<String>,
+    },
+    /// Merges a value into a property that is an object, one level deep.
+    Merge {
+        /// What is changed.
+        target: Target,
+        /// The property.
+        property: String,
+        /// The value; the whole body when absent.
+        from: Option<ValueRef>,
+    },
+    /// Makes an entity.
+    Create(Box<Create>),
+    /// Removes entities with everything that belongs to them.
+    Delete(Selector),
+}
+
+/// Effects that are Rust: each is a function of `model::effect`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Named {
+    /// Sets the caller's password.
+    SetCallerPassword,
+    /// Makes a verified password record owned by the caller.
+    CreatePasswordRecord,
+    /// Makes a user.
+    CreateUser,
+    /// Suspends or restores the user in the path; suspending kills its tokens.
+    SuspendUser,
+    /// Makes a single-use subject token for the user in the body.
+    CreateSubjectToken,
+    /// Issues a token at the token endpoint.
+    IssueToken,
+}
+
+/// How an entity is made.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Create {
+    /// Kind.
+    pub kind: Kind,
+    /// Whom it belongs to.
+    #[serde(default)]
+    pub of: Option<Owner>,
+    /// Its id with `{path.x}`, `{body.y}`, `{caller}`, `{each}`; made up by the deployment when absent.
+    #[serde(default)]
+    pub id: Option<String>,
+    /// Properties it has from the start.
+    #[serde(default)]
+    pub with: BTreeMap<String, Value>,
+    /// The object whose members become properties; the whole body when absent.
+    #[serde(default)]
+    pub from: Option<ValueRef>,
+    /// Properties taken from other places of the request.
+    #[serde(default)]
+    pub take: BTreeMap<String, ValueRef>,
+    /// Properties that the deployment makes up.
+    #[serde(default)]
+    pub fresh: BTreeMap<String, Fresh>,
+    /// A list in the request: one entity for each element, unless there is one with that id already.
+    #[serde(default)]
+    pub each: Option<ValueRef>,
+    /// The property that the element becomes.
+    #[serde(default, rename = "as")]
+    pub element: Option<String>,
+}
+
+impl<'de> Deserialize<'de> for Effect {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct EffectVisitor;
+        impl<'de> Visitor<'de> for EffectVisitor {
+            type Value = Effect;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the name of an effect, or one of set, merge, create, delete with its arguments")
+            }
+
+            fn visit_str<E: de::Error>(self, name: &str) -> Result<Effect, E> {
+                Named::deserialize(StrDeserializer::new(name)).map(Effect::Named)
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Effect, A::Error> {
+                let (mut effect, mut from, mut property) = (None, None, None);
+                while let Some(key) = map.next_key::<String>()? {
+                    match key.as_str() {
+                        "set" => effect = Some(Effect::Set { target: map.next_value()?, from: None, property: None }),
+                        "merge" => {
+                            let text: String = map.next_value()?;
+                            let split = text.split_once('.').and_then(|(target, name)| Some((Target::named(target)?, name.to_owned())));
+                            let (target, name) = split
+                                .ok_or_else(|| de::Error::custom(format!("`{text}` is no property; write for example user.customData")))?;
+                            effect = Some(Effect::Merge { target, property: name, from: None });
+                        }
+                        "create" => effect = Some(Effect::Create(Box::new(map.next_value()?))),
+                        "delete" => effect = Some(Effect::Delete(map.next_value()?)),
+                        "from" => from = Some(map.next_value()?),
+                        "as" => property = Some(map.next_value()?),
+                        other => {
+                            return Err(de::Error::unknown_field(other, &["set", "merge", "create", "delete", "from", "as"]));
+                        }
+                    }
+                }
+                match effect {
+                    Some(Effect::Set { target, .. }) => Ok(Effect::Set { target, from, property }),
+                    Some(Effect::Merge { target, property: name, .. }) if property.is_none() => {
+                        Ok(Effect::Merge { target, property: name, from })
+                    }
+                    Some(effect) if from.is_none() && property.is_none() => Ok(effect),
+                    Some(_) => Err(de::Error::custom("`from` and `as` belong to `set`, `from` to `merge`")),
+                    None => Err(de::Error::custom("name what is done: set, merge, create or delete")),
+                }
+            }
+        }
+        deserializer.deserialize_any(EffectVisitor)
+    }
+}
+
+/// Reads one value or a list of them.
+pub(super) fn one_or_many<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    struct ListVisitor<T>(PhantomData<T>);
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for ListVisitor<T> {
+        type Value = Vec<T>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("one entry or a list of them")
+        }
+
+        fn visit_str<E: de::Error>(self, text: &str) -> Result<Vec<T>, E> {
+            T::deserialize(StrDeserializer::new(text)).map(|one| vec![one])
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Vec<T>, A::Error> {
+            T::deserialize(MapAccessDeserializer::new(map)).map(|one| vec![one])
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<T>, A::Error> {
+            let mut entries = Vec::new();
+            while let Some(entry) = list.next_element()? {
+                entries.push(entry);
+            }
+            Ok(entries)
+        }
+    }
+    deserializer.deserialize_any(ListVisitor(PhantomData))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Deserialize)]
+    struct Holder(#[serde(deserialize_with = "one_or_many")] Vec<Effect>);
+
+    fn read(text: &str) -> Result<Vec<Effect>, String> {
+        serde_saphyr::from_str::<Holder>(text).map(|holder| holder.0).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn effects_are_words_or_verbs_with_arguments() {
+        assert_eq!(read("create-user").unwrap(), [Effect::Named(Named::CreateUser)]);
+        let effects =
+            read("[{set: caller}, {set: user, from: body.profile, as: profile}, {merge: user.customData, from: body.customData}]");
+        let effects = effects.unwrap();
+        assert_eq!(effects[0], Effect::Set { target: Target::Caller, from: None, property: None });
+        assert!(matches!(&effects[1], Effect::Set { from: Some(_), property: Some(property), .. } if property == "profile"));
+        assert!(matches!(&effects[2], Effect::Merge { target: Target::User, property, .. } if property == "customData"));
+        assert!(matches!(&read("{delete: {role: path.id}}").unwrap()[0], Effect::Delete(selector) if selector.kind == Kind::Role));
+        let create = read("{create: {kind: role, with: {tenantId: default}, fresh: {id: id}}}").unwrap();
+        assert!(matches!(&create[0], Effect::Create(create) if create.fresh["id"] == Fresh::RecordId));
+    }
+
+    #[test]
+    fn what_is_no_effect_is_refused_by_name() {
+        assert!(read("create-users").unwrap_err().contains("create-users"));
+        assert!(read("{put: user}").unwrap_err().contains("put"));
+        assert!(read("{delete: {role: path.id}, as: x}").unwrap_err().contains("`from` and `as` belong to `set`"));
+        assert!(read("{merge: customData}").unwrap_err().contains("is no property"));
+    }
+}

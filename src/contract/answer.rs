@@ -47,6 +47,10 @@ pub struct ListSource {
     pub paged: Option<Paging>,
     /// The member that holds the list; the list itself is the body when absent.
     pub under: Option<String>,
+    /// Properties that what is listed has, as far as the request names a value.
+    pub filters: BTreeMap<String, ValueRef>,
+    /// The member that says whether the caller's token came from the entity.
+    pub current: Option<String>,
 }
 
 /// Source of one member.
@@ -88,27 +92,38 @@ impl<'de> Deserialize<'de> for Source {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Source, A::Error> {
                 let (mut source, mut of, mut paged, mut under) = (None, None, None, None);
+                let (mut filters, mut current) = (BTreeMap::new(), None);
                 while let Some(key) = map.next_key::<String>()? {
                     match key.as_str() {
                         "entity" => source = Some(Source::Target(Target::Selected(map.next_value()?), None)),
-                        "list" => source = Some(Source::List(ListSource { kind: map.next_value()?, of: None, paged: None, under: None })),
+                        "list" => source = Some(Source::List(list(map.next_value()?))),
                         "object" => source = Some(Source::Object(map.next_value()?)),
                         "of" => of = Some(map.next_value()?),
                         "paged" => paged = Some(map.next_value()?),
                         "under" => under = Some(map.next_value()?),
-                        other => return Err(de::Error::unknown_field(other, &["entity", "list", "object", "of", "paged", "under"])),
+                        "where" => filters = map.next_value()?,
+                        "current" => current = Some(map.next_value()?),
+                        other => {
+                            let known = &["entity", "list", "object", "of", "paged", "under", "where", "current"];
+                            return Err(de::Error::unknown_field(other, known));
+                        }
                     }
                 }
                 match source {
-                    Some(Source::List(list)) => Ok(Source::List(ListSource { kind: list.kind, of, paged, under })),
-                    Some(source) if of.is_none() && paged.is_none() && under.is_none() => Ok(source),
-                    Some(_) => Err(de::Error::custom("`of`, `paged` and `under` belong to `list`")),
+                    Some(Source::List(list)) => Ok(Source::List(ListSource { kind: list.kind, of, paged, under, filters, current })),
+                    Some(source) if of.is_none() && paged.is_none() && under.is_none() && filters.is_empty() && current.is_none() => Ok(source),
+                    Some(_) => Err(de::Error::custom("`of`, `paged`, `under`, `where` and `current` belong to `list`")),
                     None => Err(de::Error::custom("name the source: entity, list or object")),
                 }
             }
         }
         deserializer.deserialize_any(SourceVisitor)
     }
+}
+
+/// All entities of a kind.
+const fn list(kind: Kind) -> ListSource {
+    ListSource { kind, of: None, paged: None, under: None, filters: BTreeMap::new(), current: None }
 }
 
 #[cfg(test)]
@@ -125,7 +140,7 @@ mod tests {
         assert_eq!(read("created").unwrap(), Source::Created);
         assert!(matches!(read("{entity: {role: path.id}}").unwrap(), Source::Target(Target::Selected(_), None)));
         let list = read("{list: session, of: user, under: sessions}").unwrap();
-        assert!(matches!(list, Source::List(ListSource { kind: Kind::Session, of: Some(Owner::User), paged: None, under: Some(_) })));
+        assert!(matches!(list, Source::List(ListSource { kind: Kind::Session, of: Some(Owner::User), paged: None, under: Some(_), .. })));
         assert!(matches!(read("{object: {roleIds: body.roleIds, addedRoleIds: any}}").unwrap(), Source::Object(_)));
     }
 
@@ -133,6 +148,7 @@ mod tests {
     fn what_is_no_source_is_refused() {
         assert!(read("users").unwrap_err().contains("users"));
         assert!(read("{object: {}, paged: required}").unwrap_err().contains("belong to `list`"));
+        assert!(read("{entity: {role: path.id}, current: isCurrent}").unwrap_err().contains("belong to `list`"));
         assert!(read("{of: user}").unwrap_err().contains("name the source"));
     }
 }

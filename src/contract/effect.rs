@@ -40,12 +40,14 @@ pub enum Fresh {
     IsoNow,
     /// ISO text, this many seconds after now.
     IsoAfter(u32),
+    /// Milliseconds since 1970, this many seconds after now.
+    MsAfter(u64),
 }
 
 impl Fresh {
     /// Whether the value tells one thing from all others of its kind.
     pub const fn identifies(self) -> bool {
-        !matches!(self, Self::Now | Self::IsoNow | Self::IsoAfter(_))
+        !matches!(self, Self::Now | Self::IsoNow | Self::IsoAfter(_) | Self::MsAfter(_))
     }
 }
 
@@ -62,6 +64,8 @@ pub enum Effect {
         from: Option<ValueRef>,
         /// The property it becomes; its members become properties when absent.
         property: Option<String>,
+        /// Properties set to these values instead of anything of the request.
+        with: BTreeMap<String, Value>,
     },
     /// Merges a value into a property that is an object, one level deep.
     Merge {
@@ -94,6 +98,20 @@ pub enum Named {
     CreateSubjectToken,
     /// Issues a token at the token endpoint.
     IssueToken,
+    /// Ends the session in the path, and those of its grants that `revokeGrantsTarget` speaks of with their tokens.
+    EndSession,
+    /// Ends the grant in the path, with its tokens.
+    RevokeGrant,
+    /// Makes a one-time token for the address in the body.
+    CreateOneTimeToken,
+    /// Puts a new code for the recipient in the body in the place of an older one.
+    MakeCode,
+    /// Counts a message to the recipient in the body.
+    CountMessage,
+    /// Uses the code of the recipient in the body up.
+    UseCode,
+    /// Forgets what is counted against the targets in the body.
+    ForgetFailures,
 }
 
 /// How an entity is made.
@@ -143,10 +161,10 @@ impl<'de> Deserialize<'de> for Effect {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Effect, A::Error> {
-                let (mut effect, mut from, mut property) = (None, None, None);
+                let (mut effect, mut from, mut property, mut with) = (None, None, None, BTreeMap::new());
                 while let Some(key) = map.next_key::<String>()? {
                     match key.as_str() {
-                        "set" => effect = Some(Effect::Set { target: map.next_value()?, from: None, property: None }),
+                        "set" => effect = Some(set(map.next_value()?)),
                         "merge" => {
                             let text: String = map.next_value()?;
                             let split = text.split_once('.').and_then(|(target, name)| Some((Target::named(target)?, name.to_owned())));
@@ -158,13 +176,15 @@ impl<'de> Deserialize<'de> for Effect {
                         "delete" => effect = Some(Effect::Delete(map.next_value()?)),
                         "from" => from = Some(map.next_value()?),
                         "as" => property = Some(map.next_value()?),
+                        "with" => with = map.next_value()?,
                         other => {
-                            return Err(de::Error::unknown_field(other, &["set", "merge", "create", "delete", "from", "as"]));
+                            return Err(de::Error::unknown_field(other, &["set", "merge", "create", "delete", "from", "as", "with"]));
                         }
                     }
                 }
                 match effect {
-                    Some(Effect::Set { target, .. }) => Ok(Effect::Set { target, from, property }),
+                    Some(Effect::Set { target, .. }) => Ok(Effect::Set { target, from, property, with }),
+                    Some(_) if !with.is_empty() => Err(de::Error::custom("`with` belongs to `set`")),
                     Some(Effect::Merge { target, property: name, .. }) if property.is_none() => {
                         Ok(Effect::Merge { target, property: name, from })
                     }
@@ -176,6 +196,11 @@ impl<'de> Deserialize<'de> for Effect {
         }
         deserializer.deserialize_any(EffectVisitor)
     }
+}
+
+/// Sets the members of the body on a target.
+const fn set(target: Target) -> Effect {
+    Effect::Set { target, from: None, property: None, with: BTreeMap::new() }
 }
 
 /// Reads one value or a list of them.
@@ -224,7 +249,7 @@ mod tests {
         let effects =
             read("[{set: caller}, {set: user, from: body.profile, as: profile}, {merge: user.customData, from: body.customData}]");
         let effects = effects.unwrap();
-        assert_eq!(effects[0], Effect::Set { target: Target::Caller, from: None, property: None });
+        assert_eq!(effects[0], set(Target::Caller));
         assert!(matches!(&effects[1], Effect::Set { from: Some(_), property: Some(property), .. } if property == "profile"));
         assert!(matches!(&effects[2], Effect::Merge { target: Target::User, property, .. } if property == "customData"));
         assert!(matches!(&read("{delete: {role: path.id}}").unwrap()[0], Effect::Delete(selector) if selector.kind == Kind::Role));

@@ -225,6 +225,40 @@ guard_kinds! {
     "resource-known" ResourceKnown(ValueRef),
     /// The subject token can still be exchanged.
     "subject-token" SubjectToken(ValueRef),
+    /// The entities that the value names, where they exist, belong to that owner.
+    "belongs" Belongs(Box<Selector>),
+    /// The entities that the value names, where they exist, are not past their end.
+    "unexpired" Unexpired(Box<Selector>),
+    /// A message can be sent to the recipient in the body.
+    "message" Message(MessageRule),
+    /// The code of the recipient in the body can be used.
+    "sent-code" SentCode(CodeRule),
+    /// The tenant lets passwords expire.
+    "password-expiry-on" PasswordExpiryOn(bool),
+}
+
+/// What a `message` guard demands. The recipient is the e-mail address in the body, or else the phone number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MessageRule {
+    /// Not too many messages went to the recipient lately.
+    Allowed,
+    /// There is a connector for such messages.
+    Connected,
+}
+
+/// What a `sent-code` guard demands. The recipient is the e-mail address in the body, or else the phone number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CodeRule {
+    /// A code was sent and not used.
+    Pending,
+    /// It is not too old.
+    Fresh,
+    /// Not too many wrong codes were tried.
+    TriesLeft,
+    /// The code in the body is the one.
+    Right,
 }
 
 /// Argument of `last-identifier`.
@@ -355,6 +389,10 @@ pub enum TenantFact {
 pub enum RefusalEffect {
     /// Counts towards the lock-out of the caller.
     CountFailure,
+    /// Counts a wrong code for the recipient in the body.
+    CountTry,
+    /// Puts a new code for the recipient in the body in the place of an older one.
+    MakeCode,
 }
 
 /// Status of a predicted answer: one number, or any of a class where the contract promises no more.
@@ -492,7 +530,19 @@ impl Guard {
                 ClientRule::Authenticated => "authenticated".into(),
                 ClientRule::GrantAllowed => "grant-allowed".into(),
             },
-            GuardKind::Exists(selector) | GuardKind::Absent(selector) | GuardKind::Is(selector) => selector.to_string(),
+            GuardKind::Exists(selector)
+            | GuardKind::Absent(selector)
+            | GuardKind::Is(selector)
+            | GuardKind::Belongs(selector)
+            | GuardKind::Unexpired(selector) => selector.to_string(),
+            GuardKind::Message(MessageRule::Allowed) => "allowed".into(),
+            GuardKind::Message(MessageRule::Connected) => "connected".into(),
+            GuardKind::SentCode(rule) => match rule {
+                CodeRule::Pending => "pending".into(),
+                CodeRule::Fresh => "fresh".into(),
+                CodeRule::TriesLeft => "tries-left".into(),
+                CodeRule::Right => "right".into(),
+            },
             GuardKind::Record(rule) => rule.id.to_string(),
             _ => String::new(),
         };

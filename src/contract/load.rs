@@ -220,7 +220,7 @@ impl Assembly<'_> {
             return Err(near(format!("`{method}` is no method"), method, "write get, put, post, patch or delete"));
         }
         let mut guards = Vec::new();
-        let shared = self.document.guards.iter().filter(|_| raw.shared_guards).map(|guard| (guard, true));
+        let shared = self.document.guards.iter().filter(|guard| raw.shared_guards.include(guard.kind.name())).map(|guard| (guard, true));
         for (guard, shared) in shared.chain(raw.guards.iter().map(|guard| (guard, false))) {
             if alive(self.version, guard.since, guard.until) && !(shared && is_idle(guard, raw)) {
                 guards.push(self.guard(id, guard, shared)?);

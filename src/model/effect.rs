@@ -1,15 +1,19 @@
 //! What each accepted operation does to the state.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
 
 use super::call::Call;
 use super::guard::scopes;
+use super::message;
 use super::rules::{Phone, parse_phone};
 use super::select::{owner_of, targets};
+use super::session;
 use super::state::{Entity, Fresh, KNOWS_ALL, Key, Kind, State, Term};
 use crate::contract::effect::Create;
-use crate::contract::entity::Target;
-use crate::contract::guard::ValueRef;
+use crate::contract::entity::{Selector, Target};
+use crate::contract::guard::{Place, ValueRef};
 use crate::contract::{Effect, Named};
 
 /// Scopes a token for the Account API can carry; others are dropped without a word.
@@ -57,7 +61,14 @@ pub fn apply(call: &Call<'_>, state: &mut State, now: i64) -> Vec<Key> {
 fn apply_one(effect: &Effect, call: &Call<'_>, state: &mut State, now: i64) -> Vec<Key> {
     match effect {
         Effect::Named(named) => return apply_named(*named, call, state, now).into_iter().collect(),
-        Effect::Set { target, from, property } => {
+        Effect::Set { target, with, .. } if !with.is_empty() => {
+            change(state, &targets(call, state, target), |entity| {
+                for (name, value) in with {
+                    entity.set(name.clone(), value.clone());
+                }
+            });
+        }
+        Effect::Set { target, from, property, .. } => {
             let Some(value) = given(call, from.as_ref()) else { return Vec::new() };
             change(state, &targets(call, state, target), |entity| match property {
                 Some(name) => entity.set(name.clone(), stored(name, &value)),
@@ -185,6 +196,7 @@ fn apply_named(effect: Named, call: &Call<'_>, state: &mut State, now: i64) -> O
             change(state, subject.as_slice(), |user| user.set("isSuspended", suspended.clone()));
             if let (true, Some(subject)) = (suspended == true, subject) {
                 state.kill_tokens(&subject.id);
+                session::end_sessions(&subject.id, state);
             }
             None
         }
@@ -200,6 +212,27 @@ fn apply_named(effect: Named, call: &Call<'_>, state: &mut State, now: i64) -> O
             Some(key)
         }
         Named::IssueToken => Some(issue_token(call, state, now)),
+        Named::CreateOneTimeToken => Some(create_one_time_token(input, state)),
+        Named::EndSession | Named::RevokeGrant => {
+            end(effect, call, state);
+            None
+        }
+        Named::MakeCode => {
+            message::make_code(call, state, now);
+            None
+        }
+        Named::CountMessage => {
+            message::count_message(call, state, now);
+            None
+        }
+        Named::UseCode => {
+            message::use_code(call, state);
+            None
+        }
+        Named::ForgetFailures => {
+            message::forget_failures(call, state);
+            None
+        }
     }
 }
 
@@ -286,12 +319,64 @@ fn create_user(input: &Value, state: &mut State) -> Key {
     key
 }
 
+/// Ends what the last parameter of the path names.
+fn end(effect: Named, call: &Call<'_>, state: &mut State) {
+    let (kind, parameter) = if effect == Named::EndSession { (Kind::Session, "sessionId") } else { (Kind::Grant, "grantId") };
+    let Some(property) = session::naming(kind) else { return };
+    let value = ValueRef { place: Place::Path, name: parameter.to_owned() };
+    let named = Selector { kind, value, of: None, by: Some(property.to_owned()), with: BTreeMap::new() };
+    let known = targets(call, state, &Target::Selected(named));
+    if known.is_empty() {
+        // It is one of those whose ids were never told apart.
+        let owner = call.subject().or_else(|| call.caller(state));
+        state.lost_sight(kind);
+        if let Some(owner) = owner.filter(|_| kind == Kind::Grant || call.query.contains_key("revokeGrantsTarget")) {
+            state.doubt_tokens(&owner.id);
+        }
+    }
+    for key in known {
+        if kind == Kind::Grant {
+            session::revoke_grant(&key, state);
+            continue;
+        }
+        if let Some(target) = call.query.get("revokeGrantsTarget") {
+            session::revoke_grants_of(&key, target == "firstParty", state);
+        }
+        session::end_session(&key, state);
+    }
+}
+
+/// Seconds a one-time token lives when nothing else is asked for.
+const ONE_TIME_TOKEN_LIFE: u64 = 600;
+
+fn create_one_time_token(input: &Value, state: &mut State) -> Key {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the schema admits no less than one, fractions are cut off")]
+    let life = input.get("expiresIn").and_then(Value::as_f64).map_or(ONE_TIME_TOKEN_LIFE, |seconds| seconds as u64);
+    let token = Entity::from_json(&json!({"tenantId": "default", "context": {}, "status": "active"}))
+        .with("id", Term::Fresh(Fresh::RecordId))
+        .with("token", Term::Fresh(Fresh::Secret))
+        .with("createdAt", Term::Fresh(Fresh::Now))
+        .with("expiresAt", Term::Fresh(Fresh::MsAfter(life)));
+    let key = Key::unborn(Kind::OneTimeToken, state);
+    state.insert(key.clone(), token);
+    state.update(&key, |token| {
+        token.set("email", input.get("email").cloned().unwrap_or_default());
+        token.set("owner", input.get("email").cloned().unwrap_or_default());
+        if let Some(context) = input.get("context") {
+            token.set("context", context.clone());
+        }
+    });
+    key
+}
+
 fn issue_token(call: &Call<'_>, state: &mut State, now: i64) -> Key {
     let field = |name: &str| call.input.get(name).and_then(Value::as_str);
     let requested = field("scope").map(|scope| Value::String(scope.to_owned()));
     let grant = field("grant_type").unwrap_or_default();
     let resource = field("resource").filter(|resource| !resource.is_empty());
     let mut user = Term::Unknown;
+    let application = call.client().map_or(Term::Unknown, |(id, _)| Term::Known(id.into()));
+    let (mut from_grant, mut from_session) = (Term::Known(Value::Null), Term::Known(Value::Null));
     // Which scopes of a resource a client or user has is not part of the contract; what was granted is read from the answer.
     let mut scope = Term::Unknown;
     match grant {
@@ -317,6 +402,7 @@ fn issue_token(call: &Call<'_>, state: &mut State, now: i64) -> Key {
                     ACCOUNT_SCOPES.iter().filter(|known| scopes(&asked).any(|scope| scope == **known)).copied().collect();
                 scope = Term::Known(Value::String(granted.join(" ")));
             }
+            from_grant = session::begin_grant(&user, &application, now, state);
         }
         "authorization_code" => {
             state.insert(Key::new(Kind::Code, field("code").unwrap_or_default()), Entity::default());
@@ -327,11 +413,14 @@ fn issue_token(call: &Call<'_>, state: &mut State, now: i64) -> Key {
             {
                 user = Term::Known(only.clone());
             }
+            from_grant = session::begin_grant(&user, &application, now, state);
+            from_session = session::begin_session(&user, &application, &from_grant, now, state);
         }
         "refresh_token" => {
             let text = field("refresh_token").unwrap_or_default();
             if let Some((_, token)) = state.all(Kind::Token).find(|(_, token)| token.text("refresh_token") == Some(Some(text))) {
                 user = token.get("user").clone();
+                (from_grant, from_session) = (token.get("grant").clone(), token.get("session").clone());
             }
         }
         _ => {}
@@ -352,6 +441,8 @@ fn issue_token(call: &Call<'_>, state: &mut State, now: i64) -> Key {
         .with("id_token", if matches!(grant, "authorization_code" | "refresh_token") { Term::Unknown } else { Value::Null.into() })
         .with("use", json!(usage))
         .with("user", user)
+        .with("grant", from_grant)
+        .with("session", from_session)
         .with("client", client.as_ref().map_or(Value::Null, |(id, _)| json!(id)))
         .with("alive", json!(true))
         .with("expiresAt", json!(now + TOKEN_LIFE * 1000));

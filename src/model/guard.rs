@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::body::{Body, has_nul};
 use super::call::Call;
 use super::json::same;
+use super::message;
 use super::rules::{PasswordPolicy, Phone, UserInfo, UsernamePolicy, Verdict, breached, parse_phone};
 use super::select::{Look, owner_of, select};
 use super::state::{Entity, Key, Kind, State, Term, Truth};
@@ -161,7 +162,34 @@ impl Scene<'_> {
             GuardKind::RefreshToken(value) => self.refresh_token(value),
             GuardKind::ResourceKnown(value) => self.resource_known(value),
             GuardKind::SubjectToken(value) => self.subject_token(value),
+            GuardKind::Belongs(selector) => self.belongs(selector),
+            GuardKind::Unexpired(selector) => self.selected(selector, |look| match look {
+                Look::Found(key) => state.get(key).map_or(Truth::Unknown, |entity| self.before(entity.get("expiresAt"))),
+                Look::Missing => Truth::Yes,
+                Look::Unknown => Truth::Unknown,
+            }),
+            GuardKind::Message(rule) => message::can_send(*rule, call, state, self.now),
+            GuardKind::SentCode(rule) => {
+                let policy = self.policy::<Value>("verificationCodePolicy");
+                message::can_use(*rule, call, state, policy.as_ref(), self.now, NEAR_MS)
+            }
+            GuardKind::PasswordExpiryOn(_) => Truth::maybe(self.policy::<Value>("passwordExpiration").map(|policy| {
+                policy.get("enabled") == Some(&Value::Bool(true)) && policy.get("validPeriodDays").and_then(Value::as_f64) > Some(0.0)
+            })),
         }
+    }
+
+    /// Whether the entities that a selector names, its owner aside, belong to that owner.
+    fn belongs(&self, selector: &Selector) -> Truth {
+        let Some(owner) = selector.of.as_ref().and_then(|owner| owner_of(self.call, self.state, selector.kind, owner)) else {
+            return Truth::Unknown;
+        };
+        let anybodys = Selector { of: None, ..selector.clone() };
+        self.selected(&anybodys, |look| match look {
+            Look::Found(key) => Truth::maybe(self.state.get(key).and_then(|entity| entity.text("owner")).map(|id| id == Some(&owner.id))),
+            Look::Missing => Truth::Yes,
+            Look::Unknown => Truth::Unknown,
+        })
     }
 
     /// Folds what is known of the entities a selector names.
@@ -240,18 +268,8 @@ impl Scene<'_> {
         }
     }
 
-    /// Whether now is before a time given in milliseconds or ISO text. No time means no limit.
     fn before(&self, limit: &Term) -> Truth {
-        let limit = match limit {
-            Term::Known(Value::Null) => return Truth::Yes,
-            Term::Known(value) => super::time::millis(value),
-            _ => None,
-        };
-        match limit {
-            None => Truth::Unknown,
-            Some(limit) if (limit - self.now).abs() < NEAR_MS => Truth::Near,
-            Some(limit) => Truth::of(self.now < limit),
-        }
+        before(limit, self.now)
     }
 
     fn input_is_valid(&self) -> bool {
@@ -477,6 +495,20 @@ const SUBJECT_TOKEN_TYPES: [&str; 3] = [
     "urn:logto:token-type:impersonation_token",
     "urn:logto:token-type:personal_access_token",
 ];
+
+/// Whether now is before a time given in milliseconds or ISO text. No time means no limit.
+pub fn before(limit: &Term, now: i64) -> Truth {
+    let limit = match limit {
+        Term::Known(Value::Null) => return Truth::Yes,
+        Term::Known(value) => super::time::millis(value),
+        _ => None,
+    };
+    match limit {
+        None => Truth::Unknown,
+        Some(limit) if (limit - now).abs() < NEAR_MS => Truth::Near,
+        Some(limit) => Truth::of(now < limit),
+    }
+}
 
 /// The scopes of a `scope` text.
 pub fn scopes(scope: &Value) -> impl Iterator<Item = &str> {

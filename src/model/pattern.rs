@@ -37,6 +37,10 @@ pub struct ListPattern {
     pub complete: bool,
     /// Kind of what is listed, and whom it belongs to: what else is there becomes known.
     pub of: (Kind, Option<Key>),
+    /// The numeric member by which items that are alike are told apart, the first item having the least one.
+    pub by: Option<&'static str>,
+    /// Only some of what belongs to the owner is listed.
+    pub partial: bool,
 }
 
 /// What a value seen in an answer says about an entity.
@@ -50,6 +54,8 @@ pub enum Teaching {
     Member(Kind),
     /// All entities of this kind that belong to the key have been seen.
     All(Kind),
+    /// Some entities of this kind that belong to the key have been seen.
+    Some(Kind),
 }
 
 /// A member of an object pattern.
@@ -183,8 +189,12 @@ impl Pattern {
 impl ListPattern {
     fn compare(&self, value: &Value, pointer: &str, lessons: &mut Vec<Lesson>) -> Result<(), Mismatch> {
         let Some(seen) = value.as_array() else { return Err(mismatch(pointer, "a list", &brief(value))) };
-        let fits = |item: usize, place: usize| self.items[item].compare(&seen[place], pointer, &mut Vec::new()).is_ok();
-        let pairs = assign(self.items.len(), seen.len(), &fits);
+        let order = self.order(seen);
+        let fits = |item: usize, place: usize| self.items[item].compare(&seen[order[place]], pointer, &mut Vec::new()).is_ok();
+        let mut pairs = vec![None; seen.len()];
+        for (place, item) in assign(self.items.len(), seen.len(), &fits).into_iter().enumerate() {
+            pairs[order[place]] = item;
+        }
         if let Some(item) = (0..self.items.len()).find(|item| !pairs.contains(&Some(*item))) {
             // With one item left on either side, what differs between the two says most.
             let left: Vec<usize> = (0..seen.len()).filter(|place| pairs[*place].is_none()).collect();
@@ -199,17 +209,28 @@ impl ListPattern {
             match (pair, &self.of.1) {
                 (Some(item), _) => self.items[*item].compare(&seen[place], &inner, lessons)?,
                 (None, _) if self.complete => return Err(mismatch(&inner, "no further item", &brief(&seen[place]))),
-                (None, Some(owner)) => {
+                (None, Some(owner)) if !self.partial => {
                     let teaching = Teaching::Member(self.of.0);
                     lessons.push(Lesson { key: owner.clone(), teaching, value: seen[place].clone() });
                 }
-                (None, None) => {}
+                (None, _) => {}
             }
         }
         if let (false, Some(owner)) = (self.complete, &self.of.1) {
-            lessons.push(Lesson { key: owner.clone(), teaching: Teaching::All(self.of.0), value: Value::Null });
+            let teaching = if self.partial { Teaching::Some(self.of.0) } else { Teaching::All(self.of.0) };
+            lessons.push(Lesson { key: owner.clone(), teaching, value: Value::Null });
         }
         Ok(())
+    }
+
+    /// The places of a list in the order in which items are to be looked for.
+    fn order(&self, seen: &[Value]) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..seen.len()).collect();
+        if let Some(member) = self.by {
+            let number = |place: &usize| seen[*place].get(member).and_then(Value::as_f64).unwrap_or(f64::MAX);
+            order.sort_by(|one, other| number(one).total_cmp(&number(other)));
+        }
+        order
     }
 }
 
@@ -240,7 +261,7 @@ fn term_admits(term: &Term, value: &Value) -> Result<(), String> {
         Term::Unknown => true,
         Term::Known(expected) => json::same(expected, value),
         Term::AtLeast(least) => value.as_f64().is_some_and(|number| number >= *least),
-        Term::Fresh(Fresh::Now) => value.is_number(),
+        Term::Fresh(Fresh::Now | Fresh::MsAfter(_)) => value.is_number(),
         Term::Fresh(Fresh::PersonalAccessToken) => value.as_str().is_some_and(|text| text.starts_with("pat_")),
         Term::Fresh(_) => value.as_str().is_some_and(|text| !text.is_empty()),
     };
@@ -250,7 +271,7 @@ fn term_admits(term: &Term, value: &Value) -> Result<(), String> {
     Err(match term {
         Term::Known(expected) => brief(expected),
         Term::AtLeast(least) => format!("a number of at least {least}"),
-        Term::Fresh(Fresh::Now) => "a time in milliseconds".into(),
+        Term::Fresh(Fresh::Now | Fresh::MsAfter(_)) => "a time in milliseconds".into(),
         _ => "a text".into(),
     })
 }
@@ -277,7 +298,7 @@ mod tests {
             Pattern::Object(members.map(|(name, value)| (name.clone(), Member::Present(member(value)))).collect())
         });
         let owner = Key::new(Kind::User, "u");
-        Pattern::List(ListPattern { items: items.collect(), complete, of: (Kind::Factor, Some(owner)) })
+        Pattern::List(ListPattern { items: items.collect(), complete, of: (Kind::Factor, Some(owner)), by: None, partial: false })
     }
 
     #[test]

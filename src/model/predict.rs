@@ -6,10 +6,12 @@ use serde_json::Value;
 
 use super::call::Call;
 use super::effect;
-use super::guard::{Scene, has_security_method, scopes};
+use super::guard::{Scene, before, has_security_method, scopes};
+use super::message;
 use super::pattern::{ListPattern, Member, Pattern, Teaching, Why};
 use super::route::{Route, route};
 use super::select::{owner_of, targets};
+use super::session;
 use super::state::{Entity, Key, Kind, State, Term, Truth};
 use super::wire::Request;
 use crate::contract::answer::{AnswerSpec, ListSource, MemberSource, Source};
@@ -93,7 +95,7 @@ fn predict_call<'a>(call: Call<'a>, state: &State, now: i64) -> Prediction<'a> {
             outcome: guard.refusal().into(),
             guard: Some(index),
             body: Pattern::Any,
-            next: after_refusal(&call, state, &guard.on_refusal),
+            next: after_refusal(&call, state, &guard.on_refusal, now),
         });
         if broken == Truth::Unknown {
             unknown.get_or_insert_with(|| format!("{} cannot be told from what was seen", guard.label()));
@@ -113,7 +115,7 @@ fn predict_call<'a>(call: Call<'a>, state: &State, now: i64) -> Prediction<'a> {
     Prediction { call: Some(call), alternatives, unknown }
 }
 
-fn after_refusal(call: &Call<'_>, state: &State, effects: &[RefusalEffect]) -> State {
+fn after_refusal(call: &Call<'_>, state: &State, effects: &[RefusalEffect], now: i64) -> State {
     let mut next = state.clone();
     for effect in effects {
         match effect {
@@ -126,6 +128,8 @@ fn after_refusal(call: &Call<'_>, state: &State, effects: &[RefusalEffect]) -> S
                     });
                 }
             }
+            RefusalEffect::CountTry => message::count_try(call, &mut next),
+            RefusalEffect::MakeCode => message::make_code(call, &mut next, now),
         }
     }
     next
@@ -151,7 +155,7 @@ fn success(call: &Call<'_>, state: &State, answer: &AnswerSpec, now: i64) -> Alt
     let mut next = state.clone();
     let created = effect::apply(call, &mut next, now);
     let schema = call.operation.responses.get(&answer.status).and_then(Option::as_ref).map(Schema::raw);
-    let view = View { call, state: &next };
+    let view = View { call, state: &next, now };
     let body = match (&answer.body, schema) {
         (Some(source), Some(schema)) => view.source(source, &created, schema),
         (None, None) if answer.status == 204 => Pattern::Empty,
@@ -164,6 +168,8 @@ fn success(call: &Call<'_>, state: &State, answer: &AnswerSpec, now: i64) -> Alt
 struct View<'a> {
     call: &'a Call<'a>,
     state: &'a State,
+    /// Milliseconds since 1970.
+    now: i64,
 }
 
 impl View<'_> {
@@ -207,17 +213,66 @@ impl View<'_> {
         let belongs = |entity: &Entity| {
             entity.exists() && owner.as_ref().is_none_or(|owner| entity.text("owner").is_some_and(|id| id == Some(&owner.id)))
         };
-        let shown: Vec<(Key, &Entity)> =
-            self.state.all(list.kind).filter(|(_, entity)| belongs(entity)).map(|(id, entity)| (Key::new(list.kind, id), entity)).collect();
         let complete = self.state.knows_all(list.kind, owner.as_ref());
+        let filters: Vec<(&str, String)> =
+            list.filters.iter().filter_map(|(name, value)| Some((name.as_str(), self.call.text(value)?))).collect();
+        let mut shown: Vec<(Key, &Entity)> = Vec::new();
+        for (id, entity) in self.state.all(list.kind).filter(|(_, entity)| belongs(entity)) {
+            // Among others that are not known yet, one that was never shown cannot be told apart.
+            if !complete && session::is_anonymous(list.kind, entity) {
+                continue;
+            }
+            match self.passes(list.kind, entity, &filters) {
+                Truth::Yes => shown.push((Key::new(list.kind, id), entity)),
+                Truth::No => {}
+                Truth::Unknown | Truth::Near => return Pattern::Any,
+            }
+        }
+        shown.sort_by_key(|(key, entity)| session::rank(list.kind, key, entity));
         let asks = |name: &str| self.call.query.get(name).is_some_and(|text| !text.is_empty());
         let paged = list.paged == Some(Paging::Required) || list.paged.is_some() && (asks("page") || asks("page_size"));
         if paged && (owner.is_none() || !complete || asks("page") || asks("page_size") || shown.len() > DEFAULT_PAGE) {
             return Pattern::Any;
         }
-        let items = shown.iter().map(|(key, entity)| self.object(key, entity, schema)).collect();
+        let current = list.current.as_deref();
+        let items = shown.iter().map(|(key, entity)| self.listed(key, entity, current, schema)).collect();
+        let by = session::naming(list.kind).map(|_| session::ORDER);
         // Whatever else the tenant has is nobody's business.
-        Pattern::List(ListPattern { items, complete: complete && owner.is_some(), of: (list.kind, owner) })
+        let complete = complete && owner.is_some();
+        Pattern::List(ListPattern { items, complete, of: (list.kind, owner), by, partial: !filters.is_empty() })
+    }
+
+    /// Whether a list with these filters shows an entity.
+    fn passes(&self, kind: Kind, entity: &Entity, filters: &[(&str, String)]) -> Truth {
+        let filtered = filters.iter().fold(Truth::Yes, |all, (name, wanted)| {
+            let stored = if (kind, *name) == (Kind::Grant, "party") { session::party(entity, self.state) } else { entity.get(name).clone() };
+            // What has run out may have been marked so.
+            let open = self.property(kind, entity, name) != *entity.get(name);
+            all.and(if open { Truth::Unknown } else { Truth::maybe(stored.known().map(|value| value == wanted.as_str())) })
+        });
+        filtered.and(session::is_listed(kind, entity, self.state))
+    }
+
+    /// An item of a list. `current` is the member that says whether the caller's token came from it.
+    fn listed(&self, key: &Key, entity: &Entity, current: Option<&str>, schema: &Value) -> Pattern {
+        match key.kind {
+            Kind::Session => {
+                let own = self.call.token(self.state).map_or(&Term::Unknown, |token| token.get("session"));
+                session::session(key, entity, self.state, current.map(|name| (name, own)))
+            }
+            Kind::Grant => session::grant(key, entity, self.state),
+            _ => self.object(key, entity, schema),
+        }
+    }
+
+    /// A property of an entity as it is shown, derived ones included.
+    fn property(&self, kind: Kind, entity: &Entity, name: &str) -> Term {
+        let running = is_derived(kind, name) && entity.text(name) == Some(Some("active"));
+        match running.then(|| before(entity.get("expiresAt"), self.now)) {
+            Some(Truth::No) => "expired".into(),
+            Some(Truth::Unknown | Truth::Near) => Term::Unknown,
+            Some(Truth::Yes) | None => user_property(entity, name),
+        }
     }
 
     fn body(&self, key: Option<Key>, property: Option<&str>, schema: &Value) -> Pattern {
@@ -227,7 +282,7 @@ impl View<'_> {
                 let (term, whole) = self.filter(&user_property(entity, property), schema);
                 Pattern::Leaf { term, teaches: whole.then(|| (key, Teaching::Property(property.to_owned()))) }
             }
-            (None, Some(key), Some(entity)) => self.object(&key, entity, schema),
+            (None, Some(key), Some(entity)) => self.listed(&key, entity, None, schema),
             (None, _, _) => self.stranger(schema),
             _ => Pattern::Any,
         }
@@ -238,7 +293,8 @@ impl View<'_> {
             schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
         let mut members = BTreeMap::new();
         for (name, inner) in schema.get("properties").and_then(Value::as_object).into_iter().flatten() {
-            let (term, whole) = self.filter(&user_property(entity, name), inner);
+            let (term, whole) = self.filter(&self.property(key.kind, entity, name), inner);
+            let whole = whole && !is_derived(key.kind, name);
             let identity = key.is_unborn() && matches!(term, Term::Fresh(fresh) if fresh.identifies());
             let teaching = if identity { Teaching::Identity(name.clone()) } else { Teaching::Property(name.clone()) };
             let leaf = |term: &Term| Pattern::Leaf { term: term.clone(), teaches: whole.then(|| (key.clone(), teaching.clone())) };
@@ -314,6 +370,11 @@ const DEFAULT_PAGE: usize = 20;
 /// What the server takes for yes in a query.
 fn is_truthy(value: &str) -> bool {
     ["1", "true", "y", "yes", "yep", "yeah"].contains(&value.to_ascii_lowercase().as_str())
+}
+
+/// Whether what is shown of a property is not what is stored: the status of a one-time token follows the clock.
+fn is_derived(kind: Kind, name: &str) -> bool {
+    (kind, name) == (Kind::OneTimeToken, "status")
 }
 
 /// A property of an entity, derived ones included.

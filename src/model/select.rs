@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::call::Call;
 use super::json::same;
-use super::state::{Entity, Key, Kind, State};
+use super::state::{Entity, Key, Kind, State, Term};
 use crate::contract::entity::{Owner, Selector, Target};
 
 /// What is known of an entity that a call names.
@@ -87,6 +87,8 @@ fn look(state: &State, selector: &Selector, owner: Option<&Key>, value: &Value) 
         }
         match entity.known(property) {
             Some(known) if same(known, value) => return fits(Key::new(selector.kind, id), entity, selector),
+            // Nobody can name what was made up and never shown.
+            None if matches!(entity.get(property), Term::Fresh(fresh) if fresh.identifies()) => {}
             Some(_) => {}
             None => open = true,
         }

@@ -273,7 +273,7 @@ impl State {
 
     /// Whether all entities of a kind are known, or all that belong to an owner.
     pub fn knows_all(&self, kind: Kind, owner: Option<&Key>) -> bool {
-        let told = |entity: &Entity| entity.flag(KNOWS_ALL) == Some(true) || entity.flag(&format!("{KNOWS_ALL}:{kind}")) == Some(true);
+        let told = |entity: &Entity| entity.flag(&format!("{KNOWS_ALL}:{kind}")).or(entity.flag(KNOWS_ALL)) == Some(true);
         self.closed || owner.and_then(|owner| self.get(owner)).is_some_and(told)
     }
 
@@ -282,13 +282,18 @@ impl State {
         self.update(owner, |entity| entity.set(format!("{KNOWS_ALL}:{kind}"), true));
     }
 
-    /// Removes an entity with everything that belongs to it or refers to it. An application leaves a trace: tokens that
+    /// One more entity of a kind is there, and it is not known whose.
+    pub fn lost_sight(&mut self, kind: Kind) {
+        self.update_all(Kind::User, |_| true, |user| user.set(format!("{KNOWS_ALL}:{kind}"), false));
+    }
+
+    /// Removes an entity with everything that belongs to it or refers to it. Grants outlive their user. An application leaves a trace: tokens that
     /// were issued to it go on, as those of a third party.
     pub fn delete(&mut self, key: &Key) {
         self.remove(key);
         let reference = key.kind.reference();
         let tied = |entity: &Entity| [entity.text("owner"), entity.text(&reference)].contains(&Some(Some(&key.id)));
-        self.entities.retain(|other, entity| matches!(other.kind, Kind::User | Kind::Token | Kind::Record) || !tied(entity));
+        self.entities.retain(|other, entity| matches!(other.kind, Kind::User | Kind::Token | Kind::Record | Kind::Grant) || !tied(entity));
         if key.kind == Kind::User {
             self.kill_tokens(&key.id);
         }
@@ -301,6 +306,14 @@ impl State {
     pub fn kill_tokens(&mut self, user: &str) {
         let acts = |token: &Entity| token.text("user") == Some(Some(user)) && token.text("use") == Some(Some("account"));
         self.update_all(Kind::Token, acts, |token| token.set("alive", false));
+    }
+
+    /// Whether a user's access tokens are still alive is no longer known.
+    pub fn doubt_tokens(&mut self, user: &str) {
+        let acts = |token: &Entity| {
+            token.text("user") == Some(Some(user)) && token.text("use") == Some(Some("account")) && token.flag("alive") == Some(true)
+        };
+        self.update_all(Kind::Token, acts, |token| token.set("alive", Term::Unknown));
     }
 
     /// Keys of entities that are new here or differ from another state.

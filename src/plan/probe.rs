@@ -92,6 +92,8 @@ pub struct Probe<'a> {
     pub query: BTreeMap<String, String>,
     /// What must have been accepted before, by the name under which the request speaks of it.
     pub given: BTreeMap<String, Given>,
+    /// Whether the caller signs in for it.
+    pub signed_in: bool,
 }
 
 impl<'a> Probe<'a> {
@@ -116,6 +118,7 @@ impl<'a> Probe<'a> {
             path: case.path.clone(),
             query: case.query.clone(),
             given: case.given.clone(),
+            signed_in: case.signed_in,
         };
         for guard in &operation.guards {
             if guard.when.as_ref().is_none_or(|when| probe.concerns(when)) {
@@ -238,12 +241,24 @@ impl<'a> Probe<'a> {
         self.operation.guards.iter().any(|guard| guard.kind == GuardKind::Authorization(AuthorizationRule::UserToken))
     }
 
+    /// Whether somebody signs in for it.
+    pub fn needs_sign_in(&self, contract: &Contract) -> bool {
+        let given = || self.given.values().filter_map(|given| Probe::of_given(contract, given));
+        self.signed_in || self.client != Client::First || given().any(|given| given.needs_sign_in(contract))
+    }
+
+    /// Whether the Account API must be on for it.
+    pub fn needs_center(&self, contract: &Contract) -> bool {
+        self.by_user() || self.given.values().filter_map(|given| Probe::of_given(contract, given)).any(|given| given.by_user())
+    }
+
     /// Whether the caller must have a password.
     fn needs_password(&self, contract: &Contract) -> bool {
         let speaks = matches!(&self.payload, Payload::Json(body) if ["{{own.password}}", "{{own.record}}"].iter().any(|own| body.to_string().contains(own)));
         let given = || self.given.values().filter_map(|given| Probe::of_given(contract, given));
         speaks
             || self.proof == Proof::Own
+            || self.signed_in
             || self.client != Client::First
             || self.credential == Credential::IdToken
             || given().any(|given| given.by_user() && given.needs_password(contract))
@@ -492,6 +507,9 @@ impl Probe<'_> {
                     _ => Persona::Forged,
                 };
                 (persona, Some(header.clone()))
+            }
+            (Credential::Caller, Some(caller)) if self.signed_in => {
+                (persona, Some(format!("Bearer {}", script.fresh_token(caller, &scopes, Client::FirstBySignIn))))
             }
             (Credential::Caller, Some(caller)) => (persona, Some(format!("Bearer {}", script.token(caller, &scopes, self.client)))),
             (Credential::LowerCase, Some(caller)) => (persona, Some(format!("bearer {}", script.token(caller, &scopes, self.client)))),

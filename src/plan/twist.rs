@@ -6,7 +6,7 @@ use super::probe::{Credential, Payload, Probe, Proof, Who};
 use super::script::Client;
 use crate::contract::Given;
 use crate::contract::entity::Owner;
-use crate::contract::guard::{AuthorizationRule, BodyShape, ClientRule, Guard, GuardKind, Place, When};
+use crate::contract::guard::{AuthorizationRule, BodyShape, ClientRule, CodeRule, Guard, GuardKind, Place, When};
 
 /// A signed token that nobody issued.
 const FORGED_TOKEN: &str = "Bearer eyJhbGciOiJFUzM4NCIsInR5cCI6ImF0K2p3dCJ9.eyJzdWIiOiJmb3JnZWQiLCJzY29wZSI6ImFsbCIsImF1ZCI6Imh0dHBzOi8vZGVmYXVsdC5sb2d0by5hcHAvYXBpIn0.Zm9yZ2Vk";
@@ -216,6 +216,17 @@ pub fn break_guard<'a>(guard: &Guard, accepted: &Probe<'a>) -> Vec<Probe<'a>> {
         GuardKind::ResourceKnown(value) => add("unknown resource", &|probe| probe.put(value, json!("https://nowhere.example"))),
         GuardKind::CodeUsable(value) => add("unknown code", &|probe| probe.put(value, json!("lc-no-such-code"))),
         GuardKind::RefreshToken(value) => add("unknown refresh token", &|probe| probe.put(value, json!("lc-no-such-token"))),
+        GuardKind::Belongs(selector) => match &selector.of {
+            Some(Owner::User) => add(&format!("{} of another user", selector.kind), &|probe| {
+                probe.path.insert("userId".into(), "{{other.id}}".into());
+            }),
+            Some(Owner::Value(owner)) => add(&format!("another {}", owner.name), &|probe| probe.put(owner, json!("{{email}}"))),
+            Some(Owner::Caller) | None => {}
+        },
+        GuardKind::SentCode(CodeRule::Pending) => add("nothing was sent", &|_| {}),
+        GuardKind::PasswordExpiryOn(_) => add("no policy", &|_| {}),
+        // Need messages that are sent and read, or time to pass.
+        GuardKind::SentCode(_) | GuardKind::Message(_) | GuardKind::Unexpired(_) => {}
         // Needs a user of the tenant with the Management API's scope, a suspended user with a live token, or a changed lock-out policy.
         // What breaks a property of some entity is a matter of the operation: see its tries.
         GuardKind::NotSelf(_) | GuardKind::NotSuspended(_) | GuardKind::NotLocked(_) | GuardKind::Is(_) => {}

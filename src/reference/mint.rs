@@ -7,7 +7,7 @@ use rand::{RngExt as _, SeedableRng as _};
 use serde_json::{Value, json};
 
 use crate::model::Fresh;
-use crate::model::time::iso;
+use crate::model::time::{after, iso};
 
 const ID_CHARACTERS: &[u8] = b"abcdefghijklmnopqrstuvwxyz0123456789";
 
@@ -62,6 +62,7 @@ impl Mint {
             Fresh::Digest => self.digest().into(),
             Fresh::Now => now.into(),
             Fresh::IsoAfter(seconds) => iso(now + i64::from(seconds) * 1000).into(),
+            Fresh::MsAfter(seconds) => after(now, seconds).into(),
         }
     }
 }

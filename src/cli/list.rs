@@ -64,7 +64,7 @@ fn operations(contract: &Contract) -> Vec<Row> {
         });
         (cells, json)
     };
-    contract.operations.iter().map(row).collect()
+    contract.operations.iter().map(|operation| row(operation)).collect()
 }
 
 fn requirements(contract: &Contract) -> Vec<Row> {
@@ -86,7 +86,8 @@ fn requirements(contract: &Contract) -> Vec<Row> {
 
 fn guards(contract: &Contract) -> Vec<Row> {
     let row = |(kind, meaning): &(&str, &str)| {
-        let uses = |operation: &&crate::contract::Operation| operation.guards.iter().any(|guard| guard.kind.name() == *kind);
+        let uses =
+            |operation: &&std::sync::Arc<crate::contract::Operation>| operation.guards.iter().any(|guard| guard.kind.name() == *kind);
         let operations: Vec<&str> = contract.operations.iter().filter(uses).map(|operation| operation.id.as_str()).collect();
         let cells = vec![(*kind).to_owned(), operations.len().to_string(), meaning.trim().to_owned()];
         (cells, json!({"kind": kind, "demands": meaning.trim(), "operations": operations}))

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::Not as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use include_dir::{Dir, include_dir};
 use serde::de::DeserializeOwned;
@@ -162,12 +163,13 @@ pub(super) fn load(files: &Files, version: Version) -> Result<Contract, SpecErro
             for (method, raw) in item {
                 if alive(version, raw.since, raw.until) {
                     let assembly = Assembly { files, file, document: &document, schemas: &schemas, version, error: &error };
-                    operations.push(assembly.operation(path, method, raw)?);
+                    operations.push(Arc::new(assembly.operation(path, method, raw)?));
                 }
             }
         }
     }
     operations.sort_by(|a, b| (a.collection, &a.path, &a.method).cmp(&(b.collection, &b.path, &b.method)));
+    let (requirements, codes, sightings) = (Arc::new(requirements), Arc::new(codes), Arc::new(sightings));
     let contract = Contract { version, operations, requirements, codes, sightings, prefixes };
     check(files, &contract)?;
     Ok(contract)
@@ -386,7 +388,7 @@ fn check(files: &Files, contract: &Contract) -> Result<(), SpecError> {
             }
         }
     }
-    for requirement in &contract.requirements {
+    for requirement in contract.requirements.iter() {
         let near = |what: String, remedy: &str| {
             files.error("requirements.yaml", &[&requirement.id], format!("{}: {what}", requirement.id), remedy)
         };

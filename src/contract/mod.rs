@@ -18,6 +18,7 @@ mod version;
 mod yaml;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 pub use bundle::bundle;
 pub use document::{Given, RawCase as Case};
@@ -50,19 +51,19 @@ pub const CHECKS: &[&str] = &[
 /// Path prefixes whose operations are all known, with the collection they belong to.
 pub type Prefixes = BTreeMap<String, Collection>;
 
-/// A complete, checked contract for one version of Logto.
+/// A complete, checked contract for one version of Logto. Cheap to clone: variants of it share what they have in common.
 #[derive(Debug, Clone)]
 pub struct Contract {
     /// The version it describes.
     pub version: Version,
     /// Operations in order of collection, path and method.
-    pub operations: Vec<Operation>,
+    pub operations: Vec<Arc<Operation>>,
     /// Requirements in file order.
-    pub requirements: Vec<Requirement>,
+    pub requirements: Arc<Vec<Requirement>>,
     /// Error codes.
-    pub codes: BTreeMap<String, ErrorCode>,
+    pub codes: Arc<BTreeMap<String, ErrorCode>>,
     /// What other traffic teaches.
-    pub sightings: Vec<Sighting>,
+    pub sightings: Arc<Vec<Sighting>>,
     /// Prefixes whose paths are all known (specified or sighted), so that any other path is none.
     pub prefixes: Prefixes,
 }
@@ -80,7 +81,7 @@ impl Contract {
 
     /// An operation by its id.
     pub fn operation(&self, id: &str) -> Option<&Operation> {
-        self.operations.iter().find(|operation| operation.id == id)
+        self.operations.iter().map(Arc::as_ref).find(|operation| operation.id == id)
     }
 
     /// A requirement by its id.

@@ -2,6 +2,8 @@
 //!
 //! A mutant that recorded traffic cannot tell from the contract names a rule that the traffic does not prove.
 
+use std::sync::Arc;
+
 use super::exclusive::{implied_by_breaking, never_together};
 use super::guard::Guard;
 use super::{Collection, Contract, Operation};
@@ -56,7 +58,7 @@ impl Mutant {
     pub fn apply(&self, contract: &Contract) -> Contract {
         let mut changed = contract.clone();
         for operation in changed.operations.iter_mut().filter(|operation| self.concerns(operation)) {
-            change(&mut operation.guards, &self.change);
+            change(&mut Arc::make_mut(operation).guards, &self.change);
         }
         changed
     }

@@ -396,12 +396,9 @@ async fn read_facts(gate: &Gate, admin: &str, options: &RunOptions) -> Result<Fa
     let methods = experience.pointer("/signIn/methods").and_then(Value::as_array).cloned().unwrap_or_default();
     let by_username =
         methods.iter().any(|method| method.get("identifier") == Some(&json!("username")) && method.get("password") == Some(&json!(true)));
-    let kept = ["id", "passwordPolicy", "usernamePolicy", "sentinelPolicy", "verificationCodePolicy", "passwordExpiration"];
-    let experience: serde_json::Map<String, Value> =
-        kept.iter().filter_map(|name| Some(((*name).to_owned(), experience.get(*name)?.clone()))).collect();
     Ok(Facts {
         account_center,
-        sign_in_experience: Value::Object(experience),
+        sign_in_experience: experience,
         resource: options.credentials.resource.clone(),
         may_change_settings: options.mode == Mode::Exclusive,
         can_sign_in: by_username,

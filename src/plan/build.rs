@@ -8,7 +8,7 @@ use super::epoch::{Need, fields};
 use super::script::Script;
 use super::sequence::{Epoch, Facts, PLAN_VERSION, Plan};
 use super::{lives, matrix, toggles};
-use crate::contract::{Contract, glob};
+use crate::contract::{Contract, Operation, glob};
 
 /// A sequence that is not written yet.
 pub struct Draft<'a> {
@@ -57,14 +57,16 @@ pub struct Built {
 pub fn build(contract: &Contract, facts: &Facts, seed: u64, profile: Profile, only: &[String]) -> Built {
     let mut rng = rand::rngs::StdRng::seed_from_u64(seed);
     let mut drafts = vec![matrix::routes(contract)];
-    drafts.extend(matrix::lap(contract));
+    drafts.extend(matrix::lap(contract, facts));
     drafts.extend(lives::lives(contract, facts));
     let toggles = toggles::toggles(contract, &mut rng);
     if profile == Profile::Quick {
         drafts.extend(toggles.into_iter().rev().take(4));
     } else {
         drafts.extend(toggles);
-        drafts.extend(matrix::matrix(contract, facts));
+        let named = |operation: &Operation| only.iter().any(|pattern| glob(pattern, &operation.id));
+        let all = !contract.operations.iter().any(|operation| named(operation));
+        drafts.extend(matrix::matrix(contract, facts, &|operation| all || named(operation)));
     }
     let names = fields(contract);
     let mut groups: Vec<(Need, bool, Vec<Draft<'_>>)> = Vec::new();

@@ -3,7 +3,7 @@
 use super::build::Draft;
 use super::epoch::Need;
 use super::probe::{Cast, Probe};
-use super::script::{Client, Script, User};
+use super::script::{Script, User};
 use super::sequence::{Call, Facts, Persona, Purpose};
 use super::twist::break_guard;
 use crate::contract::guard::GuardKind;
@@ -11,7 +11,7 @@ use crate::contract::{Contract, Effect, Kind, Named, Operation};
 use crate::model::{Route, route};
 
 /// Probes per sequence: enough to share users and tokens, few enough to run side by side.
-const PROBES_PER_SEQUENCE: usize = 24;
+const PROBES_PER_SEQUENCE: usize = 80;
 
 /// Guards whose combinations show the order in which an operation refuses.
 const fn counts_for_order(kind: &GuardKind) -> bool {
@@ -27,16 +27,17 @@ const fn counts_for_order(kind: &GuardKind) -> bool {
 }
 
 /// What a probe needs of the settings.
-fn need(probe: &Probe<'_>) -> Need {
-    Need { enabled: probe.by_user().then_some(probe.enabled), levels: probe.levels.clone() }
+fn need(contract: &Contract, probe: &Probe<'_>) -> Need {
+    Need { enabled: probe.needs_center(contract).then_some(probe.enabled), levels: probe.levels.clone() }
 }
 
 /// Every accepted case of every operation, and a look at what it did through both collections.
-pub fn lap<'a>(contract: &'a Contract) -> Vec<Draft<'a>> {
+pub fn lap<'a>(contract: &'a Contract, facts: &Facts) -> Vec<Draft<'a>> {
     let mut drafts = Vec::new();
     for operation in &contract.operations {
-        let probes: Vec<Probe<'a>> = operation.cases.iter().map(|(name, case)| Probe::accepted(contract, operation, name, case)).collect();
-        let Some(need) = probes.iter().try_fold(Need::default(), |all, probe| all.join(&need(probe))) else { continue };
+        let cases = operation.cases.iter().map(|(name, case)| Probe::accepted(contract, operation, name, case));
+        let probes: Vec<Probe<'a>> = cases.filter(|probe| facts.can_sign_in || !probe.needs_sign_in(contract)).collect();
+        let Some(need) = probes.iter().try_fold(Need::default(), |all, probe| all.join(&need(contract, probe))) else { continue };
         drafts.push(Draft {
             id: format!("lap/{}", operation.id),
             need,
@@ -55,6 +56,10 @@ pub fn lap<'a>(contract: &'a Contract) -> Vec<Draft<'a>> {
 fn accepted(script: &mut Script<'_>, cast: &mut Cast, probe: &Probe<'_>) {
     let operation = probe.operation;
     let (persona, call, user, password) = probe.render(script, cast);
+    // Nobody reads the messages that a deployment sends.
+    if operation.harm.sends && script.foresee(&call).is_none_or(|outcome| outcome.status.is_success()) {
+        return;
+    }
     let made = operation.harm.undo.as_deref().and_then(|undo| made(script, undo));
     let capture: Vec<(&str, &str)> = made.iter().map(|made| (made.symbol.as_str(), made.pointer.as_str())).collect();
     let target = call.target.clone();
@@ -131,37 +136,39 @@ fn look(script: &mut Script<'_>, probe: &Probe<'_>, target: &str, user: Option<U
 }
 
 /// Each guard of each operation broken in every way, and every combination of those that show the order of refusals.
-pub fn matrix<'a>(contract: &'a Contract, facts: &Facts) -> Vec<Draft<'a>> {
-    let mut drafts = Vec::new();
-    for operation in &contract.operations {
-        let mut groups: Vec<(Need, Vec<Probe<'a>>)> = Vec::new();
+///
+/// Refused calls change nothing, so those of several operations share one sequence, its users and what is given. `wanted`
+/// says of which operations.
+pub fn matrix<'a>(contract: &'a Contract, facts: &Facts, wanted: &dyn Fn(&Operation) -> bool) -> Vec<Draft<'a>> {
+    let mut groups: Vec<(Need, bool, Vec<Probe<'a>>)> = Vec::new();
+    for operation in contract.operations.iter().filter(|operation| wanted(operation)) {
         for probe in spoiled(contract, operation, facts) {
-            let wanted = need(&probe);
+            let (alone, wanted) = (operation.harm.tenant_wide, need(contract, &probe));
             // What an earlier group needs may be refined, never contradicted.
-            let place = groups.iter().position(|(known, probes)| probes.len() < PROBES_PER_SEQUENCE && known.join(&wanted).is_some());
+            let place = groups
+                .iter()
+                .position(|(known, same, probes)| *same == alone && probes.len() < PROBES_PER_SEQUENCE && known.join(&wanted).is_some());
             match place {
                 Some(index) => {
                     groups[index].0 = groups[index].0.join(&wanted).expect("just tried");
-                    groups[index].1.push(probe);
+                    groups[index].2.push(probe);
                 }
-                None => groups.push((wanted, vec![probe])),
+                None => groups.push((wanted, alone, vec![probe])),
             }
         }
-        for (index, (need, probes)) in groups.into_iter().enumerate() {
-            drafts.push(Draft {
-                id: format!("guards/{}/{}", operation.id, index + 1),
-                need,
-                alone: operation.harm.tenant_wide,
-                write: Box::new(move |script| {
-                    let mut cast = Cast::new();
-                    for probe in &probes {
-                        refused(script, &mut cast, probe);
-                    }
-                }),
-            });
-        }
     }
-    drafts
+    let draft = |(index, (need, alone, probes)): (usize, (Need, bool, Vec<Probe<'a>>))| Draft {
+        id: format!("guards/{}", index + 1),
+        need,
+        alone,
+        write: Box::new(move |script| {
+            let mut cast = Cast::new();
+            for probe in &probes {
+                refused(script, &mut cast, probe);
+            }
+        }),
+    };
+    groups.into_iter().enumerate().map(draft).collect()
 }
 
 fn refused(script: &mut Script<'_>, cast: &mut Cast, probe: &Probe<'_>) {
@@ -180,9 +187,10 @@ fn refused(script: &mut Script<'_>, cast: &mut Cast, probe: &Probe<'_>) {
 
 fn spoiled<'a>(contract: &'a Contract, operation: &'a Operation, facts: &Facts) -> Vec<Probe<'a>> {
     let mut probes: Vec<Probe<'a>> = Vec::new();
-    let possible = |probe: &Probe<'_>| facts.can_sign_in || probe.client != Client::Third;
+    let possible = |probe: &Probe<'_>| facts.can_sign_in || !probe.needs_sign_in(contract);
     let mut shared_done = false;
-    for (name, case) in &operation.cases {
+    // Why a call is refused does not depend on how its token was got.
+    for (name, case) in operation.cases.iter().filter(|(_, case)| !case.signed_in) {
         let accepted = Probe::accepted(contract, operation, name, case);
         let mut order: Vec<Probe<'a>> = vec![accepted.clone()];
         for guard in &operation.guards {
@@ -213,6 +221,7 @@ fn spoiled<'a>(contract: &'a Contract, operation: &'a Operation, facts: &Facts) 
                 && other.path == probe.path
                 && other.query == probe.query
                 && other.given == probe.given
+                && other.signed_in == probe.signed_in
         };
         if !distinct.iter().any(same) {
             distinct.push(probe);

@@ -43,7 +43,7 @@ impl Plan {
 pub struct Facts {
     /// The account-center settings as found.
     pub account_center: Value,
-    /// Policies of the sign-in experience that the model needs.
+    /// The sign-in experience as found.
     pub sign_in_experience: Value,
     /// The Management API's resource.
     pub resource: String,

@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use std::sync::Arc;
+
 use super::fault::{Change, Fault, Shown};
 use crate::contract::guard::GuardKind;
 use crate::contract::{Contract, Operation, Schema, nearest};
@@ -19,6 +21,7 @@ pub fn mutate(fault: &Fault, contract: &mut Contract) -> Result<(), String> {
             nearest(&fault.operation, names.iter().map(String::as_str))
         ));
     };
+    let operation = Arc::make_mut(operation);
     match &fault.change {
         Change::DropGuard { guard } => {
             let index = position(operation, guard)?;

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::contract::guard::{AuthorizationRule, Guard, GuardKind};
+use crate::contract::guard::{AuthorizationRule, Guard, GuardKind, Status};
 use crate::contract::{Collection, Contract, Facet, Level, Operation, Outcome, Requirement};
 use crate::model::wire::{Answer, Request};
 use crate::model::{Difference, Observation, Relation, Why};
@@ -44,7 +44,8 @@ pub struct Judgement {
 pub fn judge(contract: &Contract, request: &Request, answer: &Answer, observation: &Observation) -> Vec<Judgement> {
     let operation = observation.operation.as_deref().and_then(|id| contract.operation(id));
     let mut bench = Bench { contract, operation, judgements: Vec::new() };
-    if answer.status >= 500 && !matches!(&observation.relation, Some(Relation::Predicted | Relation::Either)) {
+    let admitted = observation.matched.as_ref().is_some_and(|(outcome, _)| outcome.status == Status::Exact(answer.status));
+    if answer.status >= 500 && !admitted && !matches!(&observation.relation, Some(Relation::Predicted | Relation::Either)) {
         // What should have been answered instead tells one cause from another.
         let expected = match &observation.relation {
             Some(Relation::Different(difference)) => {

@@ -111,7 +111,9 @@ impl<'de> Deserialize<'de> for Source {
                 }
                 match source {
                     Some(Source::List(list)) => Ok(Source::List(ListSource { kind: list.kind, of, paged, under, filters, current })),
-                    Some(source) if of.is_none() && paged.is_none() && under.is_none() && filters.is_empty() && current.is_none() => Ok(source),
+                    Some(source) if of.is_none() && paged.is_none() && under.is_none() && filters.is_empty() && current.is_none() => {
+                        Ok(source)
+                    }
                     Some(_) => Err(de::Error::custom("`of`, `paged`, `under`, `where` and `current` belong to `list`")),
                     None => Err(de::Error::custom("name the source: entity, list or object")),
                 }

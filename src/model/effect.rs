@@ -350,7 +350,11 @@ fn end(effect: Named, call: &Call<'_>, state: &mut State) {
 const ONE_TIME_TOKEN_LIFE: u64 = 600;
 
 fn create_one_time_token(input: &Value, state: &mut State) -> Key {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the schema admits no less than one, fractions are cut off")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "the schema admits no less than one, fractions are cut off"
+    )]
     let life = input.get("expiresIn").and_then(Value::as_f64).map_or(ONE_TIME_TOKEN_LIFE, |seconds| seconds as u64);
     let token = Entity::from_json(&json!({"tenantId": "default", "context": {}, "status": "active"}))
         .with("id", Term::Fresh(Fresh::RecordId))

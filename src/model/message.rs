@@ -69,7 +69,13 @@ pub fn can_send(rule: MessageRule, call: &Call<'_>, state: &State, now: i64) -> 
             let sent = times(state.get(&count_key(&recipient.text)));
             let recent = sent.iter().filter(|sent| now - *sent < WINDOW_MS).count();
             // Messages that went out before anything was seen count too.
-            if recent >= MOST_MESSAGES { Truth::No } else if state.is_closed() { Truth::Yes } else { Truth::Unknown }
+            if recent >= MOST_MESSAGES {
+                Truth::No
+            } else if state.is_closed() {
+                Truth::Yes
+            } else {
+                Truth::Unknown
+            }
         }
         MessageRule::Connected => {
             let fits = |connector: &Entity| connector.exists() && connector.text("type") == Some(Some(recipient.connector));

@@ -307,7 +307,10 @@ fn learn_elsewhere(contract: &Contract, state: &mut State, request: &Request, an
     }
     if let (Some("application"), Some(id)) = (sighting.ends.as_deref(), path.get("id")) {
         // A client that no longer resolves counts as third-party.
-        state.insert(Key::new(Kind::Application, id.clone()), Entity::default().with("isThirdParty", true).with("secret", Term::Unknown));
+        state.insert(
+            Key::new(Kind::Application, id.clone()),
+            Entity::default().with("isThirdParty", true).with("removed", true).with("secret", Term::Unknown),
+        );
     }
     let Some(json) = answer.json() else { return };
     for (kind, id_key) in &sighting.learns {

@@ -237,6 +237,11 @@ impl ListPattern {
 /// Pairs items with places so that as many items as possible have one (augmenting paths); the item of each place.
 fn assign(items: usize, places: usize, fits: &dyn Fn(usize, usize) -> bool) -> Vec<Option<usize>> {
     fn place_for(item: usize, fits: &dyn Fn(usize, usize) -> bool, taken: &mut [Option<usize>], tried: &mut [bool]) -> bool {
+        // Items that are alike keep their order: nobody is moved on while there is room.
+        if let Some(place) = (0..taken.len()).find(|place| taken[*place].is_none() && !tried[*place] && fits(item, *place)) {
+            taken[place] = Some(item);
+            return true;
+        }
         for place in 0..taken.len() {
             if tried[place] || !fits(item, place) {
                 continue;
@@ -312,6 +317,31 @@ mod tests {
         assert!(differs.pointer.starts_with("/1/"), "{differs}");
         assert!(pattern.matches(Some(&json!([{"id": "a", "type": "Totp"}, {"id": "b", "type": "Totp"}, {"id": "c"}]))).is_err());
         assert!(pattern.matches(Some(&json!({}))).is_err());
+    }
+
+    #[test]
+    fn items_that_are_alike_are_told_apart_by_their_age() {
+        let owner = Key::new(Kind::User, "u");
+        let item = |number: usize| {
+            let teaches = Some((Key::new(Kind::Session, number.to_string()), Teaching::Property("uid".into())));
+            let uid = Pattern::Leaf { term: Term::Unknown, teaches };
+            let last = (number == 2).then(|| ("last".to_owned(), Member::Present(Pattern::exactly(true.into()))));
+            Pattern::Object([("uid".to_owned(), Member::Present(uid))].into_iter().chain(last).collect())
+        };
+        let list = ListPattern {
+            items: (0..3).map(item).collect(),
+            complete: true,
+            of: (Kind::Session, Some(owner)),
+            by: Some("expiresAt"),
+            partial: false,
+        };
+        let seen = json!([
+            {"uid": "c", "expiresAt": 3, "last": true}, {"uid": "b", "expiresAt": 2, "last": false}, {"uid": "a", "expiresAt": 1, "last": false},
+        ]);
+        let mut learnt: Vec<(String, Value)> =
+            Pattern::List(list).matches(Some(&seen)).unwrap().into_iter().map(|lesson| (lesson.key.id, lesson.value)).collect();
+        learnt.sort_by(|one, other| one.0.cmp(&other.0));
+        assert_eq!(learnt, [("0".to_owned(), json!("a")), ("1".to_owned(), json!("b")), ("2".to_owned(), json!("c"))]);
     }
 
     #[test]

@@ -245,7 +245,8 @@ impl View<'_> {
     /// Whether a list with these filters shows an entity.
     fn passes(&self, kind: Kind, entity: &Entity, filters: &[(&str, String)]) -> Truth {
         let filtered = filters.iter().fold(Truth::Yes, |all, (name, wanted)| {
-            let stored = if (kind, *name) == (Kind::Grant, "party") { session::party(entity, self.state) } else { entity.get(name).clone() };
+            let stored =
+                if (kind, *name) == (Kind::Grant, "party") { session::party(entity, self.state) } else { entity.get(name).clone() };
             // What has run out may have been marked so.
             let open = self.property(kind, entity, name) != *entity.get(name);
             all.and(if open { Truth::Unknown } else { Truth::maybe(stored.known().map(|value| value == wanted.as_str())) })

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::pagination;
 use crate::contract::guard::{AuthorizationRule, Guard, GuardKind, Status};
 use crate::contract::{Collection, Contract, Facet, Level, Operation, Outcome, Requirement};
 use crate::model::wire::{Answer, Request};
@@ -61,6 +62,11 @@ pub fn judge(contract: &Contract, request: &Request, answer: &Answer, observatio
     bench.relation(observation, request);
     if let Some(operation) = operation {
         bench.schema(operation, request, answer, observation);
+        match pagination::judge(operation, request, answer) {
+            Some(Ok(())) => bench.pass("pagination", About::Answer),
+            Some(Err(wrong)) => bench.fail("pagination", About::Answer, &wrong.expected, &wrong.actual),
+            None => {}
+        }
         bench.headers(operation, request, answer);
         bench.secrecy(operation, request, answer);
     }

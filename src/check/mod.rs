@@ -1,6 +1,7 @@
 //! Judges exchanges: what a deviation is, for which requirement, how binding, and whether it is waived.
 
 mod judge;
+mod pagination;
 mod waiver;
 
 pub use judge::{About, Deviation, Judgement, Result, judge, outcome, requirement_for};

@@ -6,7 +6,8 @@ use std::fmt;
 use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use super::entity::{Kind, Owner, Target};
+use super::effect::property_of;
+use super::entity::{Kind, Owner, Selector, Target};
 use super::guard::{Paging, ValueRef, When};
 
 /// One successful answer.
@@ -34,6 +35,8 @@ pub enum Source {
     List(ListSource),
     /// An object with these members.
     Object(BTreeMap<String, MemberSource>),
+    /// The social and enterprise identities of the user in the path.
+    UserIdentities,
 }
 
 /// All entities of a kind, or those that belong to somebody.
@@ -51,6 +54,35 @@ pub struct ListSource {
     pub filters: BTreeMap<String, ValueRef>,
     /// The member that says whether the caller's token came from the entity.
     pub current: Option<String>,
+    /// What is shown in place of the listed: the entity of this kind that this property names.
+    pub shown: Option<(Kind, String)>,
+    /// Properties of what is shown that can be searched.
+    pub search: Vec<String>,
+    /// Whether what was made last comes first.
+    pub newest_first: bool,
+    /// What any of these belongs to or refers to is left out.
+    pub without: Vec<Selector>,
+    /// Totals count everything of the kind, whatever is shown.
+    pub counts_all: bool,
+}
+
+impl ListSource {
+    /// All entities of a kind, as they are.
+    const fn plain(kind: Kind) -> Self {
+        Self {
+            kind,
+            of: None,
+            paged: None,
+            under: None,
+            shown: None,
+            search: Vec::new(),
+            newest_first: false,
+            without: Vec::new(),
+            filters: BTreeMap::new(),
+            current: None,
+            counts_all: false,
+        }
+    }
 }
 
 /// Source of one member.
@@ -60,14 +92,52 @@ pub enum MemberSource {
     Any,
     /// A value of the request.
     Value(ValueRef),
+    /// The elements of a list in the request, each once.
+    Distinct(ValueRef),
+    /// This property of each entity that the operation made.
+    Made(String),
+    /// One member of a property that is an object.
+    Member {
+        /// Whose property.
+        target: Target,
+        /// The property.
+        property: String,
+        /// Where the member's name is.
+        name: ValueRef,
+    },
 }
 
 impl<'de> Deserialize<'de> for MemberSource {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match String::deserialize(deserializer)?.as_str() {
-            "any" => Ok(Self::Any),
-            text => ValueRef::parse(text).map(Self::Value).map_err(de::Error::custom),
+        #[derive(Deserialize)]
+        #[serde(rename_all = "kebab-case", deny_unknown_fields)]
+        enum Derived {
+            Distinct(ValueRef),
+            Made(String),
         }
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Member {
+            member: String,
+            name: ValueRef,
+        }
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Raw {
+            Word(String),
+            Derived(Derived),
+            Member(Member),
+        }
+        Ok(match Raw::deserialize(deserializer)? {
+            Raw::Word(word) if word == "any" => Self::Any,
+            Raw::Word(text) => Self::Value(ValueRef::parse(&text).map_err(de::Error::custom)?),
+            Raw::Derived(Derived::Distinct(value)) => Self::Distinct(value),
+            Raw::Derived(Derived::Made(property)) => Self::Made(property),
+            Raw::Member(Member { member, name }) => {
+                let (target, property) = property_of(&member).map_err(de::Error::custom)?;
+                Self::Member { target, property, name }
+            }
+        })
     }
 }
 
@@ -82,8 +152,10 @@ impl<'de> Deserialize<'de> for Source {
             }
 
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Source, E> {
-                if text == "created" {
-                    return Ok(Source::Created);
+                match text {
+                    "created" => return Ok(Source::Created),
+                    "user-identities" => return Ok(Source::UserIdentities),
+                    _ => {}
                 }
                 let (name, property) = text.split_once('.').map_or((text, None), |(name, property)| (name, Some(property.to_owned())));
                 let target = Target::named(name).ok_or_else(|| de::Error::invalid_value(de::Unexpected::Str(text), &self))?;
@@ -91,30 +163,49 @@ impl<'de> Deserialize<'de> for Source {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Source, A::Error> {
-                let (mut source, mut of, mut paged, mut under) = (None, None, None, None);
-                let (mut filters, mut current) = (BTreeMap::new(), None);
+                let (mut source, mut list) = (None, ListSource::plain(Kind::User));
                 while let Some(key) = map.next_key::<String>()? {
                     match key.as_str() {
                         "entity" => source = Some(Source::Target(Target::Selected(map.next_value()?), None)),
-                        "list" => source = Some(Source::List(list(map.next_value()?))),
+                        "list" => {
+                            list.kind = map.next_value()?;
+                            source = Some(Source::List(ListSource::plain(list.kind)));
+                        }
                         "object" => source = Some(Source::Object(map.next_value()?)),
-                        "of" => of = Some(map.next_value()?),
-                        "paged" => paged = Some(map.next_value()?),
-                        "under" => under = Some(map.next_value()?),
-                        "where" => filters = map.next_value()?,
-                        "current" => current = Some(map.next_value()?),
+                        "of" => list.of = Some(map.next_value()?),
+                        "paged" => list.paged = Some(map.next_value()?),
+                        "under" => list.under = Some(map.next_value()?),
+                        "as" => list.shown = Some(one_entry(map.next_value()?).map_err(de::Error::custom)?),
+                        "search" => list.search = map.next_value()?,
+                        "newest-first" => list.newest_first = map.next_value()?,
+                        "without" => list.without = map.next_value()?,
+                        "where" => list.filters = map.next_value()?,
+                        "current" => list.current = Some(map.next_value()?),
+                        "counts-all" => list.counts_all = map.next_value()?,
                         other => {
-                            let known = &["entity", "list", "object", "of", "paged", "under", "where", "current"];
+                            let known = &[
+                                "entity",
+                                "list",
+                                "object",
+                                "of",
+                                "paged",
+                                "under",
+                                "as",
+                                "search",
+                                "newest-first",
+                                "without",
+                                "where",
+                                "current",
+                                "counts-all",
+                            ];
                             return Err(de::Error::unknown_field(other, known));
                         }
                     }
                 }
                 match source {
-                    Some(Source::List(list)) => Ok(Source::List(ListSource { kind: list.kind, of, paged, under, filters, current })),
-                    Some(source) if of.is_none() && paged.is_none() && under.is_none() && filters.is_empty() && current.is_none() => {
-                        Ok(source)
-                    }
-                    Some(_) => Err(de::Error::custom("`of`, `paged`, `under`, `where` and `current` belong to `list`")),
+                    Some(Source::List(_)) => Ok(Source::List(list)),
+                    Some(source) if list == ListSource::plain(Kind::User) => Ok(source),
+                    Some(_) => Err(de::Error::custom("`of`, `paged`, `under` and how a list is made belong to `list`")),
                     None => Err(de::Error::custom("name the source: entity, list or object")),
                 }
             }
@@ -123,9 +214,12 @@ impl<'de> Deserialize<'de> for Source {
     }
 }
 
-/// All entities of a kind.
-const fn list(kind: Kind) -> ListSource {
-    ListSource { kind, of: None, paged: None, under: None, filters: BTreeMap::new(), current: None }
+fn one_entry(entries: BTreeMap<Kind, String>) -> Result<(Kind, String), String> {
+    let mut entries = entries.into_iter();
+    match (entries.next(), entries.next()) {
+        (Some(entry), None) => Ok(entry),
+        _ => Err("write one kind with the property that names it, for example `role: roleId`".into()),
+    }
 }
 
 #[cfg(test)]
@@ -143,6 +237,10 @@ mod tests {
         assert!(matches!(read("{entity: {role: path.id}}").unwrap(), Source::Target(Target::Selected(_), None)));
         let list = read("{list: session, of: user, under: sessions}").unwrap();
         assert!(matches!(list, Source::List(ListSource { kind: Kind::Session, of: Some(Owner::User), paged: None, under: Some(_), .. })));
+        let roles = read("{list: user-role, of: user, as: {role: roleId}, search: [id], paged: required}").unwrap();
+        assert!(matches!(roles, Source::List(ListSource { shown: Some((Kind::Role, _)), .. })));
+        let object = "{object: {a: body.x, b: any, c: {made: roleId}, d: {distinct: body.x}, e: {member: user.identities, name: path.t}}}";
+        assert!(matches!(read(object).unwrap(), Source::Object(members) if members.len() == 5));
         assert!(matches!(read("{object: {roleIds: body.roleIds, addedRoleIds: any}}").unwrap(), Source::Object(_)));
     }
 

@@ -76,6 +76,26 @@ pub enum Effect {
         /// The value; the whole body when absent.
         from: Option<ValueRef>,
     },
+    /// Sets one member of a property that is an object.
+    SetMember {
+        /// What is changed.
+        target: Target,
+        /// The property.
+        property: String,
+        /// Where the member's name is.
+        name: ValueRef,
+        /// The value; the whole body when absent.
+        from: Option<ValueRef>,
+    },
+    /// Removes one member of a property that is an object.
+    RemoveMember {
+        /// What is changed.
+        target: Target,
+        /// The property.
+        property: String,
+        /// Where the member's name is.
+        name: ValueRef,
+    },
     /// Makes an entity.
     Create(Box<Create>),
     /// Removes entities with everything that belongs to them.
@@ -88,6 +108,12 @@ pub enum Effect {
 pub enum Named {
     /// Sets the caller's password.
     SetCallerPassword,
+    /// Sets the password of the user in the path.
+    SetUserPassword,
+    /// Stores the password of the user in the path, which was just confirmed, by the algorithm of new ones.
+    SettleUserPassword,
+    /// Links the social identity that a connector reads from its provider's answer to the user in the path.
+    LinkUserIdentity,
     /// Makes a verified password record owned by the caller.
     CreatePasswordRecord,
     /// Makes a user.
@@ -153,7 +179,7 @@ impl<'de> Deserialize<'de> for Effect {
             type Value = Effect;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("the name of an effect, or one of set, merge, create, delete with its arguments")
+                f.write_str("the name of an effect, or one of set, merge, set-member, remove-member, create, delete with its arguments")
             }
 
             fn visit_str<E: de::Error>(self, name: &str) -> Result<Effect, E> {
@@ -161,26 +187,38 @@ impl<'de> Deserialize<'de> for Effect {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Effect, A::Error> {
-                let (mut effect, mut from, mut property, mut with) = (None, None, None, BTreeMap::new());
+                let (mut effect, mut from, mut property, mut member, mut name) = (None, None, None, None, None);
+                let mut with = BTreeMap::new();
                 while let Some(key) = map.next_key::<String>()? {
                     match key.as_str() {
                         "set" => effect = Some(set(map.next_value()?)),
                         "merge" => {
-                            let text: String = map.next_value()?;
-                            let split = text.split_once('.').and_then(|(target, name)| Some((Target::named(target)?, name.to_owned())));
-                            let (target, name) = split
-                                .ok_or_else(|| de::Error::custom(format!("`{text}` is no property; write for example user.customData")))?;
-                            effect = Some(Effect::Merge { target, property: name, from: None });
+                            let (target, property) = property_of(&map.next_value::<String>()?).map_err(de::Error::custom)?;
+                            effect = Some(Effect::Merge { target, property, from: None });
                         }
+                        verb @ ("set-member" | "remove-member") => {
+                            let removes = verb == "remove-member";
+                            member = Some((property_of(&map.next_value::<String>()?).map_err(de::Error::custom)?, removes));
+                        }
+                        "name" => name = Some(map.next_value()?),
                         "create" => effect = Some(Effect::Create(Box::new(map.next_value()?))),
                         "delete" => effect = Some(Effect::Delete(map.next_value()?)),
                         "from" => from = Some(map.next_value()?),
                         "as" => property = Some(map.next_value()?),
                         "with" => with = map.next_value()?,
                         other => {
-                            return Err(de::Error::unknown_field(other, &["set", "merge", "create", "delete", "from", "as", "with"]));
+                            let known = &["set", "merge", "set-member", "remove-member", "create", "delete", "from", "as", "name", "with"];
+                            return Err(de::Error::unknown_field(other, known));
                         }
                     }
+                }
+                if let (None, Some(((target, property), removes)), None) = (&effect, member, &property) {
+                    let name = name.ok_or_else(|| de::Error::missing_field("name"))?;
+                    return match (removes, &from) {
+                        (false, _) => Ok(Effect::SetMember { target, property, name, from }),
+                        (true, None) => Ok(Effect::RemoveMember { target, property, name }),
+                        (true, Some(_)) => Err(de::Error::custom("what is removed comes from nowhere: no `from`")),
+                    };
                 }
                 match effect {
                     Some(Effect::Set { target, .. }) => Ok(Effect::Set { target, from, property, with }),
@@ -201,6 +239,12 @@ impl<'de> Deserialize<'de> for Effect {
 /// Sets the members of the body on a target.
 const fn set(target: Target) -> Effect {
     Effect::Set { target, from: None, property: None, with: BTreeMap::new() }
+}
+
+/// Reads `user.customData`.
+pub(super) fn property_of(text: &str) -> Result<(Target, String), String> {
+    let split = text.split_once('.').and_then(|(target, name)| Some((Target::named(target)?, name.to_owned())));
+    split.ok_or_else(|| format!("`{text}` is no property; write for example user.customData"))
 }
 
 /// Reads one value or a list of them.
@@ -252,6 +296,10 @@ mod tests {
         assert_eq!(effects[0], set(Target::Caller));
         assert!(matches!(&effects[1], Effect::Set { from: Some(_), property: Some(property), .. } if property == "profile"));
         assert!(matches!(&effects[2], Effect::Merge { target: Target::User, property, .. } if property == "customData"));
+        let member =
+            read("[{set-member: user.identities, name: path.target}, {remove-member: user.identities, name: path.target}]").unwrap();
+        assert!(matches!(&member[0], Effect::SetMember { property, from: None, .. } if property == "identities"));
+        assert!(matches!(&member[1], Effect::RemoveMember { .. }));
         assert!(matches!(&read("{delete: {role: path.id}}").unwrap()[0], Effect::Delete(selector) if selector.kind == Kind::Role));
         let create = read("{create: {kind: role, with: {tenantId: default}, fresh: {id: id}}}").unwrap();
         assert!(matches!(&create[0], Effect::Create(create) if create.fresh["id"] == Fresh::RecordId));

@@ -164,19 +164,24 @@ impl<'de> Deserialize<'de> for Owner {
 pub struct Selector {
     /// Kind.
     pub kind: Kind,
-    /// Where the id, or the property `by`, is.
-    pub value: ValueRef,
+    /// Where the id, or the property `by`, is; `any` of the kind when absent.
+    pub value: Option<ValueRef>,
     /// Whom it belongs to; anybody when absent.
     pub of: Option<Owner>,
     /// The property that the value names; the id when absent.
     pub by: Option<String>,
     /// Properties it must have besides.
     pub with: BTreeMap<String, Value>,
+    /// Names entities, by their id or the property `by`, that do not count.
+    pub except: Option<ValueRef>,
 }
 
 impl fmt::Display for Selector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.kind, self.value)?;
+        match &self.value {
+            Some(value) => write!(f, "{} {value}", self.kind)?,
+            None => write!(f, "{} any", self.kind)?,
+        }
         if let Some(owner) = &self.of {
             write!(f, " of {owner}")?;
         }
@@ -185,6 +190,9 @@ impl fmt::Display for Selector {
         }
         for (property, value) in &self.with {
             write!(f, " with {property} {value}")?;
+        }
+        if let Some(except) = &self.except {
+            write!(f, " except {except}")?;
         }
         Ok(())
     }
@@ -197,25 +205,28 @@ impl<'de> Deserialize<'de> for Selector {
             type Value = Selector;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("one kind of entity with the value that names it, optionally of, by, with")
+                f.write_str("one kind of entity with the value that names it, optionally of, by, with, except")
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Selector, A::Error> {
-                let (mut named, mut of, mut by, mut with) = (None, None, None, BTreeMap::new());
+                let (mut named, mut of, mut by, mut with, mut except) = (None, None, None, BTreeMap::new(), None);
                 while let Some(key) = map.next_key::<String>()? {
                     match key.as_str() {
                         "of" => of = Some(map.next_value()?),
                         "by" => by = Some(map.next_value()?),
                         "with" => with = map.next_value()?,
+                        "except" => except = Some(map.next_value()?),
                         _ if named.is_some() => return Err(de::Error::custom(format!("`{key}` is a second kind; name one"))),
                         name => {
                             let kind = Kind::named(name).ok_or_else(|| de::Error::custom(unknown_kind(name)))?;
-                            named = Some((kind, map.next_value()?));
+                            let text: String = map.next_value()?;
+                            let value = (text != "any").then(|| ValueRef::parse(&text).map_err(de::Error::custom)).transpose()?;
+                            named = Some((kind, value));
                         }
                     }
                 }
                 let (kind, value) = named.ok_or_else(|| de::Error::custom("name a kind of entity, for example `role: path.id`"))?;
-                Ok(Selector { kind, value, of, by, with })
+                Ok(Selector { kind, value, of, by, with, except })
             }
         }
         deserializer.deserialize_map(SelectorVisitor)
@@ -285,6 +296,8 @@ mod tests {
         assert_eq!(read("{role: path.id}").unwrap(), "role path.id");
         let whole = "{personal-access-token: body.name, of: user, by: name, with: {expired: false}}";
         assert_eq!(read(whole).unwrap(), "personal-access-token body.name of user by name with expired false");
+        let rest = "{user-role: any, of: user, by: roleId, except: body.roleIds}";
+        assert_eq!(read(rest).unwrap(), "user-role any of user by roleId except body.roleIds");
         assert!(read("{rolle: path.id}").unwrap_err().to_string().contains("unknown kind of entity `rolle`"));
         assert!(read("{of: caller}").is_err());
     }

@@ -173,6 +173,8 @@ guard_kinds! {
     "new-password" NewPassword(ValueRef),
     /// The password is the caller's.
     "password-matches" PasswordMatches(ValueRef),
+    /// The password is that of the user in the path.
+    "user-password" UserPassword(ValueRef),
     /// Nobody else has this value of the property (`username`, `primaryEmail`, `primaryPhone`).
     "unique" Unique(String),
     /// The number can be parsed as a phone number.
@@ -181,7 +183,7 @@ guard_kinds! {
     "max-chars" MaxChars(BTreeMap<String, usize>),
     /// At least one of these keys is in the body.
     "any-key" AnyKey(Vec<String>),
-    /// At most one of these keys is in the body.
+    /// At most one of these keys is in the body, or (`query.NAME`) given and not empty.
     "not-together" NotTogether(Vec<String>),
     /// The body has this key.
     "has-key" HasKey(String),
@@ -199,12 +201,22 @@ guard_kinds! {
     "is" Is(Box<Selector>),
     /// `page` and `page_size`, if given, name a page.
     "pagination" Pagination(Paging),
+    /// The search parameters can be understood and name these properties only.
+    "search" Search(Vec<String>),
     /// No element of the list is there twice.
     "distinct" Distinct(ValueRef),
     /// The time, if any, is not over.
     "in-future" InFuture(ValueRef),
     /// The verification record is verified, unexpired, and of the right kind and value.
     "record" Record(Box<RecordRule>),
+    /// The user in the path has a social identity of this provider.
+    "has-identity" HasIdentity(ValueRef),
+    /// The user in the path has an enterprise identity of this connector.
+    "has-sso-identity" HasSsoIdentity(ValueRef),
+    /// No other user than the one in the path has this social identity.
+    "identity-free" IdentityFree(IdentityRule),
+    /// The social connector can read what is said to be its provider's answer.
+    "connector-accepts" ConnectorAccepts(ConnectorAnswer),
     /// The caller does not aim at itself.
     "not-self" NotSelf(ValueRef),
     /// The user is not suspended.
@@ -267,6 +279,30 @@ pub enum CodeRule {
 pub struct LastIdentifier {
     /// The property that would be emptied.
     pub without: String,
+}
+
+/// Argument of `identity-free`: an account at a social provider.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IdentityRule {
+    /// Where the provider's name is; that of the connector when absent.
+    #[serde(default)]
+    pub target: Option<ValueRef>,
+    /// Where the id of the provider's connector is.
+    #[serde(default)]
+    pub connector: Option<ValueRef>,
+    /// Where the user's id at the provider is.
+    pub id: ValueRef,
+}
+
+/// What a social provider is said to have answered, and the connector that reads it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConnectorAnswer {
+    /// Where the connector's id is.
+    pub connector: ValueRef,
+    /// Where the answer is.
+    pub data: ValueRef,
 }
 
 /// Argument of `one-of`.
@@ -347,6 +383,9 @@ pub struct When {
     /// A fact about the caller.
     #[serde(default)]
     pub caller: Option<CallerFact>,
+    /// A fact about the user in the path.
+    #[serde(default)]
+    pub user: Option<UserFact>,
     /// A fact about the tenant's settings.
     #[serde(default)]
     pub tenant: Option<TenantFact>,
@@ -375,6 +414,14 @@ pub enum CallerFact {
     PasswordIsArgon2i,
 }
 
+/// Facts about the user in the path that decide which answer it is.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum UserFact {
+    /// It has a social identity of this provider.
+    HasIdentity(ValueRef),
+}
+
 /// Facts about the tenant that decide whether a guard applies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -393,6 +440,8 @@ pub enum RefusalEffect {
     CountTry,
     /// Puts a new code for the recipient in the body in the place of an older one.
     MakeCode,
+    /// May have done what the operation deletes all the same.
+    MaybeDelete,
 }
 
 /// Status of a predicted answer: one number, or any of a class where the contract promises no more.
@@ -511,6 +560,9 @@ impl Guard {
             | GuardKind::PasswordPolicy(value)
             | GuardKind::NewPassword(value)
             | GuardKind::PasswordMatches(value)
+            | GuardKind::UserPassword(value)
+            | GuardKind::HasIdentity(value)
+            | GuardKind::HasSsoIdentity(value)
             | GuardKind::PhoneValid(value)
             | GuardKind::LegacyDigest(value)
             | GuardKind::DistinctNames(value)
@@ -544,6 +596,8 @@ impl Guard {
                 CodeRule::Right => "right".into(),
             },
             GuardKind::Record(rule) => rule.id.to_string(),
+            GuardKind::IdentityFree(rule) => rule.id.to_string(),
+            GuardKind::ConnectorAccepts(answer) => answer.data.to_string(),
             _ => String::new(),
         };
         if argument.is_empty() { self.kind.name().to_owned() } else { format!("{}({argument})", self.kind.name()) }

@@ -44,6 +44,7 @@ pub const CHECKS: &[&str] = &[
     "verification",
     "admin-only",
     "secrecy",
+    "pagination",
     "headers",
     "robustness",
 ];

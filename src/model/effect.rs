@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::call::Call;
 use super::guard::scopes;
 use super::message;
-use super::rules::{Phone, parse_phone};
+use super::rules::{MOCK_SOCIAL, Phone, mock_account, parse_phone};
 use super::select::{owner_of, targets};
 use super::session;
 use super::state::{Entity, Fresh, KNOWS_ALL, Key, Kind, State, Term};
@@ -39,6 +39,9 @@ const SUBJECT_TOKEN_LIFE: i64 = 600;
 const RECORD_LIFE: u32 = 600;
 /// Seconds an access token lives.
 const TOKEN_LIFE: i64 = 3600;
+
+/// The algorithm by which new passwords are stored.
+const SETTLED: &str = "Argon2i";
 
 /// Text properties whose empty text is stored as null.
 const EMPTY_IS_NULL: &[&str] = &["username", "primaryEmail", "primaryPhone", "name", "avatar", "deleteAccountUrl", "customCss"];
@@ -89,14 +92,51 @@ fn apply_one(effect: &Effect, call: &Call<'_>, state: &mut State, now: i64) -> V
                 entity.set(property.clone(), merged);
             });
         }
+        Effect::SetMember { target, property, name, from } => {
+            let Some(value) = given(call, from.as_ref()) else { return Vec::new() };
+            set_member(state, &targets(call, state, target), property, call.text(name), Some(&value));
+        }
+        Effect::RemoveMember { target, property, name } => {
+            set_member(state, &targets(call, state, target), property, call.text(name), None);
+        }
         Effect::Create(create) => return make(create, call, state),
         Effect::Delete(selector) => {
             for key in targets(call, state, &Target::Selected(selector.clone())) {
                 state.delete(&key);
             }
+            // Where everything goes but what is named, nothing unknown is left.
+            let owner = selector.of.as_ref().and_then(|owner| owner_of(call, state, selector.kind, owner));
+            if let (None, Some(owner)) = (&selector.value, owner) {
+                state.told_all(selector.kind, &owner);
+            }
         }
     }
     Vec::new()
+}
+
+/// Sets or removes one member of a property that is an object.
+fn set_member(state: &mut State, keys: &[Key], property: &str, name: Option<String>, value: Option<&Value>) {
+    change(state, keys, |entity| {
+        let changed = match (entity.known(property), &name) {
+            (Some(Value::Object(old)), Some(name)) => {
+                let mut members = old.clone();
+                match value {
+                    Some(value) => drop(members.insert(name.clone(), value.clone())),
+                    None => drop(members.shift_remove(name)),
+                }
+                Term::Known(Value::Object(members))
+            }
+            _ => Term::Unknown,
+        };
+        entity.set(property, changed);
+    });
+}
+
+/// What the deletions of an operation do, should they be done alone.
+pub fn delete_only(call: &Call<'_>, state: &mut State) {
+    for effect in call.operation.effects.iter().filter(|effect| matches!(effect, Effect::Delete(_))) {
+        apply_one(effect, call, state, 0);
+    }
 }
 
 /// The value that an effect works with: the whole body, or a part of the request.
@@ -174,6 +214,25 @@ fn apply_named(effect: Named, call: &Call<'_>, state: &mut State, now: i64) -> O
         Named::SetCallerPassword => {
             let password = input.get("password").cloned().unwrap_or_default();
             change(state, caller.as_slice(), |user| set_password(user, password.clone()));
+            None
+        }
+        Named::SetUserPassword => {
+            let password = input.get("password").cloned().unwrap_or_default();
+            change(state, call.subject().as_slice(), |user| set_password(user, password.clone()));
+            None
+        }
+        Named::SettleUserPassword => {
+            let subject = call.subject();
+            let settled =
+                subject.as_ref().and_then(|key| state.get(key)).is_some_and(|user| user.text("passwordAlgorithm") == Some(Some(SETTLED)));
+            if !settled {
+                let password = input.get("password").cloned().unwrap_or_default();
+                change(state, subject.as_slice(), |user| set_password(user, password.clone()));
+            }
+            None
+        }
+        Named::LinkUserIdentity => {
+            link_identity(call, state);
             None
         }
         Named::CreatePasswordRecord => {
@@ -288,8 +347,21 @@ fn stored(name: &str, value: &Value) -> Term {
 fn set_password(user: &mut Entity, password: Value) {
     user.set("password", password);
     user.set("hasPassword", json!(true));
-    user.set("passwordAlgorithm", json!("Argon2i"));
+    user.set("passwordAlgorithm", json!(SETTLED));
     user.set("passwordDigest", Term::Unknown);
+}
+
+/// Links the account that a connector reads from its provider's answer, as far as is known how it reads.
+fn link_identity(call: &Call<'_>, state: &mut State) {
+    let text = |name: &str| call.input.get(name).and_then(Value::as_str);
+    let connector = text("connectorId").and_then(|id| state.find(Kind::Connector, id));
+    let known = connector.filter(|connector| connector.text("connectorId") == Some(Some(MOCK_SOCIAL)));
+    let target = known.and_then(|connector| connector.text("target").flatten()).map(str::to_owned);
+    let account = call.input.get("connectorData").and_then(mock_account).flatten();
+    match target.zip(account) {
+        Some((target, account)) => set_member(state, call.subject().as_slice(), "identities", Some(target), Some(&account)),
+        None => change(state, call.subject().as_slice(), |user| user.set("identities", Term::Unknown)),
+    }
 }
 
 fn create_user(input: &Value, state: &mut State) -> Key {
@@ -314,8 +386,18 @@ fn create_user(input: &Value, state: &mut State) -> Key {
         user.set("passwordAlgorithm", input.get("passwordAlgorithm").cloned().unwrap_or_default());
         user.set("passwordDigest", Term::Unknown);
     }
+    // Roles that new users get may have been there before anything was seen.
+    if !state.is_closed() {
+        user.set(format!("{KNOWS_ALL}:{}", Kind::UserRole), false);
+    }
     let key = Key::unborn(Kind::User, state);
     state.insert(key.clone(), user);
+    let given = state.all(Kind::Role).filter(|(_, role)| role.exists() && role.flag("isDefault") == Some(true));
+    let given: Vec<String> = given.map(|(id, _)| id.to_owned()).collect();
+    for role in given {
+        let assigned = Entity::default().with("owner", key.id.as_str()).with("roleId", role.as_str());
+        state.insert(Key::new(Kind::UserRole, format!("{}/{role}", key.id)), assigned);
+    }
     key
 }
 
@@ -324,7 +406,8 @@ fn end(effect: Named, call: &Call<'_>, state: &mut State) {
     let (kind, parameter) = if effect == Named::EndSession { (Kind::Session, "sessionId") } else { (Kind::Grant, "grantId") };
     let Some(property) = session::naming(kind) else { return };
     let value = ValueRef { place: Place::Path, name: parameter.to_owned() };
-    let named = Selector { kind, value, of: None, by: Some(property.to_owned()), with: BTreeMap::new() };
+    let by = Some(property.to_owned());
+    let named = Selector { kind, value: Some(value), of: None, by, with: BTreeMap::new(), except: None };
     let known = targets(call, state, &Target::Selected(named));
     if known.is_empty() {
         // It is one of those whose ids were never told apart.
@@ -396,6 +479,8 @@ fn issue_token(call: &Call<'_>, state: &mut State, now: i64) -> Key {
                 if let Some(token) = state.get(&subject) {
                     user = token.get("user").clone();
                     state.update(&subject, |token| token.set("consumed", json!(true)));
+                } else if let Some(token) = state.find(Kind::PersonalAccessToken, text) {
+                    user = token.get("owner").clone();
                 } else if let Some(token) = state.find(Kind::Token, text) {
                     user = token.get("user").clone();
                 }

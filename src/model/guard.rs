@@ -8,13 +8,13 @@ use super::body::{Body, has_nul};
 use super::call::Call;
 use super::json::same;
 use super::message;
-use super::rules::{PasswordPolicy, Phone, UserInfo, UsernamePolicy, Verdict, breached, parse_phone};
+use super::rules::{MOCK_SOCIAL, PasswordPolicy, Phone, Search, UserInfo, UsernamePolicy, Verdict, breached, mock_account, parse_phone};
 use super::select::{Look, owner_of, select};
 use super::state::{Entity, Key, Kind, State, Term, Truth};
 use crate::contract::entity::Selector;
 use crate::contract::guard::{
-    AuthorizationRule, BodyShape, CallerFact, ClientRule, FieldRule, Guard, GuardKind, Place, RecordKind, RecordRule, TenantFact, ValueRef,
-    When, Who,
+    AuthorizationRule, BodyShape, CallerFact, ClientRule, FieldRule, Guard, GuardKind, IdentityRule, Place, RecordKind, RecordRule,
+    TenantFact, UserFact, ValueRef, When, Who,
 };
 
 /// Two readings of a limit in time this close to it are both right (clocks differ, requests travel).
@@ -55,6 +55,9 @@ impl Scene<'_> {
         let tenant = when.tenant.map_or(Truth::Yes, |fact| match fact {
             TenantFact::Development => Truth::No,
         });
+        let user = when.user.as_ref().map_or(Truth::Yes, |fact| match fact {
+            UserFact::HasIdentity(target) => self.has_identity(target),
+        });
         let query = when.query.as_ref().map_or(Truth::Yes, |shape| match shape {
             BodyShape::Has(key) => Truth::of(self.call.query.contains_key(key)),
             BodyShape::Keys(keys) => {
@@ -63,7 +66,7 @@ impl Scene<'_> {
         });
         let found = when.found.as_ref().map_or(Truth::Yes, |wanted| self.found(wanted));
         let not = when.not.as_ref().map_or(Truth::Yes, |inner| self.fits(inner).not());
-        body.and(query).and(caller).and(tenant).and(found).and(not)
+        body.and(query).and(caller).and(user).and(tenant).and(found).and(not)
     }
 
     /// Whether the condition of an entry that applies holds.
@@ -103,7 +106,18 @@ impl Scene<'_> {
                 let Some(user) = self.caller() else { return Truth::Unknown };
                 user.text("password").map_or(Truth::Unknown, |current| Truth::of(current != call.text(value).as_deref()))
             }
-            GuardKind::PasswordMatches(value) => self.password_matches(value),
+            GuardKind::PasswordMatches(value) => self.caller().map_or(Truth::Unknown, |user| self.is_password(user, value)),
+            GuardKind::UserPassword(value) => self.subject().map_or(Truth::Unknown, |user| self.is_password(user, value)),
+            GuardKind::HasIdentity(target) => self.has_identity(target),
+            GuardKind::HasSsoIdentity(connector) => self.has_sso_identity(connector),
+            GuardKind::IdentityFree(rule) => self.identity_free(rule),
+            GuardKind::ConnectorAccepts(answer) => {
+                match self.connector_of(&answer.connector).map(|connector| connector.text("connectorId")) {
+                    Some(Some(Some(MOCK_SOCIAL))) => Truth::of(call.value(&answer.data).is_some_and(|data| mock_account(&data).is_some())),
+                    _ => Truth::Unknown,
+                }
+            }
+            GuardKind::Search(properties) => Truth::of(Search::read(call.request.query(), properties).is_some()),
             GuardKind::Unique(property) => self.unique(property),
             GuardKind::PhoneValid(value) => match call.text(value).filter(|digits| !digits.is_empty()) {
                 Some(digits) => match parse_phone(&digits) {
@@ -113,13 +127,12 @@ impl Scene<'_> {
                 },
                 None => Truth::Yes,
             },
-            GuardKind::MaxChars(bounds) => Truth::of(
-                bounds
-                    .iter()
-                    .all(|(key, most)| call.input.get(key).and_then(Value::as_str).is_none_or(|text| text.chars().count() <= *most)),
-            ),
+            GuardKind::MaxChars(bounds) => Truth::of(bounds.iter().all(|(key, most)| {
+                let text = ValueRef::parse(key).map_or_else(|_| call.input.get(key).cloned(), |place| call.value(&place));
+                text.as_ref().and_then(Value::as_str).is_none_or(|text| text.chars().count() <= *most)
+            })),
             GuardKind::AnyKey(keys) => Truth::of(keys.iter().any(|key| call.input.get(key).is_some())),
-            GuardKind::NotTogether(keys) => Truth::of(keys.iter().filter(|key| call.input.get(key.as_str()).is_some()).count() < 2),
+            GuardKind::NotTogether(keys) => Truth::of(keys.iter().filter(|key| self.is_given(key)).count() < 2),
             GuardKind::HasKey(key) => Truth::of(call.input.get(key).is_some()),
             GuardKind::LegacyDigest(value) => Truth::of(call.text(value).is_none_or(|text| is_legacy_digest(&text))),
             GuardKind::DistinctNames(value) => Truth::of(call.value(value).is_none_or(|list| has_distinct_names(&list))),
@@ -347,8 +360,53 @@ impl Scene<'_> {
         }
     }
 
-    fn password_matches(&self, value: &ValueRef) -> Truth {
-        let Some(user) = self.caller() else { return Truth::Unknown };
+    /// Whether a key is in the body, or a parameter (`query.NAME`) is given and not empty.
+    fn is_given(&self, key: &str) -> bool {
+        match key.strip_prefix("query.") {
+            Some(name) => self.call.query.get(name).is_some_and(|text| !text.is_empty()),
+            None => self.call.input.get(key).is_some(),
+        }
+    }
+
+    /// The user in the path, as the state knows it.
+    fn subject(&self) -> Option<&Entity> {
+        self.state.get(&self.call.subject()?)
+    }
+
+    fn has_identity(&self, target: &ValueRef) -> Truth {
+        let identities = self.subject().and_then(|user| user.known("identities"));
+        Truth::maybe(identities.zip(self.call.text(target)).map(|(identities, target)| identities.get(target).is_some()))
+    }
+
+    fn has_sso_identity(&self, connector: &ValueRef) -> Truth {
+        let identities = self.subject().and_then(|user| user.known("ssoIdentities")).and_then(Value::as_array);
+        let wanted = self.call.value(connector);
+        Truth::maybe(identities.map(|list| list.iter().any(|identity| identity.get("ssoConnectorId") == wanted.as_ref())))
+    }
+
+    /// The connector that a value names, as the state knows it.
+    fn connector_of(&self, value: &ValueRef) -> Option<&Entity> {
+        self.state.find(Kind::Connector, &self.call.text(value)?)
+    }
+
+    /// What is not known of others does not matter: accounts at providers are rarely shared.
+    fn identity_free(&self, rule: &IdentityRule) -> Truth {
+        let mocked = || {
+            let connector = self.connector_of(rule.connector.as_ref()?)?;
+            let reads = connector.text("connectorId") == Some(Some(MOCK_SOCIAL));
+            connector.text("target").flatten().filter(|_| reads).map(str::to_owned)
+        };
+        let target = rule.target.as_ref().and_then(|target| self.call.text(target)).or_else(mocked);
+        let (Some(target), id) = (target, self.call.value(&rule.id)) else { return Truth::Unknown };
+        let own = self.call.subject().map(|own| own.id);
+        let has = |user: &Entity| {
+            let identity = user.known("identities").and_then(|identities| identities.get(&target)?.get("userId").cloned());
+            id.is_some() && identity == id
+        };
+        Truth::of(!self.state.all(Kind::User).any(|(user, entity)| own.as_deref() != Some(user) && has(entity)))
+    }
+
+    fn is_password(&self, user: &Entity, value: &ValueRef) -> Truth {
         match user.text("password") {
             None => Truth::Unknown,
             Some(None) => Truth::No,
@@ -363,7 +421,7 @@ impl Scene<'_> {
             self.policy::<Value>("sentinelPolicy").and_then(|policy| policy.get("maxAttempts").and_then(Value::as_u64)).unwrap_or(100);
         let Some(failures) = user.known("failures").and_then(Value::as_u64) else { return Truth::Unknown };
         let fails = self.call.operation.guards.iter().find_map(|guard| match &guard.kind {
-            GuardKind::PasswordMatches(value) => Some(self.password_matches(value).not()),
+            GuardKind::PasswordMatches(value) => Some(self.is_password(user, value).not()),
             _ => None,
         });
         match fails.unwrap_or(Truth::No) {
@@ -449,21 +507,33 @@ impl Scene<'_> {
 
     fn exchanged_user(&self) -> Option<&Entity> {
         let token = self.call.input.get("subject_token").and_then(Value::as_str)?;
-        let owner = self.state.find(Kind::SubjectToken, token).or_else(|| self.state.find(Kind::Token, token))?.text("user")??;
+        let issued = self.state.find(Kind::SubjectToken, token).or_else(|| self.state.find(Kind::Token, token));
+        let owner = match issued {
+            Some(issued) => issued.text("user")??,
+            None => self.state.find(Kind::PersonalAccessToken, token)?.text("owner")??,
+        };
         self.state.find(Kind::User, owner)
     }
 
     fn subject_token(&self, value: &ValueRef) -> Truth {
         let Some(text) = self.call.text(value) else { return Truth::No };
-        let kind = self.call.input.get("subject_token_type").and_then(Value::as_str);
-        if kind.is_none_or(|kind| !SUBJECT_TOKEN_TYPES.contains(&kind)) {
-            return Truth::No;
+        let exists = |id: Option<&str>| Truth::of(id.is_some_and(|id| self.state.find(Kind::User, id).is_some()));
+        match self.call.input.get("subject_token_type").and_then(Value::as_str) {
+            Some(PERSONAL_ACCESS_TOKEN) => match self.state.find(Kind::PersonalAccessToken, &text) {
+                // Zero means never, like none.
+                Some(token) if token.known("expiresAt").is_some_and(|time| *time == 0) => exists(token.text("owner").flatten()),
+                Some(token) => exists(token.text("owner").flatten()).and(self.before(token.get("expiresAt"))),
+                None => Truth::No,
+            },
+            Some(kind @ (ACCESS_TOKEN | IMPERSONATION_TOKEN)) => match self.state.find(Kind::SubjectToken, &text) {
+                Some(token) => Truth::maybe(token.flag("consumed").map(|consumed| !consumed))
+                    .and(exists(token.text("user").flatten()))
+                    .and(self.before(token.get("expiresAt"))),
+                None if kind == IMPERSONATION_TOKEN || text.starts_with("sub_") || text.starts_with("pat_") => Truth::No,
+                None => Truth::Unknown,
+            },
+            _ => Truth::No,
         }
-        if let Some(token) = self.state.find(Kind::SubjectToken, &text) {
-            let user = Truth::of(token.text("user").flatten().is_some_and(|id| self.state.find(Kind::User, id).is_some()));
-            return Truth::maybe(token.flag("consumed").map(|consumed| !consumed)).and(user).and(self.before(token.get("expiresAt")));
-        }
-        if text.starts_with("sub_") { Truth::No } else { Truth::Unknown }
     }
 }
 
@@ -490,11 +560,9 @@ fn is_distinct(list: &Value) -> bool {
 }
 
 /// What a subject token can be announced as.
-const SUBJECT_TOKEN_TYPES: [&str; 3] = [
-    "urn:ietf:params:oauth:token-type:access_token",
-    "urn:logto:token-type:impersonation_token",
-    "urn:logto:token-type:personal_access_token",
-];
+const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
+const IMPERSONATION_TOKEN: &str = "urn:logto:token-type:impersonation_token";
+const PERSONAL_ACCESS_TOKEN: &str = "urn:logto:token-type:personal_access_token";
 
 /// Whether now is before a time given in milliseconds or ISO text. No time means no limit.
 pub fn before(limit: &Term, now: i64) -> Truth {

@@ -8,6 +8,7 @@ mod call;
 mod effect;
 mod guard;
 pub mod json;
+mod list;
 mod message;
 mod observe;
 mod pattern;

@@ -192,11 +192,12 @@ fn learn(mut state: State, lessons: &[Lesson]) -> State {
     let mut born = BTreeMap::new();
     for lesson in lessons {
         if let (Teaching::Identity(property), Some(id)) = (&lesson.teaching, lesson.value.as_str()) {
-            let key = born.entry(lesson.key.clone()).or_insert_with(|| Key::new(lesson.key.kind, id));
-            if let Some(entity) = state.remove(&lesson.key) {
-                state.insert(key.clone(), entity);
+            state.update(&lesson.key, |entity| entity.set(property.clone(), lesson.value.clone()));
+            match born.get(&lesson.key) {
+                // A second made-up text is a property like others.
+                Some(known) => state.update(known, |entity| entity.set(property.clone(), lesson.value.clone())),
+                None => drop(born.insert(lesson.key.clone(), state.rename(&lesson.key, id))),
             }
-            state.update(key, |entity| entity.set(property.clone(), lesson.value.clone()));
         }
     }
     for lesson in lessons {
@@ -331,11 +332,6 @@ fn learn_elsewhere(contract: &Contract, state: &mut State, request: &Request, an
             ("sign-in-experience", _) => state.insert(Key::sign_in_experience(), entity),
             ("sign-in", Some(_)) => remember_sign_in(state, request),
             ("record", Some(id)) => state.insert(Key::new(Kind::Record, id), entity),
-            ("personal-access-token", Some(text)) => {
-                let owner = json.get("userId").cloned().unwrap_or_default();
-                state
-                    .insert(Key::new(Kind::Token, text), Entity::default().with("use", "personal").with("user", owner).with("alive", true));
-            }
             _ => {}
         }
     }

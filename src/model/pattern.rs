@@ -37,6 +37,16 @@ pub struct ListPattern {
     pub complete: bool,
     /// Kind of what is listed, and whom it belongs to: what else is there becomes known.
     pub of: (Kind, Option<Key>),
+    /// Only so many of the items are there.
+    pub part: Option<usize>,
+    /// A list that is this long may lack items: others are there in their place.
+    pub full: Option<usize>,
+    /// Ids of what is not there.
+    pub barred: Vec<String>,
+    /// This number does not grow from one item to the next.
+    pub falling: Option<String>,
+    /// How many items there are on all pages; `None` where the list comes as a whole.
+    pub total: Option<usize>,
     /// The numeric member by which items that are alike are told apart, the first item having the least one.
     pub by: Option<&'static str>,
     /// Only some of what belongs to the owner is listed.
@@ -187,15 +197,48 @@ impl Pattern {
 }
 
 impl ListPattern {
+    /// A list without items so far.
+    pub const fn of(of: (Kind, Option<Key>), complete: bool) -> Self {
+        Self {
+            items: Vec::new(),
+            complete,
+            of,
+            part: None,
+            full: None,
+            barred: Vec::new(),
+            falling: None,
+            total: None,
+            by: None,
+            partial: false,
+        }
+    }
+
+    /// Exactly these items, in any order.
+    pub fn exactly(items: Vec<Pattern>) -> Self {
+        Self { items, ..Self::of((Kind::Settings, None), true) }
+    }
+
     fn compare(&self, value: &Value, pointer: &str, lessons: &mut Vec<Lesson>) -> Result<(), Mismatch> {
         let Some(seen) = value.as_array() else { return Err(mismatch(pointer, "a list", &brief(value))) };
+        if let Some(number) = &self.falling {
+            let numbers = seen.iter().map(|item| item.get(number).and_then(Value::as_f64));
+            let grows = numbers.clone().zip(numbers.skip(1)).position(|(one, next)| next > one);
+            if let Some(place) = grows {
+                return Err(mismatch(&format!("{pointer}/{}", place + 1), "items in falling order", &format!("{number} grows")));
+            }
+        }
+        if let Some(part) = self.part.filter(|part| *part != seen.len()) {
+            return Err(mismatch(pointer, &format!("{part} items"), &format!("{} items", seen.len())));
+        }
+        let may_lack = self.part.is_some() || self.full.is_some_and(|full| seen.len() >= full);
         let order = self.order(seen);
         let fits = |item: usize, place: usize| self.items[item].compare(&seen[order[place]], pointer, &mut Vec::new()).is_ok();
         let mut pairs = vec![None; seen.len()];
         for (place, item) in assign(self.items.len(), seen.len(), &fits).into_iter().enumerate() {
             pairs[order[place]] = item;
         }
-        if let Some(item) = (0..self.items.len()).find(|item| !pairs.contains(&Some(*item))) {
+        let lacking = (0..self.items.len()).find(|item| !pairs.contains(&Some(*item)));
+        if let Some(item) = lacking.filter(|_| !may_lack) {
             // With one item left on either side, what differs between the two says most.
             let left: Vec<usize> = (0..seen.len()).filter(|place| pairs[*place].is_none()).collect();
             if let ([place], true) = (left.as_slice(), self.items.len() == seen.len()) {
@@ -206,6 +249,10 @@ impl ListPattern {
         }
         for (place, pair) in pairs.iter().enumerate() {
             let inner = format!("{pointer}/{place}");
+            let id = seen[place].get("id").and_then(Value::as_str);
+            if pair.is_none() && self.barred.iter().any(|barred| id == Some(barred)) {
+                return Err(mismatch(&inner, "what belongs on the list", &brief(&seen[place])));
+            }
             match (pair, &self.of.1) {
                 (Some(item), _) => self.items[*item].compare(&seen[place], &inner, lessons)?,
                 (None, _) if self.complete => return Err(mismatch(&inner, "no further item", &brief(&seen[place]))),
@@ -303,7 +350,32 @@ mod tests {
             Pattern::Object(members.map(|(name, value)| (name.clone(), Member::Present(member(value)))).collect())
         });
         let owner = Key::new(Kind::User, "u");
-        Pattern::List(ListPattern { items: items.collect(), complete, of: (Kind::Factor, Some(owner)), by: None, partial: false })
+        Pattern::List(ListPattern { items: items.collect(), ..ListPattern::of((Kind::Factor, Some(owner)), complete) })
+    }
+
+    fn with(pattern: Pattern, change: impl FnOnce(&mut ListPattern)) -> Pattern {
+        let Pattern::List(mut list) = pattern else { unreachable!("a list was made") };
+        change(&mut list);
+        Pattern::List(list)
+    }
+
+    #[test]
+    fn a_page_holds_part_of_the_items_in_their_order() {
+        let items = [json!({"id": "a", "n": "*"}), json!({"id": "b", "n": "*"}), json!({"id": "c", "n": "*"})];
+        let page = with(list(&items, true), |list| (list.part, list.falling) = (Some(2), Some("n".into())));
+        assert!(page.matches(Some(&json!([{"id": "c", "n": 3}, {"id": "a", "n": 3}]))).is_ok());
+        assert!(page.matches(Some(&json!([{"id": "c", "n": 3}]))).is_err());
+        assert!(page.matches(Some(&json!([{"id": "c", "n": 3}, {"id": "d", "n": 3}]))).is_err());
+        let grows = page.matches(Some(&json!([{"id": "c", "n": 3}, {"id": "a", "n": 4}]))).unwrap_err();
+        assert_eq!((grows.pointer.as_str(), grows.actual.as_str()), ("/1", "n grows"));
+    }
+
+    #[test]
+    fn others_may_take_a_place_but_not_what_is_barred() {
+        let open = with(list(&[json!({"id": "a"})], false), |list| (list.full, list.barred) = (Some(2), vec!["x".into()]));
+        assert!(open.matches(Some(&json!([{"id": "b"}, {"id": "c"}]))).is_ok(), "a full page may lack items");
+        assert!(open.matches(Some(&json!([{"id": "b"}]))).is_err(), "one that is not full may not");
+        assert!(open.matches(Some(&json!([{"id": "a"}, {"id": "x"}]))).is_err(), "what does not match is barred");
     }
 
     #[test]
@@ -328,13 +400,8 @@ mod tests {
             let last = (number == 2).then(|| ("last".to_owned(), Member::Present(Pattern::exactly(true.into()))));
             Pattern::Object([("uid".to_owned(), Member::Present(uid))].into_iter().chain(last).collect())
         };
-        let list = ListPattern {
-            items: (0..3).map(item).collect(),
-            complete: true,
-            of: (Kind::Session, Some(owner)),
-            by: Some("expiresAt"),
-            partial: false,
-        };
+        let of = ListPattern::of((Kind::Session, Some(owner)), true);
+        let list = ListPattern { items: (0..3).map(item).collect(), by: Some("expiresAt"), ..of };
         let seen = json!([
             {"uid": "c", "expiresAt": 3, "last": true}, {"uid": "b", "expiresAt": 2, "last": false}, {"uid": "a", "expiresAt": 1, "last": false},
         ]);

@@ -7,16 +7,18 @@ use serde_json::Value;
 use super::call::Call;
 use super::effect;
 use super::guard::{Scene, before, has_security_method, scopes};
+use super::list;
 use super::message;
 use super::pattern::{ListPattern, Member, Pattern, Teaching, Why};
 use super::route::{Route, route};
+use super::rules::is_truthy;
 use super::select::{owner_of, targets};
 use super::session;
 use super::state::{Entity, Key, Kind, State, Term, Truth};
 use super::wire::Request;
-use crate::contract::answer::{AnswerSpec, ListSource, MemberSource, Source};
-use crate::contract::guard::{Paging, RefusalEffect, Status};
-use crate::contract::{Contract, Operation, Outcome, Schema};
+use crate::contract::answer::{AnswerSpec, MemberSource, Source};
+use crate::contract::guard::{RefusalEffect, Status};
+use crate::contract::{Contract, Effect, Operation, Outcome, Schema};
 
 /// One answer that the contract admits.
 #[derive(Debug, Clone)]
@@ -91,12 +93,12 @@ fn predict_call<'a>(call: Call<'a>, state: &State, now: i64) -> Prediction<'a> {
         if broken == Truth::No {
             continue;
         }
-        alternatives.push(Alternative {
+        alternatives.extend(after_refusal(&call, state, &guard.on_refusal, now).into_iter().map(|next| Alternative {
             outcome: guard.refusal().into(),
             guard: Some(index),
             body: Pattern::Any,
-            next: after_refusal(&call, state, &guard.on_refusal, now),
-        });
+            next,
+        }));
         if broken == Truth::Unknown {
             unknown.get_or_insert_with(|| format!("{} cannot be told from what was seen", guard.label()));
         }
@@ -115,8 +117,10 @@ fn predict_call<'a>(call: Call<'a>, state: &State, now: i64) -> Prediction<'a> {
     Prediction { call: Some(call), alternatives, unknown }
 }
 
-fn after_refusal(call: &Call<'_>, state: &State, effects: &[RefusalEffect], now: i64) -> State {
+/// The states that a refusal can lead to.
+fn after_refusal(call: &Call<'_>, state: &State, effects: &[RefusalEffect], now: i64) -> Vec<State> {
     let mut next = state.clone();
+    let mut dropped = None;
     for effect in effects {
         match effect {
             RefusalEffect::CountFailure => {
@@ -130,9 +134,14 @@ fn after_refusal(call: &Call<'_>, state: &State, effects: &[RefusalEffect], now:
             }
             RefusalEffect::CountTry => message::count_try(call, &mut next),
             RefusalEffect::MakeCode => message::make_code(call, &mut next, now),
+            RefusalEffect::MaybeDelete => {
+                let mut without = next.clone();
+                effect::delete_only(call, &mut without);
+                dropped = Some(without).filter(|without| *without != next);
+            }
         }
     }
-    next
+    std::iter::once(next).chain(dropped).collect()
 }
 
 /// The successful answers, whether or not the guards admit them; several when what decides between them is not known.
@@ -165,9 +174,9 @@ fn success(call: &Call<'_>, state: &State, answer: &AnswerSpec, now: i64) -> Alt
 }
 
 /// Builds body patterns from entities and response schemas.
-struct View<'a> {
-    call: &'a Call<'a>,
-    state: &'a State,
+pub(super) struct View<'a> {
+    pub(super) call: &'a Call<'a>,
+    pub(super) state: &'a State,
     /// Milliseconds since 1970.
     now: i64,
 }
@@ -182,68 +191,53 @@ impl View<'_> {
             Source::Created => self.body(created.first().cloned(), None, schema),
             Source::List(list) => {
                 let inner = list.under.as_ref().map_or(Some(schema), |name| schema.pointer(&format!("/properties/{name}")));
-                let items = self.list(list, inner.and_then(|schema| schema.get("items")).unwrap_or(&Value::Null));
+                let items = list::list(self, list, inner.and_then(|schema| schema.get("items")).unwrap_or(&Value::Null));
                 match &list.under {
                     Some(name) => Pattern::Object(BTreeMap::from([(name.clone(), Member::Present(items))])),
                     None => items,
                 }
             }
             Source::Object(members) => {
-                let members = members.iter().map(|(name, source)| {
-                    let pattern = match source {
-                        MemberSource::Any => Pattern::Any,
-                        MemberSource::Value(value) => self.call.value(value).map_or(Pattern::Any, Pattern::exactly),
-                    };
-                    (name.clone(), Member::Present(pattern))
-                });
+                let members = members.iter().map(|(name, source)| (name.clone(), Member::Present(self.member(source, created))));
                 Pattern::Object(members.collect())
             }
+            Source::UserIdentities => self.user_identities(),
         }
     }
 
-    /// What a list shows. Pages are predicted only where everything fits on the first one.
-    fn list(&self, list: &ListSource, schema: &Value) -> Pattern {
-        let owner = match &list.of {
-            Some(owner) => match owner_of(self.call, self.state, list.kind, owner) {
-                Some(owner) => Some(owner),
-                None => return Pattern::Any,
-            },
-            None => None,
-        };
-        let belongs = |entity: &Entity| {
-            entity.exists() && owner.as_ref().is_none_or(|owner| entity.text("owner").is_some_and(|id| id == Some(&owner.id)))
-        };
-        let complete = self.state.knows_all(list.kind, owner.as_ref());
-        let filters: Vec<(&str, String)> =
-            list.filters.iter().filter_map(|(name, value)| Some((name.as_str(), self.call.text(value)?))).collect();
-        let mut shown: Vec<(Key, &Entity)> = Vec::new();
-        for (id, entity) in self.state.all(list.kind).filter(|(_, entity)| belongs(entity)) {
-            // Among others that are not known yet, one that was never shown cannot be told apart.
-            if !complete && session::is_anonymous(list.kind, entity) {
-                continue;
+    fn member(&self, source: &MemberSource, created: &[Key]) -> Pattern {
+        match source {
+            MemberSource::Any => Pattern::Any,
+            MemberSource::Value(value) => self.call.value(value).map_or(Pattern::Any, Pattern::exactly),
+            MemberSource::Distinct(value) => {
+                let mut distinct: Vec<Value> = Vec::new();
+                for element in self.call.value(value).as_ref().and_then(Value::as_array).into_iter().flatten() {
+                    if !distinct.contains(element) {
+                        distinct.push(element.clone());
+                    }
+                }
+                Pattern::exactly(Value::Array(distinct))
             }
-            match self.passes(list.kind, entity, &filters) {
-                Truth::Yes => shown.push((Key::new(list.kind, id), entity)),
-                Truth::No => {}
-                Truth::Unknown | Truth::Near => return Pattern::Any,
+            MemberSource::Made(property) => {
+                let made = created.iter().map(|key| self.state.get(key)?.known(property).cloned());
+                // What was there before is not made again; where that is not known, nor is what is new.
+                if self.knows_made() {
+                    made.collect::<Option<_>>().map_or(Pattern::Any, |made| Pattern::exactly(Value::Array(made)))
+                } else {
+                    Pattern::Any
+                }
+            }
+            MemberSource::Member { target, property, name } => {
+                let entity = targets(self.call, self.state, target).into_iter().next().and_then(|key| self.state.get(&key));
+                let member =
+                    entity.and_then(|entity| entity.known(property)).zip(self.call.text(name)).and_then(|(map, name)| map.get(name));
+                member.map_or(Pattern::Any, |member| Pattern::exactly(member.clone()))
             }
         }
-        shown.sort_by_key(|(key, entity)| session::rank(list.kind, key, entity));
-        let asks = |name: &str| self.call.query.get(name).is_some_and(|text| !text.is_empty());
-        let paged = list.paged == Some(Paging::Required) || list.paged.is_some() && (asks("page") || asks("page_size"));
-        if paged && (owner.is_none() || !complete || asks("page") || asks("page_size") || shown.len() > DEFAULT_PAGE) {
-            return Pattern::Any;
-        }
-        let current = list.current.as_deref();
-        let items = shown.iter().map(|(key, entity)| self.listed(key, entity, current, schema)).collect();
-        let by = session::naming(list.kind).map(|_| session::ORDER);
-        // Whatever else the tenant has is nobody's business.
-        let complete = complete && owner.is_some();
-        Pattern::List(ListPattern { items, complete, of: (list.kind, owner), by, partial: !filters.is_empty() })
     }
 
     /// Whether a list with these filters shows an entity.
-    fn passes(&self, kind: Kind, entity: &Entity, filters: &[(&str, String)]) -> Truth {
+    pub(super) fn passes(&self, kind: Kind, entity: &Entity, filters: &[(&str, String)]) -> Truth {
         let filtered = filters.iter().fold(Truth::Yes, |all, (name, wanted)| {
             let stored =
                 if (kind, *name) == (Kind::Grant, "party") { session::party(entity, self.state) } else { entity.get(name).clone() };
@@ -255,7 +249,7 @@ impl View<'_> {
     }
 
     /// An item of a list. `current` is the member that says whether the caller's token came from it.
-    fn listed(&self, key: &Key, entity: &Entity, current: Option<&str>, schema: &Value) -> Pattern {
+    pub(super) fn listed(&self, key: &Key, entity: &Entity, current: Option<&str>, schema: &Value) -> Pattern {
         match key.kind {
             Kind::Session => {
                 let own = self.call.token(self.state).map_or(&Term::Unknown, |token| token.get("session"));
@@ -268,12 +262,46 @@ impl View<'_> {
 
     /// A property of an entity as it is shown, derived ones included.
     fn property(&self, kind: Kind, entity: &Entity, name: &str) -> Term {
-        let running = is_derived(kind, name) && entity.text(name) == Some(Some("active"));
+        let begun = !matches!(entity.get("expiresAt"), Term::Fresh(_));
+        let running = begun && is_derived(kind, name) && entity.text(name) == Some(Some("active"));
         match running.then(|| before(entity.get("expiresAt"), self.now)) {
             Some(Truth::No) => "expired".into(),
             Some(Truth::Unknown | Truth::Near) => Term::Unknown,
             Some(Truth::Yes) | None => user_property(entity, name),
         }
+    }
+
+    /// Whether it is known of everything that the operation makes whether it was there before.
+    fn knows_made(&self) -> bool {
+        self.call.operation.effects.iter().all(|effect| match effect {
+            Effect::Create(create) => {
+                let owner = create.of.as_ref().and_then(|owner| owner_of(self.call, self.state, create.kind, owner));
+                self.state.knows_all(create.kind, owner.as_ref())
+            }
+            _ => true,
+        })
+    }
+
+    /// Social identities in any order with their providers, and as many enterprise ones as there are.
+    fn user_identities(&self) -> Pattern {
+        let user = self.call.subject().and_then(|key| self.state.get(&key));
+        let list = |items: Vec<Pattern>| Pattern::List(ListPattern::exactly(items));
+        let social = user.and_then(|user| user.known("identities")).and_then(Value::as_object).map(|identities| {
+            let shown = |(target, identity): (&String, &Value)| {
+                let members = [("target", Value::from(target.as_str())), ("identity", identity.clone())];
+                Pattern::Object(members.map(|(name, value)| (name.to_owned(), Member::Present(Pattern::exactly(value)))).into())
+            };
+            list(identities.iter().map(shown).collect())
+        });
+        let enterprise = user.and_then(|user| user.known("ssoIdentities")).and_then(Value::as_array).map(|identities| {
+            let shown = |identity: &Value| {
+                let whole = Member::Present(Pattern::exactly(identity.clone()));
+                Pattern::Object(BTreeMap::from([("ssoIdentity".to_owned(), whole)]))
+            };
+            list(identities.iter().map(shown).collect())
+        });
+        let members = [("socialIdentities", social), ("ssoIdentities", enterprise)];
+        Pattern::Object(members.map(|(name, list)| (name.to_owned(), Member::Present(list.unwrap_or(Pattern::Any)))).into())
     }
 
     fn body(&self, key: Option<Key>, property: Option<&str>, schema: &Value) -> Pattern {
@@ -289,7 +317,7 @@ impl View<'_> {
         }
     }
 
-    fn object(&self, key: &Key, entity: &Entity, schema: &Value) -> Pattern {
+    pub(super) fn object(&self, key: &Key, entity: &Entity, schema: &Value) -> Pattern {
         let required: Vec<&str> =
             schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
         let mut members = BTreeMap::new();
@@ -363,14 +391,6 @@ impl View<'_> {
         let query = text("query").map_or(Truth::Yes, |name| Truth::of(self.call.query.get(name).is_some_and(|value| is_truthy(value))));
         scope.and(field).and(query)
     }
-}
-
-/// Items of a page when no size is asked for.
-const DEFAULT_PAGE: usize = 20;
-
-/// What the server takes for yes in a query.
-fn is_truthy(value: &str) -> bool {
-    ["1", "true", "y", "yes", "yep", "yeah"].contains(&value.to_ascii_lowercase().as_str())
 }
 
 /// Whether what is shown of a property is not what is stored: the status of a one-time token follows the clock.

@@ -39,19 +39,40 @@ pub fn owner_of(call: &Call<'_>, state: &State, kind: Kind, owner: &Owner) -> Op
 
 /// What the state knows of each entity that a selector names; nothing when its value is absent.
 pub fn select(call: &Call<'_>, state: &State, selector: &Selector) -> Vec<Look> {
-    let values = match call.value(&selector.value) {
-        Some(Value::Array(values)) => values,
-        Some(value) => vec![value],
-        None => return Vec::new(),
-    };
+    let except = selector.except.as_ref().map(|value| elements(call.value(value))).unwrap_or_default();
+    let values = selector.value.as_ref().map(|value| elements(call.value(value)));
     let owner = match &selector.of {
         Some(owner) => match owner_of(call, state, selector.kind, owner) {
             Some(owner) => Some(owner),
-            None => return vec![Look::Unknown; values.len()],
+            None => return vec![Look::Unknown; values.map_or(1, |values| values.len())],
         },
         None => None,
     };
-    values.iter().map(|value| look(state, selector, owner.as_ref(), value)).collect()
+    match values {
+        Some(values) => values.iter().map(|value| look(state, selector, owner.as_ref(), value, &except)).collect(),
+        None => any(state, selector, owner.as_ref(), &except),
+    }
+}
+
+/// A value as the list of what it names.
+fn elements(value: Option<Value>) -> Vec<Value> {
+    match value {
+        Some(Value::Array(values)) => values,
+        other => other.into_iter().collect(),
+    }
+}
+
+/// Every entity of a kind, or of an owner's.
+fn any(state: &State, selector: &Selector, owner: Option<&Key>, except: &[Value]) -> Vec<Look> {
+    let belongs = |entity: &Entity| entity.exists() && owner.is_none_or(|owner| entity.text("owner") == Some(Some(&owner.id)));
+    let listed = state.all(selector.kind).filter(|(id, entity)| belongs(entity) && !is_excepted(id, entity, selector, except));
+    listed.map(|(id, entity)| fits(Key::new(selector.kind, id), entity, selector)).filter(|look| *look != Look::Missing).collect()
+}
+
+/// Whether one of these values is the id of an entity, or its property `by`.
+fn is_excepted(id: &str, entity: &Entity, selector: &Selector, except: &[Value]) -> bool {
+    let property = selector.by.as_deref().unwrap_or("id");
+    except.iter().any(|value| value == id || entity.known(property).is_some_and(|known| same(known, value)))
 }
 
 /// The keys of what a target names.
@@ -67,16 +88,17 @@ pub fn targets(call: &Call<'_>, state: &State, target: &Target) -> Vec<Key> {
     }
 }
 
-fn look(state: &State, selector: &Selector, owner: Option<&Key>, value: &Value) -> Look {
+fn look(state: &State, selector: &Selector, owner: Option<&Key>, value: &Value, except: &[Value]) -> Look {
     if let (None, None, Some(id)) = (owner, &selector.by, value.as_str()) {
         let key = Key::new(selector.kind, id);
         if let Some(entity) = state.get(&key) {
-            return if entity.exists() { fits(key, entity, selector) } else { Look::Missing };
+            let counts = entity.exists() && !is_excepted(id, entity, selector, except);
+            return if counts { fits(key, entity, selector) } else { Look::Missing };
         }
     }
     let property = selector.by.as_deref().unwrap_or("id");
     let mut open = false;
-    for (id, entity) in state.all(selector.kind).filter(|(_, entity)| entity.exists()) {
+    for (id, entity) in state.all(selector.kind).filter(|(id, entity)| entity.exists() && !is_excepted(id, entity, selector, except)) {
         match owner.map(|owner| entity.text("owner").map(|of| of == Some(&owner.id))) {
             Some(Some(false)) => continue,
             Some(None) => {

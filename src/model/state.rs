@@ -218,12 +218,23 @@ impl Entity {
 pub struct State {
     entities: BTreeMap<Key, Arc<Entity>>,
     closed: bool,
+    whole: bool,
 }
 
 impl State {
     /// Nothing yet, but whatever is not known of does not exist. Otherwise applications may have been there before.
     pub fn closed() -> Self {
         Self { closed: true, ..Self::default() }
+    }
+
+    /// Nothing yet, and all there ever is will be known: the state of a deployment itself.
+    pub fn whole() -> Self {
+        Self { closed: true, whole: true, ..Self::default() }
+    }
+
+    /// Whether everything the deployment has is known, nobody else's things left out.
+    pub const fn is_whole(&self) -> bool {
+        self.whole
     }
 
     /// Whether what is not known of does not exist.
@@ -251,6 +262,25 @@ impl State {
         self.entities.remove(key).map(Arc::unwrap_or_clone)
     }
 
+    /// Gives an entity, and what belongs to it, the id by which it is known from now on.
+    pub fn rename(&mut self, old: &Key, id: &str) -> Key {
+        let new = Key::new(old.kind, id);
+        if let Some(entity) = self.remove(old) {
+            self.insert(new.clone(), entity);
+        }
+        let part = format!("{}/", old.id);
+        let owned = |entity: &Entity| entity.text("owner") == Some(Some(&old.id));
+        let parts: Vec<Key> =
+            self.entities.iter().filter(|(key, entity)| owned(entity) && key.id.starts_with(&part)).map(|(key, _)| key.clone()).collect();
+        for key in parts {
+            if let Some(entity) = self.remove(&key) {
+                let id = format!("{id}/{}", &key.id[part.len()..]);
+                self.insert(Key::new(key.kind, id), entity.with("owner", new.id.as_str()));
+            }
+        }
+        new
+    }
+
     /// Changes an entity, if it exists.
     pub fn update(&mut self, key: &Key, change: impl FnOnce(&mut Entity)) {
         if let Some(entity) = self.entities.get_mut(key) {
@@ -274,7 +304,7 @@ impl State {
     /// Whether all entities of a kind are known, or all that belong to an owner.
     pub fn knows_all(&self, kind: Kind, owner: Option<&Key>) -> bool {
         let told = |entity: &Entity| entity.flag(&format!("{KNOWS_ALL}:{kind}")).or(entity.flag(KNOWS_ALL)) == Some(true);
-        self.closed || owner.and_then(|owner| self.get(owner)).is_some_and(told)
+        self.closed || self.whole || owner.and_then(|owner| self.get(owner)).is_some_and(told)
     }
 
     /// Remembers that all entities of a kind that belong to an owner are known.

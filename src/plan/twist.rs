@@ -6,7 +6,7 @@ use super::probe::{Credential, Payload, Probe, Proof, Who};
 use super::script::Client;
 use crate::contract::Given;
 use crate::contract::entity::Owner;
-use crate::contract::guard::{AuthorizationRule, BodyShape, ClientRule, CodeRule, Guard, GuardKind, Place, When};
+use crate::contract::guard::{AuthorizationRule, BodyShape, ClientRule, CodeRule, Guard, GuardKind, Place, ValueRef, When};
 
 /// A signed token that nobody issued.
 const FORGED_TOKEN: &str = "Bearer eyJhbGciOiJFUzM4NCIsInR5cCI6ImF0K2p3dCJ9.eyJzdWIiOiJmb3JnZWQiLCJzY29wZSI6ImFsbCIsImF1ZCI6Imh0dHBzOi8vZGVmYXVsdC5sb2d0by5hcHAvYXBpIn0.Zm9yZ2Vk";
@@ -126,7 +126,9 @@ pub fn break_guard<'a>(guard: &Guard, accepted: &Probe<'a>) -> Vec<Probe<'a>> {
             add("repetitive password", &|probe| probe.put(value, json!("aaaaaaaaaaaa")));
         }
         GuardKind::NewPassword(value) => add("same password", &|probe| probe.put(value, json!("{{own.password}}"))),
-        GuardKind::PasswordMatches(value) => add("wrong password", &|probe| probe.put(value, json!("lc-wrong-password"))),
+        GuardKind::PasswordMatches(value) | GuardKind::UserPassword(value) => {
+            add("wrong password", &|probe| probe.put(value, json!("lc-wrong-password")))
+        }
         GuardKind::Unique(property) => {
             if property == "username" {
                 add("taken username", &|probe| probe.set(property, json!("{{other.username}}")));
@@ -140,7 +142,10 @@ pub fn break_guard<'a>(guard: &Guard, accepted: &Probe<'a>) -> Vec<Probe<'a>> {
                     "primaryEmail" => format!("{}@example.com", "a".repeat(*most)),
                     _ => "u".repeat(most + 1),
                 };
-                add(&format!("{key} too long"), &|probe| probe.set(key, json!(text)));
+                add(&format!("{key} too long"), &|probe| match ValueRef::parse(key) {
+                    Ok(place) => probe.put(&place, json!(text)),
+                    Err(_) => probe.set(key, json!(text)),
+                });
             }
         }
         GuardKind::AnyKey(_) => {
@@ -149,7 +154,9 @@ pub fn break_guard<'a>(guard: &Guard, accepted: &Probe<'a>) -> Vec<Probe<'a>> {
         }
         GuardKind::NotTogether(keys) => add("both at once", &|probe| {
             for key in keys {
-                if probe.member(key).is_none() {
+                if let Some(name) = key.strip_prefix("query.") {
+                    probe.query.entry(name.to_owned()).or_insert_with(|| UNUSED_ID.to_owned());
+                } else if probe.member(key).is_none() {
                     probe.set(key, json!("{{password}}"));
                 }
             }
@@ -161,20 +168,23 @@ pub fn break_guard<'a>(guard: &Guard, accepted: &Probe<'a>) -> Vec<Probe<'a>> {
         }
         GuardKind::NotEmpty(value) => add(&format!("{} empty", value.name), &|probe| probe.put(value, json!(""))),
         GuardKind::Exists(selector) => {
+            let Some(value) = &selector.value else { return spoiled };
             let one = json!(UNUSED_ID);
-            let none = if base.member(&selector.value.name).is_some_and(|value| value.is_array()) { json!([UNUSED_ID]) } else { one };
-            add(&format!("unknown {}", selector.kind), &|probe| probe.put(&selector.value, none.clone()));
-            if selector.of == Some(Owner::User) && selector.value.place != Place::Query {
+            let none = if base.member(&value.name).is_some_and(|value| value.is_array()) { json!([UNUSED_ID]) } else { one };
+            add(&format!("unknown {}", selector.kind), &|probe| probe.put(value, none.clone()));
+            if selector.of == Some(Owner::User) && value.place != Place::Query {
                 add(&format!("{} of another user", selector.kind), &|probe| {
                     probe.path.insert("userId".into(), "{{other.id}}".into());
                 });
             }
         }
         GuardKind::Absent(selector) => {
+            // What is compared with another entity needs one: see the operation's tries.
+            let (Some(value), None) = (&selector.value, &selector.except) else { return spoiled };
             let given = Given { operation: base.operation.id.clone(), case: accepted.label.clone(), for_caller: false };
             let property = selector.by.as_deref().unwrap_or("id");
-            add(&format!("{} taken", selector.value), &|probe| {
-                probe.put(&selector.value, json!(format!("{{{{taken.{property}}}}}")));
+            add(&format!("{value} taken"), &|probe| {
+                probe.put(value, json!(format!("{{{{taken.{property}}}}}")));
                 probe.given.insert("taken".into(), given.clone());
             });
         }
@@ -182,6 +192,26 @@ pub fn break_guard<'a>(guard: &Guard, accepted: &Probe<'a>) -> Vec<Probe<'a>> {
             for (name, value) in [("page", "0"), ("page", "-1"), ("page", "lc"), ("page_size", "0"), ("page_size", "101")] {
                 add(&format!("{name} {value}"), &|probe| drop(probe.query.insert(name.into(), value.into())));
             }
+        }
+        GuardKind::Search(_) => {
+            let senseless = [
+                ("search", "", "nothing"),
+                ("search.lcNoSuchProperty", "lc", "in an unknown property"),
+                ("search.name.first", "lc", "in a property of a property"),
+                ("mode", "lc", "by an unknown mode"),
+                ("mode", "", "by no mode"),
+                ("joint", "lc", "joined in an unknown way"),
+            ];
+            for (name, value, label) in senseless {
+                add(&format!("search {label}"), &|probe| drop(probe.query.insert(name.into(), value.into())));
+            }
+            add("search by similar_to in any letter case", &|probe| {
+                probe.query = [("search", "lc%"), ("mode", "similar_to")].map(|(name, value)| (name.into(), value.into())).into();
+            });
+        }
+        GuardKind::HasIdentity(value) | GuardKind::HasSsoIdentity(value) => {
+            add("identity unknown", &|probe| probe.put(value, json!(UNUSED_ID)));
+            add("identity of another user", &|probe| drop(probe.path.insert("userId".into(), "{{other.id}}".into())));
         }
         GuardKind::Distinct(value) => {
             if let Some(Value::Array(items)) = base.member(&value.name)
@@ -207,6 +237,17 @@ pub fn break_guard<'a>(guard: &Guard, accepted: &Probe<'a>) -> Vec<Probe<'a>> {
         GuardKind::OneOf(rule) => add("unknown choice", &|probe| probe.put(&rule.value, json!("password"))),
         GuardKind::SubjectToken(value) => {
             add("unknown subject token", &|probe| probe.put(value, json!("sub_lcnosuchtoken0000000")));
+            add("unknown personal access token", &|probe| {
+                probe.put(value, json!("pat_lcnosuchtoken00000000000000000000"));
+                probe.set("subject_token_type", json!("urn:logto:token-type:personal_access_token"));
+            });
+            let other = |kind: &str| match kind {
+                "urn:logto:token-type:personal_access_token" => "urn:logto:token-type:impersonation_token",
+                _ => "urn:logto:token-type:personal_access_token",
+            };
+            if let Some(Value::String(kind)) = base.member("subject_token_type") {
+                add("another kind of subject token", &|probe| probe.set("subject_token_type", json!(other(&kind))));
+            }
             add("unknown kind of subject token", &|probe| probe.set("subject_token_type", json!("urn:lc:no-such-kind")));
         }
         GuardKind::ActorToken(value) => add("bad actor token", &|probe| {
@@ -229,7 +270,12 @@ pub fn break_guard<'a>(guard: &Guard, accepted: &Probe<'a>) -> Vec<Probe<'a>> {
         GuardKind::SentCode(_) | GuardKind::Message(_) | GuardKind::Unexpired(_) => {}
         // Needs a user of the tenant with the Management API's scope, a suspended user with a live token, or a changed lock-out policy.
         // What breaks a property of some entity is a matter of the operation: see its tries.
-        GuardKind::NotSelf(_) | GuardKind::NotSuspended(_) | GuardKind::NotLocked(_) | GuardKind::Is(_) => {}
+        GuardKind::NotSelf(_)
+        | GuardKind::NotSuspended(_)
+        | GuardKind::NotLocked(_)
+        | GuardKind::Is(_)
+        | GuardKind::IdentityFree(_)
+        | GuardKind::ConnectorAccepts(_) => {}
     }
     spoiled
 }

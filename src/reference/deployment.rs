@@ -306,6 +306,7 @@ impl Decided {
             (Kind::Record, record),
             (Kind::SubjectToken, field("subject_token")),
             (Kind::Token, field("subject_token")),
+            (Kind::PersonalAccessToken, field("subject_token")),
             (Kind::Token, field("actor_token")),
         ];
         let near = keys.into_iter().filter_map(|(kind, id)| {

@@ -163,7 +163,7 @@ fn response(answer: Answer) -> Response<Body> {
 
 /// What a fresh deployment holds: its administrator and the default settings.
 pub(super) fn first_state(client_id: &str, client_secret: &str, now: i64) -> State {
-    let mut state = State::default();
+    let mut state = State::whole();
     let administrator = json!({
         "tenantId": "default", "id": client_id, "name": "Conformance administrator", "description": null, "type": "MachineToMachine",
         "oidcClientMetadata": {"redirectUris": [], "postLogoutRedirectUris": []}, "customClientMetadata": {},

@@ -1,0 +1,175 @@
+//! Lists: what is shown on a page, in which order, and what may be there besides.
+
+use serde_json::Value;
+
+use super::pattern::{ListPattern, Member, Pattern, Teaching};
+use super::predict::View;
+use super::rules::Search;
+use super::select::owner_of;
+use super::session;
+use super::state::{Entity, Key, Kind, State, Truth};
+use crate::contract::answer::ListSource;
+use crate::contract::entity::Selector;
+use crate::contract::guard::Paging;
+
+/// Items of a page when no size is asked for.
+const DEFAULT_PAGE: usize = 20;
+
+/// The property that says when something was made.
+const MADE: &str = "createdAt";
+
+/// What a list shows. Nothing is predicted where what is known does not tell what belongs on it.
+pub fn list(view: &View<'_>, list: &ListSource, schema: &Value) -> Pattern {
+    let owner = list.of.as_ref().map(|owner| owner_of(view.call, view.state, list.kind, owner));
+    let (Ok(page), Some(search)) = (Page::read(view, list), search(view, list)) else { return Pattern::Any };
+    let Some(owner) = owner.map_or(Some(None), |owner| owner.map(Some)) else { return Pattern::Any };
+    let (mut shown, mut barred): (Vec<Item<'_>>, Vec<String>) = (Vec::new(), Vec::new());
+    let complete = match &owner {
+        Some(owner) => view.state.knows_all(list.kind, Some(owner)),
+        None => view.state.is_whole() || search.only("id", |id| view.state.find(list.kind, id).is_some()),
+    };
+    let filters: Vec<(&str, String)> =
+        list.filters.iter().filter_map(|(name, value)| Some((name.as_str(), view.call.text(value)?))).collect();
+    for (id, entity) in view.state.all(list.kind).filter(|(_, entity)| entity.exists() && belongs(entity, owner.as_ref())) {
+        // Among others that are not known yet, one that was never shown cannot be told apart.
+        if !complete && session::is_anonymous(list.kind, entity) {
+            continue;
+        }
+        let Some(item) = Item::read(view.state, list, id, entity) else { return Pattern::Any };
+        let admitted = search.admits(|name| item.entity?.text(name));
+        match admitted.and(is_left_out(view, &list.without, &item.key).not()).and(view.passes(list.kind, entity, &filters)) {
+            Truth::Yes => shown.push(item),
+            Truth::No => barred.push(session::naming(list.kind).and_then(|name| entity.text(name)?).unwrap_or(&item.key.id).to_owned()),
+            Truth::Unknown | Truth::Near => return Pattern::Any,
+        }
+    }
+    shown.sort_by_key(|item| item.entity.map(|entity| session::rank(list.kind, &item.key, entity)));
+    if list.newest_first {
+        shown.sort_by(|one, other| other.made().total_cmp(&one.made()));
+    }
+    // What is shown in place of something else does not say to whom that belongs.
+    let mut pattern = ListPattern::of((list.kind, owner.filter(|_| list.shown.is_none())), complete);
+    pattern.falling = list.newest_first.then(|| MADE.to_owned());
+    pattern.total = page.map(|_| if list.counts_all { view.state.all(list.kind).count() } else { shown.len() });
+    pattern.by = session::naming(list.kind).map(|_| session::ORDER);
+    pattern.partial = !filters.is_empty();
+    match page {
+        // Others may push what is known off the page.
+        Some(page) if !complete => pattern.full = Some(if page.offset == 0 { page.size } else { 0 }),
+        Some(page) => page.turn_to(&mut shown, &mut pattern, list.newest_first, view.state.is_whole()),
+        None => {}
+    }
+    pattern.barred = barred;
+    pattern.items = shown.iter().map(|item| item.pattern(view, list, schema)).collect();
+    Pattern::List(pattern)
+}
+
+/// The search that a call makes; `None` when it is refused.
+fn search(view: &View<'_>, list: &ListSource) -> Option<Search> {
+    if list.search.is_empty() { Some(Search::default()) } else { Search::read(view.call.request.query(), &list.search) }
+}
+
+/// Whether something belongs to an owner, or refers to it.
+fn belongs(entity: &Entity, owner: Option<&Key>) -> bool {
+    owner.is_none_or(|owner| [entity.text("owner"), entity.text(&owner.kind.reference())].contains(&Some(Some(&owner.id))))
+}
+
+/// Whether one of these, as far as the call names them, belongs to what is listed.
+fn is_left_out(view: &View<'_>, without: &[Selector], listed: &Key) -> Truth {
+    without.iter().fold(Truth::No, |out, selector| {
+        let named = selector.value.as_ref().and_then(|value| view.call.text(value)).filter(|text| !text.is_empty());
+        let (Some(named), Some(by)) = (named, &selector.by) else { return out };
+        let tie = |entity: &Entity| entity.text(by) == Some(Some(&named)) && belongs(entity, Some(listed));
+        let other = Kind::ALL.iter().find(|kind| kind.reference() == *by).map(|kind| Key::new(*kind, named.clone()));
+        let knows = |end: Option<&Key>| end.is_some() && view.state.knows_all(selector.kind, end);
+        out.or(if view.state.all(selector.kind).any(|(_, entity)| tie(entity)) {
+            Truth::Yes
+        } else if knows(Some(listed)) || knows(other.as_ref()) {
+            Truth::No
+        } else {
+            Truth::Unknown
+        })
+    })
+}
+
+/// A page that is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Page {
+    offset: usize,
+    size: usize,
+}
+
+impl Page {
+    /// `Ok(None)` when the list comes as a whole, `Err` when no whole page is asked for.
+    fn read(view: &View<'_>, list: &ListSource) -> Result<Option<Self>, std::num::ParseIntError> {
+        let asked = |name: &str| view.call.query.get(name).filter(|text| !text.is_empty());
+        let paged = match list.paged {
+            None => false,
+            Some(Paging::Required) => true,
+            Some(Paging::Optional) => asked("page").or(asked("page_size")).is_some(),
+        };
+        if !paged {
+            return Ok(None);
+        }
+        let number = |name: &str, default: usize| asked(name).map_or(Ok(default), |text| text.parse());
+        let size: usize = number("page_size", DEFAULT_PAGE)?;
+        Ok(Some(Self { offset: number("page", 1)?.saturating_sub(1).saturating_mul(size), size }))
+    }
+
+    /// Leaves of all items those of the page, or as many as will be on it where the order is not known.
+    fn turn_to(self, shown: &mut Vec<Item<'_>>, pattern: &mut ListPattern, ordered: bool, whole: bool) {
+        let (start, end) = (self.offset.min(shown.len()), self.offset.saturating_add(self.size).min(shown.len()));
+        let parted = |edge: usize| edge == 0 || edge == shown.len() || shown[edge - 1].made() > shown[edge].made();
+        if whole || (start, end) == (0, shown.len()) || start == end || ordered && parted(start) && parted(end) {
+            shown.truncate(end);
+            shown.drain(..start);
+        } else {
+            pattern.part = Some(end - start);
+        }
+    }
+}
+
+/// What stands for one entity in a list.
+struct Item<'a> {
+    key: Key,
+    /// What is known of it.
+    entity: Option<&'a Entity>,
+}
+
+impl<'a> Item<'a> {
+    /// The entity itself, or the one that is shown in its place; `None` when it is not known which.
+    fn read(state: &'a State, list: &ListSource, id: &str, entity: &'a Entity) -> Option<Self> {
+        Some(match &list.shown {
+            None => Self { key: Key::new(list.kind, id), entity: Some(entity) },
+            Some((kind, property)) => {
+                let key = Key::new(*kind, entity.text(property)??);
+                let entity = state.get(&key);
+                Self { key, entity }
+            }
+        })
+    }
+
+    /// When it was made, as far as is known.
+    fn made(&self) -> f64 {
+        self.entity.and_then(|entity| entity.known(MADE)).and_then(Value::as_f64).unwrap_or(f64::NAN)
+    }
+
+    fn pattern(&self, view: &View<'_>, list: &ListSource, schema: &Value) -> Pattern {
+        let Some(entity) = self.entity else {
+            return Pattern::Object([("id".to_owned(), Member::Present(Pattern::exactly(self.key.id.as_str().into())))].into());
+        };
+        let mut pattern = view.listed(&self.key, entity, list.current.as_deref(), schema);
+        // What such a list says besides is about both ends, not about the entity alone.
+        if let (Pattern::Object(members), true) = (&mut pattern, list.shown.is_some()) {
+            for (name, member) in members {
+                if let Member::Present(Pattern::Leaf { teaches, .. }) | Member::Optional(Pattern::Leaf { teaches, .. }) = member
+                    && matches!(teaches, Some((_, Teaching::Property(_))))
+                    && !entity.iter().any(|(known, _)| known == name)
+                {
+                    *teaches = None;
+                }
+            }
+        }
+        pattern
+    }
+}

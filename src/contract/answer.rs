@@ -35,6 +35,8 @@ pub enum Source {
     List(ListSource),
     /// An object with these members.
     Object(BTreeMap<String, MemberSource>),
+    /// What the application of this id may ask users for.
+    ConsentScopes(ValueRef),
     /// The social and enterprise identities of the user in the path.
     UserIdentities,
 }
@@ -50,8 +52,6 @@ pub struct ListSource {
     pub paged: Option<Paging>,
     /// The member that holds the list; the list itself is the body when absent.
     pub under: Option<String>,
-    /// Properties that what is listed has, as far as the request names a value.
-    pub filters: BTreeMap<String, ValueRef>,
     /// The member that says whether the caller's token came from the entity.
     pub current: Option<String>,
     /// What is shown in place of the listed: the entity of this kind that this property names.
@@ -64,11 +64,15 @@ pub struct ListSource {
     pub without: Vec<Selector>,
     /// Totals count everything of the kind, whatever is shown.
     pub counts_all: bool,
+    /// Properties that must have the text a parameter asks for, where it is given.
+    pub only: BTreeMap<String, ValueRef>,
+    /// Properties of which one must contain the parameter `q`, letter case aside.
+    pub holding: Vec<String>,
 }
 
 impl ListSource {
     /// All entities of a kind, as they are.
-    const fn plain(kind: Kind) -> Self {
+    fn plain(kind: Kind) -> Self {
         Self {
             kind,
             of: None,
@@ -78,9 +82,10 @@ impl ListSource {
             search: Vec::new(),
             newest_first: false,
             without: Vec::new(),
-            filters: BTreeMap::new(),
             current: None,
             counts_all: false,
+            only: BTreeMap::new(),
+            holding: Vec::new(),
         }
     }
 }
@@ -172,6 +177,7 @@ impl<'de> Deserialize<'de> for Source {
                             source = Some(Source::List(ListSource::plain(list.kind)));
                         }
                         "object" => source = Some(Source::Object(map.next_value()?)),
+                        "consent-scopes" => source = Some(Source::ConsentScopes(map.next_value()?)),
                         "of" => list.of = Some(map.next_value()?),
                         "paged" => list.paged = Some(map.next_value()?),
                         "under" => list.under = Some(map.next_value()?),
@@ -179,9 +185,10 @@ impl<'de> Deserialize<'de> for Source {
                         "search" => list.search = map.next_value()?,
                         "newest-first" => list.newest_first = map.next_value()?,
                         "without" => list.without = map.next_value()?,
-                        "where" => list.filters = map.next_value()?,
                         "current" => list.current = Some(map.next_value()?),
                         "counts-all" => list.counts_all = map.next_value()?,
+                        "where" => list.only = map.next_value()?,
+                        "q" => list.holding = map.next_value()?,
                         other => {
                             let known = &[
                                 "entity",
@@ -197,6 +204,7 @@ impl<'de> Deserialize<'de> for Source {
                                 "where",
                                 "current",
                                 "counts-all",
+                                "q",
                             ];
                             return Err(de::Error::unknown_field(other, known));
                         }

@@ -89,6 +89,9 @@ pub struct RawOperation {
     /// Which of the document's own guards come first.
     #[serde(rename = "x-shared-guards", default)]
     pub shared_guards: SharedGuards,
+    /// Own guards that are evaluated after the credentials and before any input is looked at.
+    #[serde(rename = "x-guards-before-input", default)]
+    pub early_guards: Vec<Guard>,
     /// The operation's own guards.
     #[serde(rename = "x-guards", default)]
     pub guards: Vec<Guard>,

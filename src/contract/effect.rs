@@ -42,12 +42,14 @@ pub enum Fresh {
     IsoAfter(u32),
     /// Milliseconds since 1970, this many seconds after now.
     MsAfter(u64),
+    /// A whole number that the deployment counts.
+    Number,
 }
 
 impl Fresh {
     /// Whether the value tells one thing from all others of its kind.
     pub const fn identifies(self) -> bool {
-        !matches!(self, Self::Now | Self::IsoNow | Self::IsoAfter(_) | Self::MsAfter(_))
+        !matches!(self, Self::Now | Self::IsoNow | Self::IsoAfter(_) | Self::MsAfter(_) | Self::Number)
     }
 }
 
@@ -138,6 +140,16 @@ pub enum Named {
     UseCode,
     /// Forgets what is counted against the targets in the body.
     ForgetFailures,
+    /// Makes an application, with a first secret where it can have secrets.
+    CreateApplication,
+    /// Makes a connector as its factory has it; one for messages takes the place of those of its kind.
+    CreateConnector,
+    /// Changes the connector in the path; its look falls back to its factory's.
+    UpdateConnector,
+    /// Switches second factors by risk off when the last factor goes.
+    SettleAdaptiveMfa,
+    /// Removes the profile field in the path from the settings that name it.
+    DropProfileField,
 }
 
 /// How an entity is made.

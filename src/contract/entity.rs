@@ -84,6 +84,12 @@ kinds! {
     "resource" Resource,
     /// A scope of an API resource; owned by the resource.
     "scope" Scope,
+    /// What makes connectors, by id.
+    "connector-factory" ConnectorFactory,
+    /// A rule of who may sign in to an application; owned by the application.
+    "access-rule" AccessRule,
+    /// A provider's token that is kept for a user, by id.
+    "stored-secret" StoredSecret,
 }
 
 impl Kind {
@@ -135,6 +141,8 @@ pub enum Owner {
     User,
     /// The entity with this id.
     Value(ValueRef),
+    /// What several values name together: `{path.id}/{path.userId}`, the owner proper first.
+    Composed(String),
 }
 
 impl fmt::Display for Owner {
@@ -143,6 +151,7 @@ impl fmt::Display for Owner {
             Self::Caller => f.write_str("caller"),
             Self::User => f.write_str("user"),
             Self::Value(value) => value.fmt(f),
+            Self::Composed(template) => f.write_str(template),
         }
     }
 }
@@ -153,6 +162,7 @@ impl<'de> Deserialize<'de> for Owner {
         Ok(match text.as_str() {
             "caller" => Self::Caller,
             "user" => Self::User,
+            composed if composed.starts_with('{') => Self::Composed(text),
             _ => Self::Value(ValueRef::parse(&text).map_err(de::Error::custom)?),
         })
     }

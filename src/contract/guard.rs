@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::entity::{Owner, Selector};
+use super::schema::Schema;
 use super::version::Version;
 
 /// Where a guard finds the value it looks at: `body.username`, `path.userId`, `query.page`, `header.name`.
@@ -201,6 +202,12 @@ guard_kinds! {
     "is" Is(Box<Selector>),
     /// `page` and `page_size`, if given, name a page.
     "pagination" Pagination(Paging),
+    /// The value, or the settings as they would become, fit a schema.
+    "fits" Fits(Box<FitsRule>),
+    /// Where all of these numbers are given, none is above the next.
+    "ordered" Ordered(Vec<ValueRef>),
+    /// A password policy that looks at the user's data is told whose password it is.
+    "policy-informed" PolicyInformed(ValueRef),
     /// The search parameters can be understood and name these properties only.
     "search" Search(Vec<String>),
     /// No element of the list is there twice.
@@ -273,6 +280,20 @@ pub enum CodeRule {
     Right,
 }
 
+impl FitsRule {
+    /// Whether a value fits. The loader has compiled the schema.
+    pub fn admits(&self, value: &Value) -> bool {
+        self.schema.as_ref().is_none_or(|schema| schema.admits(value))
+    }
+}
+
+impl GuardKind {
+    /// Whether it looks at the body, or at the input as a whole.
+    pub const fn reads_input(&self) -> bool {
+        matches!(self, Self::MaxBody(_) | Self::Parsable(_) | Self::ValidInput(_) | Self::NoNul(_))
+    }
+}
+
 /// Argument of `last-identifier`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -313,6 +334,27 @@ pub struct OneOf {
     pub value: ValueRef,
     /// What it may be.
     pub of: Vec<String>,
+}
+
+/// Argument of `fits`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FitsRule {
+    /// What is looked at: a value of the request; nothing is asked of one that is absent.
+    #[serde(default)]
+    pub value: Option<ValueRef>,
+    /// Or the settings of this name, with the members of the body in place of the stored ones.
+    #[serde(default)]
+    pub settings: Option<String>,
+    /// What it must fit, as written.
+    #[serde(rename = "schema")]
+    pub raw: Value,
+    /// The same, compiled (set by the loader).
+    #[serde(skip)]
+    pub schema: Option<Schema>,
+    /// Values that do not fit, to be tried.
+    #[serde(default)]
+    pub unfit: Vec<Value>,
 }
 
 /// Whether a list comes in pages always, or only when a page is asked for.
@@ -596,6 +638,9 @@ impl Guard {
                 CodeRule::Right => "right".into(),
             },
             GuardKind::Record(rule) => rule.id.to_string(),
+            GuardKind::PolicyInformed(value) => value.to_string(),
+            GuardKind::Fits(rule) => rule.value.as_ref().map_or_else(|| rule.settings.clone().unwrap_or_default(), ToString::to_string),
+            GuardKind::Ordered(values) => values.iter().map(ToString::to_string).collect::<Vec<_>>().join(","),
             GuardKind::IdentityFree(rule) => rule.id.to_string(),
             GuardKind::ConnectorAccepts(answer) => answer.data.to_string(),
             _ => String::new(),

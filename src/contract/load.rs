@@ -222,8 +222,11 @@ impl Assembly<'_> {
             return Err(near(format!("`{method}` is no method"), method, "write get, put, post, patch or delete"));
         }
         let mut guards = Vec::new();
-        let shared = self.document.guards.iter().filter(|guard| raw.shared_guards.include(guard.kind.name())).map(|guard| (guard, true));
-        for (guard, shared) in shared.chain(raw.guards.iter().map(|guard| (guard, false))) {
+        let shared = || self.document.guards.iter().filter(|guard| raw.shared_guards.include(guard.kind.name()));
+        let access = shared().filter(|guard| !guard.kind.reads_input()).map(|guard| (guard, true));
+        let input = shared().filter(|guard| guard.kind.reads_input()).map(|guard| (guard, true));
+        let early = raw.early_guards.iter().map(|guard| (guard, false));
+        for (guard, shared) in access.chain(early).chain(input).chain(raw.guards.iter().map(|guard| (guard, false))) {
             if alive(self.version, guard.since, guard.until) && !(shared && is_idle(guard, raw)) {
                 guards.push(self.guard(id, guard, shared)?);
             }
@@ -302,6 +305,9 @@ impl Assembly<'_> {
     fn guard(&self, id: &str, guard: &Guard, shared: bool) -> Result<Guard, SpecError> {
         let mut guard = guard.clone();
         guard.shared = shared;
+        if let GuardKind::Fits(rule) = &mut guard.kind {
+            rule.schema = Some(self.schema(id, &rule.raw)?);
+        }
         if guard.refusal.is_none() {
             guard.refusal = self.document.refusals.get(guard.kind.name()).cloned();
         }

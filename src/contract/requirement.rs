@@ -80,9 +80,6 @@ pub struct Sighting {
     /// Properties a success may have changed: `caller.NAME`, `user.NAME` (the user in the path), or an entity alone.
     #[serde(default)]
     pub forgets: Vec<String>,
-    /// Entity that is gone afterwards: `application`, named by the path's `id`.
-    #[serde(default)]
-    pub ends: Option<String>,
     /// Properties that the answer does not show, set on what it describes.
     #[serde(default)]
     pub with: BTreeMap<String, serde_json::Value>,

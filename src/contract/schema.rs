@@ -19,6 +19,12 @@ impl std::fmt::Debug for Schema {
     }
 }
 
+impl PartialEq for Schema {
+    fn eq(&self, other: &Self) -> bool {
+        self.raw == other.raw
+    }
+}
+
 /// Where and how a value departs from a schema.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SchemaError {
@@ -83,11 +89,22 @@ fn collect_properties<'a>(schema: &'a Value, found: &mut BTreeMap<&'a str, &'a V
     }
 }
 
+/// Whether a branch is told from the others by constant members, and the object has these.
+fn is_meant(branch: &Value, object: &Map<String, Value>) -> bool {
+    let properties = branch.get("properties").and_then(Value::as_object).into_iter().flatten();
+    let mut constants = properties.filter_map(|(name, inner)| Some((name, inner.get("const")?))).peekable();
+    constants.peek().is_some() && constants.all(|(name, value)| object.get(name) == Some(value))
+}
+
 fn prune(schema: &Value, value: &Value) -> Value {
     match value {
         Value::Object(object) => {
             let mut properties = BTreeMap::new();
-            collect_properties(schema, &mut properties);
+            match schema.get("oneOf").and_then(Value::as_array).and_then(|branches| branches.iter().find(|branch| is_meant(branch, object)))
+            {
+                Some(branch) => collect_properties(branch, &mut properties),
+                None => collect_properties(schema, &mut properties),
+            }
             if properties.is_empty() {
                 return value.clone();
             }
@@ -157,6 +174,14 @@ mod tests {
         .unwrap();
         let value = json!({"free": {"x": 1}, "list": [{"name": 1, "y": 2}], "z": 3});
         assert_eq!(schema.prune(&value), json!({"free": {"x": 1}, "list": [{"name": 1}]}));
+    }
+
+    #[test]
+    fn pruning_goes_by_the_branch_that_the_constants_name() {
+        let branch = |kind: &str, key: &str| json!({"properties": {"type": {"const": kind}, "config": {"properties": {key: {}}}}});
+        let schema = Schema::compile(json!({"oneOf": [branch("Text", "minLength"), branch("Number", "minValue")]})).unwrap();
+        let value = json!({"type": "Text", "config": {"minLength": 1, "minValue": 2}});
+        assert_eq!(schema.prune(&value), json!({"type": "Text", "config": {"minLength": 1}}));
     }
 
     #[test]

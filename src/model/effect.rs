@@ -44,16 +44,25 @@ const TOKEN_LIFE: i64 = 3600;
 const SETTLED: &str = "Argon2i";
 
 /// Text properties whose empty text is stored as null.
-const EMPTY_IS_NULL: &[&str] = &["username", "primaryEmail", "primaryPhone", "name", "avatar", "deleteAccountUrl", "customCss"];
+const EMPTY_IS_NULL: &[&str] = &[
+    "username",
+    "primaryEmail",
+    "primaryPhone",
+    "name",
+    "avatar",
+    "deleteAccountUrl",
+    "customCss",
+    "description",
+    "termsOfUseUrl",
+    "privacyPolicyUrl",
+    "supportEmail",
+    "supportWebsiteUrl",
+    "unknownSessionRedirectUrl",
+];
 
 /// Whether a resource indicator is that of the Management API.
 pub fn is_management(resource: &str) -> bool {
     resource.strip_prefix("https://").is_some_and(|rest| rest.ends_with(".logto.app/api") && !rest.contains("/me"))
-}
-
-/// Id under which the state keeps a resource of the deployment.
-pub fn resource_id(indicator: &str) -> String {
-    format!("resource:{indicator}")
 }
 
 /// Applies the effects of an accepted call in order. Returns the entities they made.
@@ -152,7 +161,7 @@ fn make(create: &Create, call: &Call<'_>, state: &mut State) -> Vec<Key> {
     };
     let mut made = Vec::new();
     for element in elements {
-        let mut entity = Entity::default().with(KNOWS_ALL, true);
+        let mut entity = Entity::default().with(KNOWS_ALL, true).with("tenantId", tenant(state));
         for (name, value) in &create.with {
             entity.set(name.clone(), value.clone());
         }
@@ -189,8 +198,13 @@ fn make(create: &Create, call: &Call<'_>, state: &mut State) -> Vec<Key> {
     made
 }
 
+/// The id of the tenant, as its settings show it.
+fn tenant(state: &State) -> Term {
+    state.settings(&Key::account_center()).get("tenantId").clone()
+}
+
 /// Fills `{path.x}`, `{body.y}`, `{caller}` and `{each}` in; `None` when one of them is not there.
-fn render(template: &str, call: &Call<'_>, state: &State, element: &Value) -> Option<String> {
+pub fn render(template: &str, call: &Call<'_>, state: &State, element: &Value) -> Option<String> {
     let mut text = String::new();
     let mut rest = template;
     while let Some((before, after)) = rest.split_once('{') {
@@ -292,6 +306,29 @@ fn apply_named(effect: Named, call: &Call<'_>, state: &mut State, now: i64) -> O
             message::forget_failures(call, state);
             None
         }
+        Named::CreateApplication => Some(create_application(input, state)),
+        Named::CreateConnector => Some(create_connector(input, state)),
+        Named::UpdateConnector => {
+            let key = Key::new(Kind::Connector, call.path.get("id").cloned().unwrap_or_default());
+            let factory = state.get(&key).and_then(|connector| connector.text("connectorId").flatten()).unwrap_or_default();
+            let factory = state.find(Kind::ConnectorFactory, factory).cloned().unwrap_or_default();
+            state.update(&key, |connector| update_connector(connector, &factory, input));
+            None
+        }
+        Named::SettleAdaptiveMfa => {
+            let factors = input.get("mfa").and_then(|mfa| mfa.get("factors")).and_then(Value::as_array);
+            if factors.is_some_and(Vec::is_empty) && input.get("adaptiveMfa").is_none() {
+                state.update(&Key::sign_in_experience(), |settings| settings.set("adaptiveMfa", json!({"enabled": false})));
+            }
+            None
+        }
+        Named::DropProfileField => {
+            let field = call.path.get("name").cloned().unwrap_or_default();
+            for (key, property) in [(Key::account_center(), "profileFields"), (Key::sign_in_experience(), "signUpProfileFields")] {
+                state.update(&key, |settings| drop_named(settings, property, &field));
+            }
+            None
+        }
     }
 }
 
@@ -339,7 +376,11 @@ fn stored(name: &str, value: &Value) -> Term {
             }
             Value::Array(distinct)
         }
-        ("profileFields", Value::Array(names)) if !names.is_empty() => return Term::Unknown,
+        ("profileFields" | "signUpProfileFields" | "socialSignInConnectorTargets", Value::Array(names)) if !names.is_empty() => {
+            return Term::Unknown;
+        }
+        ("passwordExpiration", Value::Object(rule)) if rule.get("enabled") != Some(&Value::Bool(false)) => return Term::Unknown,
+        ("emailBlocklistPolicy", Value::Object(lists)) if lists.values().any(Value::is_array) => return Term::Unknown,
         _ => value.clone(),
     })
 }
@@ -439,7 +480,8 @@ fn create_one_time_token(input: &Value, state: &mut State) -> Key {
         reason = "the schema admits no less than one, fractions are cut off"
     )]
     let life = input.get("expiresIn").and_then(Value::as_f64).map_or(ONE_TIME_TOKEN_LIFE, |seconds| seconds as u64);
-    let token = Entity::from_json(&json!({"tenantId": "default", "context": {}, "status": "active"}))
+    let token = Entity::from_json(&json!({"context": {}, "status": "active"}))
+        .with("tenantId", tenant(state))
         .with("id", Term::Fresh(Fresh::RecordId))
         .with("token", Term::Fresh(Fresh::Secret))
         .with("createdAt", Term::Fresh(Fresh::Now))
@@ -454,6 +496,126 @@ fn create_one_time_token(input: &Value, state: &mut State) -> Key {
         }
     });
     key
+}
+
+/// Kinds of applications that have secrets.
+const WITH_SECRETS: [&str; 3] = ["Traditional", "MachineToMachine", "Protected"];
+
+/// Name of the secret that an application is made with.
+const FIRST_SECRET: &str = "Default secret";
+
+fn create_application(input: &Value, state: &mut State) -> Key {
+    let mut application = Entity::from_json(&json!({
+        "description": null, "oidcClientMetadata": {"redirectUris": [], "postLogoutRedirectUris": []}, "customClientMetadata": {},
+        "protectedAppMetadata": null, "customData": {}, "isThirdParty": false, "appLevelAccessControlEnabled": false, "isAdmin": false,
+        KNOWS_ALL: true,
+    }));
+    application.set("tenantId", tenant(state));
+    application.set("id", Term::Fresh(Fresh::RecordId));
+    application.set("createdAt", Term::Fresh(Fresh::Now));
+    let kind = input.get("type").and_then(Value::as_str).unwrap_or_default();
+    let mut members: Map<String, Value> = input.as_object().cloned().unwrap_or_default();
+    members.remove("protectedAppMetadata");
+    set_members(&mut application, &Value::Object(members));
+    if kind == "Protected" {
+        application.set("protectedAppMetadata", Term::Unknown);
+        application.set("oidcClientMetadata", Term::Unknown);
+    }
+    let key = Key::unborn(Kind::Application, state);
+    if WITH_SECRETS.contains(&kind) {
+        let secret = Entity::default()
+            .with("tenantId", tenant(state))
+            .with("owner", key.id.as_str())
+            .with("applicationId", key.id.as_str())
+            .with("name", FIRST_SECRET)
+            .with("value", Term::Fresh(Fresh::Secret))
+            .with("createdAt", Term::Fresh(Fresh::Now))
+            .with("expiresAt", Value::Null);
+        state.insert(Key::new(Kind::ApplicationSecret, format!("{}/{FIRST_SECRET}", key.id)), secret);
+    } else {
+        application.set("clientSecret", Value::Null);
+    }
+    state.insert(key.clone(), application);
+    key
+}
+
+/// Kinds of connectors of which there is one.
+const SINGLE_CONNECTORS: [&str; 2] = ["Email", "Sms"];
+
+fn create_connector(input: &Value, state: &mut State) -> Key {
+    let factory = input.get("connectorId").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let mut connector = state.find(Kind::ConnectorFactory, &factory).cloned().unwrap_or_default();
+    if let Some(Some(kind)) = connector.text("type").filter(|kind| kind.is_some_and(|kind| SINGLE_CONNECTORS.contains(&kind))) {
+        let same = |(id, other): (&str, &Entity)| (other.text("type") == Some(Some(kind))).then(|| Key::new(Kind::Connector, id));
+        for key in state.all(Kind::Connector).filter_map(same).collect::<Vec<_>>() {
+            state.delete(&key);
+        }
+    }
+    for (name, absent) in
+        [("syncProfile", json!(false)), ("enableTokenStorage", json!(false)), ("config", json!({})), ("metadata", json!({}))]
+    {
+        connector.set(name, clean(input.get(name).unwrap_or(&absent)));
+    }
+    connector.set("connectorId", factory.as_str());
+    set_look(&mut connector, input.get("metadata"));
+    let key = match input.get("id").and_then(Value::as_str) {
+        Some(id) => {
+            connector.set("id", id);
+            Key::new(Kind::Connector, id)
+        }
+        None => {
+            connector.set("id", Term::Fresh(Fresh::UserId));
+            Key::unborn(Kind::Connector, state)
+        }
+    };
+    state.insert(key.clone(), connector);
+    key
+}
+
+fn update_connector(connector: &mut Entity, factory: &Entity, input: &Value) {
+    for (name, value) in input.as_object().into_iter().flatten() {
+        connector.set(name.clone(), clean(value));
+    }
+    if let Some(metadata) = input.get("metadata") {
+        for name in ["name", "logo", "logoDark"] {
+            connector.set(name, factory.get(name).clone());
+        }
+        set_look(connector, Some(metadata));
+    }
+}
+
+/// What a connector shows of its own look in place of its factory's.
+fn set_look(connector: &mut Entity, metadata: Option<&Value>) {
+    let own = metadata.map(clean).unwrap_or_default();
+    for (name, value) in own.as_object().into_iter().flatten() {
+        connector.set(name.clone(), value.clone());
+    }
+}
+
+/// A value without the members that say nothing: null, empty texts, lists and objects.
+fn clean(value: &Value) -> Value {
+    let says = |value: &Value| match value {
+        Value::Null => false,
+        Value::String(text) => !text.is_empty(),
+        Value::Array(items) => !items.is_empty(),
+        Value::Object(members) => !members.is_empty(),
+        _ => true,
+    };
+    match value {
+        Value::Object(members) => {
+            Value::Object(members.iter().map(|(name, value)| (name.clone(), clean(value))).filter(|(_, value)| says(value)).collect())
+        }
+        Value::Array(items) => Value::Array(items.iter().map(clean).filter(says).collect()),
+        other => other.clone(),
+    }
+}
+
+/// Removes the `{name}` object of this name from a list.
+fn drop_named(settings: &mut Entity, property: &str, name: &str) {
+    if let Some(Value::Array(fields)) = settings.known(property) {
+        let kept: Vec<Value> = fields.iter().filter(|field| field.get("name").is_none_or(|known| known != name)).cloned().collect();
+        settings.set(property, Value::Array(kept));
+    }
 }
 
 fn issue_token(call: &Call<'_>, state: &mut State, now: i64) -> Key {
@@ -542,7 +704,7 @@ fn issue_token(call: &Call<'_>, state: &mut State, now: i64) -> Key {
             state.insert(application.clone(), Entity::default());
         }
         let secret = secret.map_or(Value::Null, Value::String);
-        state.update(&application, |known| known.set("secret", secret));
+        state.update(&application, |known| known.set("clientSecret", secret));
     }
     key
 }

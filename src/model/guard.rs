@@ -13,8 +13,8 @@ use super::select::{Look, owner_of, select};
 use super::state::{Entity, Key, Kind, State, Term, Truth};
 use crate::contract::entity::Selector;
 use crate::contract::guard::{
-    AuthorizationRule, BodyShape, CallerFact, ClientRule, FieldRule, Guard, GuardKind, IdentityRule, Place, RecordKind, RecordRule,
-    TenantFact, UserFact, ValueRef, When, Who,
+    AuthorizationRule, BodyShape, CallerFact, ClientRule, FieldRule, FitsRule, Guard, GuardKind, IdentityRule, Place, RecordKind,
+    RecordRule, TenantFact, UserFact, ValueRef, When, Who,
 };
 
 /// Two readings of a limit in time this close to it are both right (clocks differ, requests travel).
@@ -40,9 +40,9 @@ impl Scene<'_> {
     /// Whether a condition holds.
     pub fn fits(&self, when: &When) -> Truth {
         let body = when.body.as_ref().map_or(Truth::Yes, |shape| match shape {
-            BodyShape::Has(key) => Truth::of(self.call.input.get(key).is_some()),
+            BodyShape::Has(key) => Truth::of(member(&self.call.input, key).is_some()),
             BodyShape::Keys(keys) => Truth::of(keys.iter().all(|(key, shape)| {
-                self.call.input.get(key).is_some_and(|value| if shape == "string" { value.is_string() } else { value == shape })
+                member(&self.call.input, key).is_some_and(|value| if shape == "string" { value.is_string() } else { value == shape })
             })),
         });
         let caller = when.caller.map_or(Truth::Yes, |fact| match fact {
@@ -149,6 +149,15 @@ impl Scene<'_> {
             }),
             GuardKind::Is(selector) => self.is(selector),
             GuardKind::Pagination(_) => Truth::of(["page", "page_size"].iter().all(|name| names_page(name, call.query.get(*name)))),
+            GuardKind::Fits(rule) => self.fits_schema(rule),
+            GuardKind::Ordered(values) => {
+                let numbers: Vec<f64> = values.iter().filter_map(|value| call.value(value)?.as_f64()).collect();
+                Truth::of(numbers.len() < values.len() || numbers.is_sorted())
+            }
+            GuardKind::PolicyInformed(value) => {
+                let named = call.text(value).is_some_and(|id| !id.is_empty());
+                Truth::of(named).or(Truth::maybe(self.policy::<PasswordPolicy>("passwordPolicy").map(|policy| !policy.rejects.user_info)))
+            }
             GuardKind::Distinct(value) => Truth::of(call.value(value).is_none_or(|list| is_distinct(&list))),
             GuardKind::InFuture(value) => call.value(value).map_or(Truth::Yes, |moment| self.before(&Term::Known(moment))),
             GuardKind::Record(rule) => self.record(rule),
@@ -203,6 +212,22 @@ impl Scene<'_> {
             Look::Missing => Truth::Yes,
             Look::Unknown => Truth::Unknown,
         })
+    }
+
+    /// Whether a value, or what settings would become, fits a schema.
+    fn fits_schema(&self, rule: &FitsRule) -> Truth {
+        if let Some(value) = &rule.value {
+            return Truth::of(self.call.value(value).is_none_or(|value| rule.admits(&value)));
+        }
+        let stored = self.state.settings(&Key::new(Kind::Settings, rule.settings.as_deref().unwrap_or_default()));
+        let mut next = serde_json::Map::new();
+        for name in rule.schema.iter().flat_map(|schema| schema.properties().into_keys()) {
+            match self.call.input.get(name).or_else(|| stored.known(name)) {
+                Some(value) => drop(next.insert(name.to_owned(), value.clone())),
+                None => return Truth::Unknown,
+            }
+        }
+        Truth::of(rule.admits(&Value::Object(next)))
     }
 
     /// Folds what is known of the entities a selector names.
@@ -350,14 +375,23 @@ impl Scene<'_> {
 
     fn password_policy(&self, value: &ValueRef) -> Truth {
         let Some(password) = self.call.text(value) else { return Truth::Yes };
-        let (Some(policy), Some(user)) = (self.policy::<PasswordPolicy>("passwordPolicy"), self.caller()) else { return Truth::Unknown };
-        let text = |name: &str| user.text(name).flatten().map(str::to_owned);
+        let Some(policy) = self.policy::<PasswordPolicy>("passwordPolicy") else { return Truth::Unknown };
+        let user = self.judged_user();
+        if user.is_none() && policy.rejects.user_info {
+            return Truth::Unknown;
+        }
+        let text = |name: &str| user?.text(name).flatten().map(str::to_owned);
         let info = UserInfo { name: text("name"), username: text("username"), email: text("primaryEmail"), phone: text("primaryPhone") };
         match policy.verdict(&password, &info, breached) {
             Verdict::Accepted => Truth::Yes,
             Verdict::Rejected => Truth::No,
             Verdict::Unknown => Truth::Unknown,
         }
+    }
+
+    /// The user whose password is judged: the caller, or the one the body names.
+    pub fn judged_user(&self) -> Option<&Entity> {
+        self.caller().or_else(|| self.state.find(Kind::User, self.call.input.get("userId")?.as_str()?))
     }
 
     /// Whether a key is in the body, or a parameter (`query.NAME`) is given and not empty.
@@ -472,10 +506,14 @@ impl Scene<'_> {
         }
         match rule {
             ClientRule::Presented | ClientRule::Known => Truth::Yes,
-            ClientRule::Authenticated => match application.known("secret") {
-                Some(Value::String(known)) => Truth::of(secret.as_deref() == Some(known)),
+            ClientRule::Authenticated => match application.known("clientSecret") {
+                Some(Value::String(known)) if secret.as_deref() == Some(known) => Truth::Yes,
                 Some(Value::Null) => Truth::of(secret.is_none()),
-                _ => Truth::Unknown,
+                known => {
+                    let client = self.call.client().map(|(id, _)| Key::new(Kind::Application, id));
+                    let all = known.is_some() || self.state.knows_all(Kind::ApplicationSecret, client.as_ref());
+                    self.has_secret(secret.as_deref()).or(if all { Truth::No } else { Truth::Unknown })
+                }
             },
             ClientRule::GrantAllowed => match self.call.input.get("grant_type").and_then(Value::as_str) {
                 Some("client_credentials") => Truth::maybe(application.text("type").map(|kind| kind == Some("MachineToMachine"))),
@@ -491,11 +529,22 @@ impl Scene<'_> {
         }
     }
 
+    /// Whether a text is one of the secrets of the client, as far as they were seen.
+    fn has_secret(&self, secret: Option<&str>) -> Truth {
+        let Some((client, _)) = self.call.client() else { return Truth::No };
+        let own = self.state.all(Kind::ApplicationSecret).filter(|(_, known)| known.text("owner") == Some(Some(&client)));
+        let fitting = own.map(|(_, known)| match known.text("value") {
+            Some(value) => Truth::of(value == secret).and(self.before(known.get("expiresAt"))),
+            None => Truth::Unknown,
+        });
+        fitting.fold(Truth::No, Truth::or)
+    }
+
     fn resource_known(&self, value: &ValueRef) -> Truth {
         match self.call.text(value) {
             None => Truth::of(self.call.input.get("grant_type").and_then(Value::as_str) != Some("client_credentials")),
             Some(resource) if super::effect::is_management(&resource) => Truth::Yes,
-            Some(resource) => Truth::of(self.state.find(Kind::Settings, &super::effect::resource_id(&resource)).is_some()),
+            Some(resource) => Truth::of(self.state.all(Kind::Resource).any(|(_, known)| known.text("indicator") == Some(Some(&resource)))),
         }
     }
 
@@ -540,11 +589,18 @@ impl Scene<'_> {
 /// Whether an entity has these properties: a value, or a list of which it is one.
 fn has_all(entity: &Entity, wanted: &BTreeMap<String, Value>) -> Truth {
     wanted.iter().fold(Truth::Yes, |all, (name, wanted)| {
-        all.and(Truth::maybe(entity.known(name).map(|value| match wanted {
+        let (property, inner) = name.split_once('.').map_or((name.as_str(), None), |(property, inner)| (property, Some(inner)));
+        let value = entity.known(property).map(|value| inner.map_or(Some(value), |inner| member(value, inner)).unwrap_or(&Value::Null));
+        all.and(Truth::maybe(value.map(|value| match wanted {
             Value::Array(choices) => choices.iter().any(|choice| same(choice, value)),
             one => same(one, value),
         })))
     })
+}
+
+/// A member of an object; `outer.inner` is a member of a member.
+fn member<'a>(value: &'a Value, name: &str) -> Option<&'a Value> {
+    name.split('.').try_fold(value, |value, name| value.get(name))
 }
 
 /// Whether a text names a page, or the size of one: a number above zero, and a size of at most a hundred. Empty counts as absent.

@@ -28,16 +28,15 @@ pub fn list(view: &View<'_>, list: &ListSource, schema: &Value) -> Pattern {
         Some(owner) => view.state.knows_all(list.kind, Some(owner)),
         None => view.state.is_whole() || search.only("id", |id| view.state.find(list.kind, id).is_some()),
     };
-    let filters: Vec<(&str, String)> =
-        list.filters.iter().filter_map(|(name, value)| Some((name.as_str(), view.call.text(value)?))).collect();
     for (id, entity) in view.state.all(list.kind).filter(|(_, entity)| entity.exists() && belongs(entity, owner.as_ref())) {
         // Among others that are not known yet, one that was never shown cannot be told apart.
         if !complete && session::is_anonymous(list.kind, entity) {
             continue;
         }
         let Some(item) = Item::read(view.state, list, id, entity) else { return Pattern::Any };
-        let admitted = search.admits(|name| item.entity?.text(name));
-        match admitted.and(is_left_out(view, &list.without, &item.key).not()).and(view.passes(list.kind, entity, &filters)) {
+        let admitted = search.admits(|name| item.entity?.text(name)).and(session::is_listed(list.kind, entity, view.state));
+        let asked_for = wanted(view, list, item.entity);
+        match admitted.and(asked_for).and(is_left_out(view, &list.without, &item.key).not()) {
             Truth::Yes => shown.push(item),
             Truth::No => barred.push(session::naming(list.kind).and_then(|name| entity.text(name)?).unwrap_or(&item.key.id).to_owned()),
             Truth::Unknown | Truth::Near => return Pattern::Any,
@@ -52,7 +51,7 @@ pub fn list(view: &View<'_>, list: &ListSource, schema: &Value) -> Pattern {
     pattern.falling = list.newest_first.then(|| MADE.to_owned());
     pattern.total = page.map(|_| if list.counts_all { view.state.all(list.kind).count() } else { shown.len() });
     pattern.by = session::naming(list.kind).map(|_| session::ORDER);
-    pattern.partial = !filters.is_empty();
+    pattern.partial = list.only.values().any(|value| view.call.text(value).is_some_and(|text| !text.is_empty()));
     match page {
         // Others may push what is known off the page.
         Some(page) if !complete => pattern.full = Some(if page.offset == 0 { page.size } else { 0 }),
@@ -67,6 +66,23 @@ pub fn list(view: &View<'_>, list: &ListSource, schema: &Value) -> Pattern {
 /// The search that a call makes; `None` when it is refused.
 fn search(view: &View<'_>, list: &ListSource) -> Option<Search> {
     if list.search.is_empty() { Some(Search::default()) } else { Search::read(view.call.request.query(), &list.search) }
+}
+
+/// Whether something has the properties that parameters ask for.
+fn wanted(view: &View<'_>, list: &ListSource, entity: Option<&Entity>) -> Truth {
+    let Some(entity) = entity else { return Truth::Unknown };
+    let only = list.only.iter().fold(Truth::Yes, |all, (name, value)| {
+        let Some(text) = view.call.text(value).filter(|text| !text.is_empty()) else { return all };
+        all.and(Truth::maybe(
+            view.stored(list.kind, entity, name)
+                .known()
+                .map(|known| known.as_str().map_or_else(|| known.to_string(), str::to_owned) == text),
+        ))
+    });
+    let Some(part) = view.call.query.get("q").filter(|part| !part.is_empty() && !list.holding.is_empty()) else { return only };
+    let part = part.to_lowercase();
+    let holds = |name: &String| Truth::maybe(entity.text(name).map(|text| text.is_some_and(|text| text.to_lowercase().contains(&part))));
+    only.and(list.holding.iter().map(holds).fold(Truth::No, Truth::or))
 }
 
 /// Whether something belongs to an owner, or refers to it.
@@ -134,17 +150,19 @@ struct Item<'a> {
     key: Key,
     /// What is known of it.
     entity: Option<&'a Entity>,
+    /// What it is shown in place of.
+    link: Option<&'a Entity>,
 }
 
 impl<'a> Item<'a> {
     /// The entity itself, or the one that is shown in its place; `None` when it is not known which.
     fn read(state: &'a State, list: &ListSource, id: &str, entity: &'a Entity) -> Option<Self> {
         Some(match &list.shown {
-            None => Self { key: Key::new(list.kind, id), entity: Some(entity) },
+            None => Self { key: Key::new(list.kind, id), entity: Some(entity), link: None },
             Some((kind, property)) => {
                 let key = Key::new(*kind, entity.text(property)??);
-                let entity = state.get(&key);
-                Self { key, entity }
+                let known = state.get(&key);
+                Self { key, entity: known, link: Some(entity) }
             }
         })
     }
@@ -158,13 +176,18 @@ impl<'a> Item<'a> {
         let Some(entity) = self.entity else {
             return Pattern::Object([("id".to_owned(), Member::Present(Pattern::exactly(self.key.id.as_str().into())))].into());
         };
-        let mut pattern = view.listed(&self.key, entity, list.current.as_deref(), schema);
+        let mut whole = entity.clone();
+        let own = |name: &str| entity.iter().any(|(known, _)| known == name);
+        for (name, term) in self.link.into_iter().flat_map(Entity::iter).filter(|(name, _)| !own(name)) {
+            whole.set(name, term.clone());
+        }
+        let mut pattern = view.listed(&self.key, &whole, list.current.as_deref(), schema);
         // What such a list says besides is about both ends, not about the entity alone.
         if let (Pattern::Object(members), true) = (&mut pattern, list.shown.is_some()) {
             for (name, member) in members {
                 if let Member::Present(Pattern::Leaf { teaches, .. }) | Member::Optional(Pattern::Leaf { teaches, .. }) = member
                     && matches!(teaches, Some((_, Teaching::Property(_))))
-                    && !entity.iter().any(|(known, _)| known == name)
+                    && !own(name)
                 {
                     *teaches = None;
                 }

@@ -5,6 +5,7 @@
 
 mod body;
 mod call;
+mod consent;
 mod effect;
 mod guard;
 pub mod json;

@@ -224,6 +224,9 @@ fn learn(mut state: State, lessons: &[Lesson]) -> State {
         if property == "hasSecurityVerificationMethod" {
             continue;
         }
+        if key.kind == Kind::Settings && state.get(&key).is_none() {
+            state.insert(key.clone(), Entity::default());
+        }
         state.update(&key, |entity| {
             if property == "hasPassword" && lesson.value == false {
                 entity.set("password", Value::Null);
@@ -296,6 +299,7 @@ fn learn_elsewhere(contract: &Contract, state: &mut State, request: &Request, an
         match (entity, id) {
             ("users", _) => state.update_all(Kind::User, |_| true, forget),
             ("account-center", _) => state.update(&Key::account_center(), forget),
+            ("profile-fields", _) => state.update_all(Kind::CustomProfileField, |_| true, forget),
             ("caller-tokens" | "user-tokens", Some(id)) => {
                 state.update_all(Kind::Token, |token| token.text("user") == Some(Some(&id)), forget);
             }
@@ -306,13 +310,6 @@ fn learn_elsewhere(contract: &Contract, state: &mut State, request: &Request, an
             _ => {}
         }
     }
-    if let (Some("application"), Some(id)) = (sighting.ends.as_deref(), path.get("id")) {
-        // A client that no longer resolves counts as third-party.
-        state.insert(
-            Key::new(Kind::Application, id.clone()),
-            Entity::default().with("isThirdParty", true).with("removed", true).with("secret", Term::Unknown),
-        );
-    }
     let Some(json) = answer.json() else { return };
     for (kind, id_key) in &sighting.learns {
         let id = json.get(id_key).and_then(Value::as_str).map(str::to_owned);
@@ -321,15 +318,6 @@ fn learn_elsewhere(contract: &Contract, state: &mut State, request: &Request, an
             entity.set(name.clone(), value.clone());
         }
         match (kind.as_str(), id) {
-            ("application", Some(id)) => {
-                let key = Key::new(Kind::Application, id);
-                entity.set("secret", state.get(&key).map_or(Term::Unknown, |known| known.get("secret").clone()));
-                state.insert(key, entity);
-            }
-            ("resource", Some(indicator)) => {
-                state.insert(Key::new(Kind::Settings, super::effect::resource_id(&indicator)), entity);
-            }
-            ("sign-in-experience", _) => state.insert(Key::sign_in_experience(), entity),
             ("sign-in", Some(_)) => remember_sign_in(state, request),
             ("record", Some(id)) => state.insert(Key::new(Kind::Record, id), entity),
             _ => {}

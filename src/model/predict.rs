@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::call::Call;
+use super::consent::consent_scopes;
 use super::effect;
 use super::guard::{Scene, before, has_security_method, scopes};
 use super::list;
@@ -197,9 +198,13 @@ impl View<'_> {
                     None => items,
                 }
             }
+            Source::ConsentScopes(application) => match self.call.text(application) {
+                Some(id) => consent_scopes(self.state, &id, schema, &|key, entity, schema| self.object(key, entity, schema)),
+                None => Pattern::Any,
+            },
             Source::Object(members) => {
                 let members = members.iter().map(|(name, source)| (name.clone(), Member::Present(self.member(source, created))));
-                Pattern::Object(members.collect())
+                Pattern::Object(constants(schema).chain(members).collect())
             }
             Source::UserIdentities => self.user_identities(),
         }
@@ -236,16 +241,13 @@ impl View<'_> {
         }
     }
 
-    /// Whether a list with these filters shows an entity.
-    pub(super) fn passes(&self, kind: Kind, entity: &Entity, filters: &[(&str, String)]) -> Truth {
-        let filtered = filters.iter().fold(Truth::Yes, |all, (name, wanted)| {
-            let stored =
-                if (kind, *name) == (Kind::Grant, "party") { session::party(entity, self.state) } else { entity.get(name).clone() };
-            // What has run out may have been marked so.
-            let open = self.property(kind, entity, name) != *entity.get(name);
-            all.and(if open { Truth::Unknown } else { Truth::maybe(stored.known().map(|value| value == wanted.as_str())) })
-        });
-        filtered.and(session::is_listed(kind, entity, self.state))
+    /// What a property is stored as, for a search: unknown where time may have changed it.
+    pub(super) fn stored(&self, kind: Kind, entity: &Entity, name: &str) -> Term {
+        match (kind, name) {
+            (Kind::Grant, "party") => session::party(entity, self.state),
+            _ if self.property(kind, entity, name) != *entity.get(name) => Term::Unknown,
+            _ => entity.get(name).clone(),
+        }
     }
 
     /// An item of a list. `current` is the member that says whether the caller's token came from it.
@@ -312,6 +314,8 @@ impl View<'_> {
                 Pattern::Leaf { term, teaches: whole.then(|| (key, Teaching::Property(property.to_owned()))) }
             }
             (None, Some(key), Some(entity)) => self.listed(&key, entity, None, schema),
+            // Settings are always there, seen or not.
+            (None, Some(key), None) if key.kind == Kind::Settings => self.object(&key, &Entity::default(), schema),
             (None, _, _) => self.stranger(schema),
             _ => Pattern::Any,
         }
@@ -327,6 +331,8 @@ impl View<'_> {
             let identity = key.is_unborn() && matches!(term, Term::Fresh(fresh) if fresh.identifies());
             let teaching = if identity { Teaching::Identity(name.clone()) } else { Teaching::Property(name.clone()) };
             let leaf = |term: &Term| Pattern::Leaf { term: term.clone(), teaches: whole.then(|| (key.clone(), teaching.clone())) };
+            let listed = inner.get("x-list").and_then(Value::as_str).and_then(Kind::named);
+            let leaf = |term: &Term| listed.map_or_else(|| leaf(term), |kind| self.owned(kind, key, inner));
             let member = match inner.get("x-shown").map(|rule| self.shown(rule)) {
                 Some(Truth::No) => Member::Withheld(self.why(inner)),
                 Some(Truth::Yes) => Member::Present(leaf(&term)),
@@ -341,6 +347,14 @@ impl View<'_> {
             members.insert(name.clone(), member);
         }
         Pattern::Object(members)
+    }
+
+    /// The entities of a kind that belong to another, as one of its members.
+    fn owned(&self, kind: Kind, owner: &Key, schema: &Value) -> Pattern {
+        let items = schema.get("items").unwrap_or(&Value::Null);
+        let own = self.state.all(kind).filter(|(_, entity)| entity.text("owner") == Some(Some(&owner.id)));
+        let items = own.map(|(id, entity)| self.object(&Key::new(kind, id), entity, items)).collect();
+        Pattern::List(ListPattern { items, ..ListPattern::of((kind, None), self.state.knows_all(kind, Some(owner))) })
     }
 
     /// Nobody knows whose data this is: the answer may tell.
@@ -396,6 +410,12 @@ impl View<'_> {
 /// Whether what is shown of a property is not what is stored: the status of a one-time token follows the clock.
 fn is_derived(kind: Kind, name: &str) -> bool {
     (kind, name) == (Kind::OneTimeToken, "status")
+}
+
+/// The members that a schema leaves no choice about.
+fn constants(schema: &Value) -> impl Iterator<Item = (String, Member)> {
+    let properties = schema.get("properties").and_then(Value::as_object).into_iter().flatten();
+    properties.filter_map(|(name, inner)| Some((name.clone(), Member::Present(Pattern::exactly(inner.get("const")?.clone())))))
 }
 
 /// A property of an entity, derived ones included.

@@ -21,7 +21,7 @@ pub enum Look {
 /// The kind of entity that owns those of another kind.
 const fn owner_kind(kind: Kind) -> Kind {
     match kind {
-        Kind::ApplicationSecret | Kind::ConsentScope | Kind::ConsentOrganization => Kind::Application,
+        Kind::ApplicationSecret | Kind::ConsentScope | Kind::ConsentOrganization | Kind::AccessRule => Kind::Application,
         Kind::OrganizationMember => Kind::Organization,
         Kind::Scope => Kind::Resource,
         _ => Kind::User,
@@ -34,6 +34,7 @@ pub fn owner_of(call: &Call<'_>, state: &State, kind: Kind, owner: &Owner) -> Op
         Owner::Caller => call.caller(state),
         Owner::User => call.subject(),
         Owner::Value(value) => call.text(value).map(|id| Key::new(owner_kind(kind), id)),
+        Owner::Composed(template) => super::effect::render(template, call, state, &Value::Null).map(|id| Key::new(owner_kind(kind), id)),
     }
 }
 

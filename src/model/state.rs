@@ -268,14 +268,16 @@ impl State {
         if let Some(entity) = self.remove(old) {
             self.insert(new.clone(), entity);
         }
-        let part = format!("{}/", old.id);
+        let (part, reference) = (format!("{}/", old.id), old.kind.reference());
         let owned = |entity: &Entity| entity.text("owner") == Some(Some(&old.id));
         let parts: Vec<Key> =
             self.entities.iter().filter(|(key, entity)| owned(entity) && key.id.starts_with(&part)).map(|(key, _)| key.clone()).collect();
         for key in parts {
             if let Some(entity) = self.remove(&key) {
                 let id = format!("{id}/{}", &key.id[part.len()..]);
-                self.insert(Key::new(key.kind, id), entity.with("owner", new.id.as_str()));
+                let known = entity.known(&reference).is_some();
+                let entity = entity.with("owner", new.id.as_str());
+                self.insert(Key::new(key.kind, id), if known { entity.with(reference.clone(), new.id.as_str()) } else { entity });
             }
         }
         new
@@ -304,7 +306,9 @@ impl State {
     /// Whether all entities of a kind are known, or all that belong to an owner.
     pub fn knows_all(&self, kind: Kind, owner: Option<&Key>) -> bool {
         let told = |entity: &Entity| entity.flag(&format!("{KNOWS_ALL}:{kind}")).or(entity.flag(KNOWS_ALL)) == Some(true);
-        self.closed || self.whole || owner.and_then(|owner| self.get(owner)).is_some_and(told)
+        // Of what several things own together, the first one knows.
+        let proper = |owner: &Key| owner.id.split_once('/').map(|(first, _)| Key::new(owner.kind, first));
+        self.closed || self.whole || owner.and_then(|owner| self.get(owner).or_else(|| self.get(&proper(owner)?))).is_some_and(told)
     }
 
     /// Remembers that all entities of a kind that belong to an owner are known.
@@ -320,16 +324,37 @@ impl State {
     /// Removes an entity with everything that belongs to it or refers to it. Grants outlive their user. An application leaves a trace: tokens that
     /// were issued to it go on, as those of a third party.
     pub fn delete(&mut self, key: &Key) {
-        self.remove(key);
-        let reference = key.kind.reference();
-        let tied = |entity: &Entity| [entity.text("owner"), entity.text(&reference)].contains(&Some(Some(&key.id)));
-        self.entities.retain(|other, entity| matches!(other.kind, Kind::User | Kind::Token | Kind::Record | Kind::Grant) || !tied(entity));
+        let removed = self.remove(key);
+        if let (Kind::ApplicationSecret, Some(secret)) = (key.kind, &removed) {
+            self.forget_secret(secret);
+        }
+        let reference = if key.kind == Kind::OrganizationScope { Kind::Scope.reference() } else { key.kind.reference() };
+        let tied = |entity: &Entity| {
+            [entity.text("owner"), entity.text(&reference)].contains(&Some(Some(&key.id)))
+                || key.kind == Kind::OrganizationMember && removed.as_ref().is_some_and(|member| rests_on(entity, member))
+        };
+        let stays = |other: &Key| matches!(other.kind, Kind::User | Kind::Token | Kind::Record | Kind::Grant);
+        let doomed: Vec<Key> =
+            self.entities.iter().filter(|(other, entity)| !stays(other) && tied(entity)).map(|(other, _)| other.clone()).collect();
+        for other in doomed {
+            self.delete(&other);
+        }
         if key.kind == Kind::User {
             self.kill_tokens(&key.id);
         }
         if key.kind == Kind::Application {
             self.insert(key.clone(), Entity::default().with("isThirdParty", true).with("removed", true));
         }
+    }
+
+    /// An application whose removed secret was the one seen in use has others, if any.
+    fn forget_secret(&mut self, secret: &Entity) {
+        let (Some(Some(owner)), Some(value)) = (secret.text("owner"), secret.known("value")) else { return };
+        self.update(&Key::new(Kind::Application, owner), |application| {
+            if application.known("clientSecret") == Some(value) {
+                application.set("clientSecret", Term::Unknown);
+            }
+        });
     }
 
     /// Kills what acts for a user: access tokens at once, subject tokens by the user's absence or suspension.
@@ -369,6 +394,11 @@ impl State {
         let fields = self.settings(&Key::account_center()).known("fields")?;
         Some(fields.get(field).is_some())
     }
+}
+
+/// Whether something holds only while a user belongs to an organisation.
+fn rests_on(entity: &Entity, member: &Entity) -> bool {
+    ["organizationId", "userId"].iter().all(|name| member.known(name).is_some() && member.known(name) == entity.known(name))
 }
 
 /// The states a deployment may be in: more than one after a lost answer or a race.

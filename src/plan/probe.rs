@@ -427,6 +427,7 @@ impl Probe<'_> {
         let mut password = None;
         let mut fill = |text: &str, script: &mut Script<'_>, cast: &mut Cast| match text {
             "{{username}}" | "{{slug}}" => script.username(),
+            "{{alphanumeric}}" => script.alphanumeric(),
             "{{email}}" => script.email(),
             "{{phone}}" => script.phone(),
             "{{text}}" => script.text(),

@@ -207,6 +207,12 @@ impl<'a> Script<'a> {
         format!("lc_{{{{run}}}}_{{{{tag}}}}_{}@example.com", self.words)
     }
 
+    /// Letters and digits only, never the same twice; for names that allow nothing else.
+    pub fn alphanumeric(&mut self) -> String {
+        self.words += 1;
+        format!("lc{{{{run}}}}x{{{{tag}}}}x{}", self.words)
+    }
+
     /// A fresh phone number of a range reserved for fiction.
     pub fn phone(&mut self) -> String {
         self.words += 1;
@@ -361,15 +367,22 @@ pub fn start(facts: &Facts, settings: Option<&Settings>, binding: &Binding, now:
     state.insert(Key::account_center(), Entity::from_json(&center));
     state.insert(Key::sign_in_experience(), Entity::from_json(&facts.sign_in_experience));
     let value = |name: &str| binding.get(name).unwrap_or_default();
-    let clients =
-        [("first", false, "Traditional", true), ("third", true, "Traditional", false), ("admin", false, "MachineToMachine", false)];
-    for (client, third, kind, exchange) in clients {
+    let clients = [
+        ("first", false, "Traditional", Term::Known(json!({"allowTokenExchange": true}))),
+        ("third", true, "Traditional", Term::Known(json!({}))),
+        ("admin", false, "MachineToMachine", Term::Unknown),
+    ];
+    for (client, third, kind, options) in clients {
         let application = Entity::default()
             .with("isThirdParty", third)
             .with("type", kind)
-            .with("customClientMetadata", json!({"allowTokenExchange": exchange}))
-            .with("secret", Term::Known(value(&format!("{client}.secret")).into()));
+            .with("customClientMetadata", options)
+            .with("clientSecret", Term::Known(value(&format!("{client}.secret")).into()));
         state.insert(Key::new(Kind::Application, value(&format!("{client}.id"))), application);
+    }
+    for factory in ["oauth2", "oidc"] {
+        let standard = json!({"type": "Social", "isStandard": true, "platform": "Universal", "isTokenStorageSupported": true});
+        state.insert(Key::new(Kind::ConnectorFactory, factory), Entity::from_json(&standard));
     }
     for (name, scope) in [("admin.token", "all"), ("machine.token", "")] {
         let token = Entity::default()
@@ -428,6 +441,7 @@ fn stand_ins(facts: &Facts) -> Vec<(String, String)> {
 fn stand_in(fresh: Fresh, number: u64) -> Value {
     match fresh {
         Fresh::Now => json!(PLAN_NOW),
+        Fresh::Number => json!(number),
         Fresh::IsoAfter(seconds) => json!(crate::model::time::iso(PLAN_NOW + i64::from(seconds) * 1000)),
         Fresh::MsAfter(seconds) => json!(crate::model::time::after(PLAN_NOW, seconds)),
         Fresh::UserId => json!(format!("u{number:011}")),

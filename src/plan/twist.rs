@@ -193,6 +193,20 @@ pub fn break_guard<'a>(guard: &Guard, accepted: &Probe<'a>) -> Vec<Probe<'a>> {
                 add(&format!("{name} {value}"), &|probe| drop(probe.query.insert(name.into(), value.into())));
             }
         }
+        GuardKind::Fits(rule) => {
+            for value in &rule.unfit {
+                match &rule.value {
+                    Some(place) => add(&format!("{place} is {value}"), &|probe| probe.put(place, value.clone())),
+                    None => add(&format!("settings {value}"), &|probe| probe.payload = Payload::Json(value.clone())),
+                }
+            }
+        }
+        GuardKind::Ordered(places) => add("limits crossed", &|probe| {
+            for (number, place) in (1..=places.len()).rev().zip(places) {
+                probe.put(place, json!(number));
+            }
+        }),
+        GuardKind::PolicyInformed(place) => add("nobody named", &|probe| probe.remove(&place.name)),
         GuardKind::Search(_) => {
             let senseless = [
                 ("search", "", "nothing"),
@@ -262,7 +276,7 @@ pub fn break_guard<'a>(guard: &Guard, accepted: &Probe<'a>) -> Vec<Probe<'a>> {
                 probe.path.insert("userId".into(), "{{other.id}}".into());
             }),
             Some(Owner::Value(owner)) => add(&format!("another {}", owner.name), &|probe| probe.put(owner, json!("{{email}}"))),
-            Some(Owner::Caller) | None => {}
+            Some(Owner::Caller | Owner::Composed(_)) | None => {}
         },
         GuardKind::SentCode(CodeRule::Pending) => add("nothing was sent", &|_| {}),
         GuardKind::PasswordExpiryOn(_) => add("no policy", &|_| {}),

@@ -29,8 +29,6 @@ pub struct Store {
     pub state: State,
     /// Makes ids and tokens up.
     pub mint: Mint,
-    /// Roles, in the order they were made.
-    pub roles: Vec<Value>,
     /// Sign-ins under way.
     pub sign_ins: SignIns,
     /// What entities were before they last changed; kept only for faults.
@@ -54,7 +52,7 @@ impl Deployment {
     /// A deployment in a first state.
     pub fn new(contract: Contract, endpoint: String, clock: Arc<dyn Clock>, faults: Faults, state: State, mint: Mint) -> Self {
         let (sign_ins, previous) = (SignIns::default(), State::default());
-        let store = Store { state, mint, roles: Vec::new(), sign_ins, previous, calls: 0 };
+        let store = Store { state, mint, sign_ins, previous, calls: 0 };
         Self { contract, endpoint, clock, faults, store: Mutex::new(store) }
     }
 
@@ -238,6 +236,9 @@ fn succeed(
             body.extend(companions(mint, call, view, grant, &claims));
         }
     }
+    if let (Some(body), Some(Some(schema))) = (&mut body, call.operation.response(status)) {
+        complete(body, schema.raw());
+    }
     let mut next = accept(chosen, body.as_ref()).unwrap_or_else(|_| chosen.next.clone());
     let lessons = chosen.body.matches(body.as_ref()).unwrap_or_default();
     let born = lessons.iter().find_map(|lesson| match &lesson.teaching {
@@ -267,6 +268,35 @@ fn fill_open(body: &mut Map<String, Value>, members: &std::collections::BTreeMap
         if let (Member::Present(Pattern::Leaf { term: Term::Unknown, .. }), Some(value)) = (member, input.get(name)) {
             body.insert(name.clone(), value.clone());
         }
+    }
+}
+
+/// What nobody knows of is shown as nothing: a null that the schema does not allow becomes the plainest value it does.
+fn complete(body: &mut Value, schema: &Value) {
+    match body {
+        Value::Object(object) => {
+            for (name, member) in object.iter_mut() {
+                if let Some(inner) = schema.get("properties").and_then(|properties| properties.get(name)) {
+                    complete(member, inner);
+                }
+            }
+        }
+        Value::Array(items) => {
+            if let Some(inner) = schema.get("items") {
+                items.iter_mut().for_each(|item| complete(item, inner));
+            }
+        }
+        Value::Null => {
+            *body = match schema.get("type").and_then(Value::as_str) {
+                Some("integer" | "number") => json!(0),
+                Some("boolean") => json!(false),
+                Some("string") => json!(""),
+                Some("array") => json!([]),
+                Some("object") => json!({}),
+                _ => Value::Null,
+            };
+        }
+        _ => {}
     }
 }
 

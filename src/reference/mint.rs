@@ -61,6 +61,7 @@ impl Mint {
             Fresh::Jwt => self.jwt("at+jwt", claims).into(),
             Fresh::Digest => self.digest().into(),
             Fresh::Now => now.into(),
+            Fresh::Number => self.random.random_range(1..1000).into(),
             Fresh::IsoAfter(seconds) => iso(now + i64::from(seconds) * 1000).into(),
             Fresh::MsAfter(seconds) => after(now, seconds).into(),
         }

@@ -55,6 +55,9 @@ pub fn refusal(scene: &Scene<'_>, guard: &Guard) -> Answer {
     };
     match (code.as_deref(), &guard.kind) {
         (None, GuardKind::Parsable(_)) => json_answer(status, &json!({"message": "The body cannot be parsed."})),
+        (None, GuardKind::PasswordPolicy(_)) => {
+            json_answer(status, &json!({"result": false, "issues": data(scene, &guard.kind).unwrap_or_else(|| json!([]))}))
+        }
         (None, _) if status == 404 => text_answer(404, "Not Found"),
         // The contract promises a refusal and no more; a code is what clients can work with.
         (None, _) => invalid_input(scene.call, status, "guard.invalid_input"),
@@ -88,7 +91,7 @@ fn data(scene: &Scene<'_>, kind: &GuardKind) -> Option<Value> {
         GuardKind::Authorization(AuthorizationRule::ManagementToken) => Some(json!({"code": "ERR_JWS_INVALID", "name": "JWSInvalid"})),
         GuardKind::PasswordPolicy(value) => {
             let policy: PasswordPolicy = setting(scene, "passwordPolicy").unwrap_or_default();
-            let text = |name: &str| scene.caller().and_then(|user| user.text(name)).flatten().map(str::to_owned);
+            let text = |name: &str| scene.judged_user().and_then(|user| user.text(name)).flatten().map(str::to_owned);
             let info =
                 UserInfo { name: text("name"), username: text("username"), email: text("primaryEmail"), phone: text("primaryPhone") };
             serde_json::to_value(policy.issues(&scene.call.text(value)?, &info)).ok()

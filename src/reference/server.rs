@@ -168,11 +168,16 @@ pub(super) fn first_state(client_id: &str, client_secret: &str, now: i64) -> Sta
         "tenantId": "default", "id": client_id, "name": "Conformance administrator", "description": null, "type": "MachineToMachine",
         "oidcClientMetadata": {"redirectUris": [], "postLogoutRedirectUris": []}, "customClientMetadata": {},
         "protectedAppMetadata": null, "customData": {}, "isThirdParty": false, "appLevelAccessControlEnabled": false,
-        "createdAt": now, "isAdmin": true, "secret": client_secret,
+        "createdAt": now, "isAdmin": true, "clientSecret": client_secret,
     });
     state.insert(Key::new(Kind::Application, client_id), Entity::from_json(&administrator));
     let settings: Value = serde_json::from_str(include_str!("defaults.json")).expect("the embedded defaults are JSON");
     state.insert(Key::account_center(), Entity::from_json(&settings["accountCenter"]));
     state.insert(Key::sign_in_experience(), Entity::from_json(&settings["signInExperience"]));
+    for (kind, name) in [(Kind::ConnectorFactory, "connectorFactories"), (Kind::Resource, "resources"), (Kind::Scope, "scopes")] {
+        for known in settings[name].as_array().into_iter().flatten() {
+            state.insert(Key::new(kind, known["id"].as_str().unwrap_or_default()), Entity::from_json(known));
+        }
+    }
     state
 }

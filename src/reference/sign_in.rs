@@ -11,7 +11,7 @@ use url::Url;
 use super::refusal::{coded, empty_answer, json_answer, text_answer};
 use super::support::{Visit, invalid};
 use crate::model::wire::Answer;
-use crate::model::{Call, Entity, Key, Kind, State};
+use crate::model::{Call, Key, Kind, State};
 
 /// Milliseconds an authorization code lives.
 const CODE_LIFE: i64 = 600_000;
@@ -111,13 +111,13 @@ pub fn authorize(visit: &mut Visit<'_>) -> Answer {
     if field("code_challenge").is_some() && field("code_challenge_method") != Some("S256") {
         return denied("invalid_request", "not supported value of code_challenge_method");
     }
-    if field("code_challenge").is_none() && application.known("secret").is_none_or(Value::is_null) {
+    if field("code_challenge").is_none() && application.text("clientSecret") == Some(None) {
         return denied("invalid_request", "Authorization Server policy requires PKCE to be used for this request");
     }
     let interaction = Interaction {
         client: client.to_owned(),
         redirect_uri: redirect_uri.to_owned(),
-        scope: granted(application, field("scope").unwrap_or_default(), field("prompt").unwrap_or_default()),
+        scope: granted(&visit.store.state, client, field("scope").unwrap_or_default(), field("prompt").unwrap_or_default()),
         state: field("state").map(str::to_owned),
         challenge: field("code_challenge").map(str::to_owned),
         stage: Stage::Begun,
@@ -130,13 +130,16 @@ pub fn authorize(visit: &mut Visit<'_>) -> Answer {
 }
 
 /// The scopes that are known and that the application may ask for.
-fn granted(application: &Entity, asked: &str, prompt: &str) -> String {
-    let consented = application.known("userConsentScopes").and_then(Value::as_array);
-    let third_party = application.flag("isThirdParty") == Some(true);
+fn granted(state: &State, client: &str, asked: &str, prompt: &str) -> String {
+    let owner = format!("{client}/user-scopes");
+    let consented = |scope: &str| {
+        state.all(Kind::ConsentScope).any(|(_, one)| one.text("owner") == Some(Some(&owner)) && one.text("scopeId") == Some(Some(scope)))
+    };
+    let third_party = state.find(Kind::Application, client).and_then(|application| application.flag("isThirdParty")) == Some(true);
     let known = |scope: &str| match scope {
         "openid" => true,
         "offline_access" => prompt.split_whitespace().any(|one| one == "consent"),
-        _ if third_party => consented.is_some_and(|scopes| scopes.iter().any(|one| one == scope)),
+        _ if third_party => consented(scope),
         "profile" | "email" | "phone" | "address" | "custom_data" | "identities" | "roles" => true,
         _ => scope.starts_with("urn:logto:scope:"),
     };

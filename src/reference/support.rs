@@ -1,4 +1,4 @@
-//! What provisioning, facts and clean-up need besides the specified operations: settings, applications, roles, lists.
+//! What provisioning, facts and clean-up need besides the specified operations: settings and lists.
 //!
 //! One table holds every supporting endpoint, those of the sign-in included.
 
@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use super::deployment::{Deployment, Store};
-use super::refusal::{coded, empty_answer, json_answer, text_answer};
+use super::refusal::{coded, empty_answer, json_answer};
 use super::{paths, sign_in};
 use crate::contract::Version;
 use crate::model::wire::{Answer, Request};
@@ -49,23 +49,11 @@ const ENDPOINTS: &[Endpoint] = &[
     open("GET", "/api/status", |_| empty_answer(204)),
     open("GET", "/oidc/.well-known/openid-configuration", discovery),
     open("GET", "/api/.well-known/account-center", |visit| visit.settings(&Key::account_center())),
-    admin("GET", "/api/sign-in-exp", |visit| visit.settings(&Key::sign_in_experience())),
-    admin("PATCH", "/api/sign-in-exp", change_sign_in_experience),
     Endpoint {
         since: Some(Version { major: 1, minor: 43 }),
         ..admin("GET", "/api/configs/cimd", |_| json_answer(200, &json!({"enabled": false})))
     },
-    admin("GET", "/api/applications", list_applications),
-    admin("POST", "/api/applications", create_application),
-    admin("GET", "/api/applications/{id}", read_application),
-    admin("DELETE", "/api/applications/{id}", delete_application),
-    admin("GET", "/api/applications/{id}/secrets", read_secrets),
-    admin("POST", "/api/applications/{id}/user-consent-scopes", allow_scopes),
     admin("GET", "/api/users", list_users),
-    admin("GET", "/api/roles", list_roles),
-    admin("POST", "/api/roles", create_role),
-    admin("GET", "/api/roles/{id}", read_role),
-    admin("DELETE", "/api/roles/{id}", delete_role),
     open("GET", "/oidc/auth", sign_in::authorize),
     open("PUT", "/api/experience", sign_in::begin),
     open("POST", "/api/experience/verification/password", sign_in::verify_password),
@@ -105,12 +93,6 @@ impl Visit<'_> {
 
     fn settings(&self, key: &Key) -> Answer {
         json_answer(200, &shown(self.store.state.settings(key)))
-    }
-
-    fn application(&self) -> Option<(Key, Value)> {
-        let key = Key::new(Kind::Application, self.path.get("id")?);
-        let application = shown(self.store.state.get(&key)?);
-        Some((key, application))
     }
 
     fn page(&self, mut items: Vec<Value>) -> Answer {
@@ -185,103 +167,6 @@ fn discovery(visit: &mut Visit<'_>) -> Answer {
     )
 }
 
-fn change_sign_in_experience(visit: &mut Visit<'_>) -> Answer {
-    let key = Key::sign_in_experience();
-    let changes = visit.body();
-    let current = visit.store.state.settings(&key).clone();
-    let known: Vec<(&String, &Value)> =
-        changes.iter().filter(|(name, _)| current.known(name).is_some() && !["id", "tenantId"].contains(&name.as_str())).collect();
-    if known.is_empty() {
-        return coded(422, "entity.invalid_input");
-    }
-    for (name, value) in &known {
-        let same_type =
-            current.known(name).is_none_or(|old| old.is_null() || std::mem::discriminant(old) == std::mem::discriminant(*value));
-        if !same_type {
-            return invalid(name);
-        }
-    }
-    visit.store.state.update(&key, |settings| {
-        for (name, value) in known {
-            settings.set(name.clone(), value.clone());
-        }
-    });
-    visit.settings(&key)
-}
-
-fn list_applications(visit: &mut Visit<'_>) -> Answer {
-    let items = visit.store.state.all(Kind::Application).filter(|(_, application)| application.known("id").is_some());
-    let items = items.map(|(_, application)| shown(application)).collect();
-    visit.page(items)
-}
-
-fn create_application(visit: &mut Visit<'_>) -> Answer {
-    let body = visit.body();
-    let text = |name: &str| body.get(name).and_then(Value::as_str);
-    let Some(name) = text("name").filter(|name| !name.is_empty() && name.chars().count() <= 256) else { return invalid("name") };
-    let Some(kind) = text("type").filter(|kind| ["Native", "SPA", "Traditional", "MachineToMachine"].contains(kind)) else {
-        return invalid("type");
-    };
-    let given = |name: &str, default: Value| body.get(name).cloned().unwrap_or(default);
-    let metadata = given("customClientMetadata", json!({}));
-    let third_party = body.get("isThirdParty") == Some(&Value::Bool(true));
-    if third_party && metadata.get("allowTokenExchange") == Some(&Value::Bool(true)) {
-        return coded(422, "application.third_party_application_cannot_enable_token_exchange");
-    }
-    let (id, secret) = (visit.store.mint.id(21), visit.store.mint.id(32));
-    let is_public = ["Native", "SPA"].contains(&kind);
-    let application = json!({
-        "tenantId": "default", "id": id, "name": name, "description": given("description", Value::Null), "type": kind,
-        "oidcClientMetadata": given("oidcClientMetadata", json!({"redirectUris": [], "postLogoutRedirectUris": []})),
-        "customClientMetadata": metadata, "protectedAppMetadata": null, "customData": given("customData", json!({})),
-        "isThirdParty": third_party, "appLevelAccessControlEnabled": false, "createdAt": visit.now,
-        "secret": if is_public { Value::Null } else { secret.into() }, "userConsentScopes": [],
-    });
-    let entity = Entity::from_json(&application);
-    let answer = json_answer(200, &shown(&entity));
-    visit.store.state.insert(Key::new(Kind::Application, id), entity);
-    answer
-}
-
-fn read_application(visit: &mut Visit<'_>) -> Answer {
-    let Some((key, mut application)) = visit.application() else { return coded(404, "entity.not_exists_with_id") };
-    let admin = visit.store.state.get(&key).and_then(|application| application.flag("isAdmin")).unwrap_or_default();
-    if let Some(application) = application.as_object_mut() {
-        application.insert("isAdmin".into(), admin.into());
-    }
-    json_answer(200, &application)
-}
-
-fn delete_application(visit: &mut Visit<'_>) -> Answer {
-    let Some((key, _)) = visit.application() else { return coded(404, "entity.not_exists_with_id") };
-    visit.store.state.remove(&key);
-    empty_answer(204)
-}
-
-fn read_secrets(visit: &mut Visit<'_>) -> Answer {
-    let Some((key, application)) = visit.application() else { return coded(404, "entity.not_exists_with_id") };
-    let secret = visit.store.state.get(&key).and_then(|application| application.known("secret").cloned()).unwrap_or_default();
-    let secrets = if secret.is_null() {
-        json!([])
-    } else {
-        json!([{"tenantId": "default", "applicationId": key.id, "name": "Default secret", "value": secret, "createdAt": application["createdAt"], "expiresAt": null}])
-    };
-    json_answer(200, &secrets)
-}
-
-fn allow_scopes(visit: &mut Visit<'_>) -> Answer {
-    let Some((key, application)) = visit.application() else { return coded(404, "entity.not_exists_with_id") };
-    if application["isThirdParty"] != true {
-        return coded(422, "application.third_party_application_only");
-    }
-    let scopes = visit.body().get("userScopes").cloned().unwrap_or_else(|| json!([]));
-    if !scopes.is_array() {
-        return invalid("userScopes");
-    }
-    visit.store.state.update(&key, |application| application.set("userConsentScopes", scopes));
-    text_answer(201, "Created")
-}
-
 fn list_users(visit: &mut Visit<'_>) -> Answer {
     let schema = visit.deployment.contract.operation("GetUser").and_then(|operation| operation.response(200)).flatten();
     let names: Vec<String> = schema
@@ -335,48 +220,6 @@ fn is_like(text: &str, pattern: &str) -> bool {
         reached = next;
     }
     reached.last() == Some(&true)
-}
-
-fn list_roles(visit: &mut Visit<'_>) -> Answer {
-    let query = paths::query(visit.request);
-    let wanted = |role: &&Value| {
-        query
-            .get("search.name")
-            .or_else(|| query.get("search"))
-            .is_none_or(|pattern| role["name"].as_str().is_some_and(|name| is_like(&name.to_lowercase(), &pattern.to_lowercase())))
-    };
-    let roles = visit.store.roles.iter().filter(wanted).cloned().collect();
-    visit.page(roles)
-}
-
-fn create_role(visit: &mut Visit<'_>) -> Answer {
-    let body = visit.body();
-    let Some(name) = body.get("name").and_then(Value::as_str).filter(|name| !name.is_empty()) else { return invalid("name") };
-    if visit.store.roles.iter().any(|role| role["name"] == name) {
-        return coded(422, "role.name_in_use");
-    }
-    let given = |name: &str, default: Value| body.get(name).cloned().unwrap_or(default);
-    let role = json!({
-        "tenantId": "default", "id": visit.store.mint.id(21), "name": name, "description": given("description", json!("")),
-        "type": given("type", json!("User")), "isDefault": false,
-    });
-    visit.store.roles.push(role.clone());
-    json_answer(200, &role)
-}
-
-fn read_role(visit: &mut Visit<'_>) -> Answer {
-    let id = visit.path.get("id").map_or("", String::as_str);
-    match visit.store.roles.iter().find(|role| role["id"] == id) {
-        Some(role) => json_answer(200, role),
-        None => coded(404, "entity.not_exists_with_id"),
-    }
-}
-
-fn delete_role(visit: &mut Visit<'_>) -> Answer {
-    let id = visit.path.get("id").map_or("", String::as_str);
-    let before = visit.store.roles.len();
-    visit.store.roles.retain(|role| role["id"] != id);
-    if visit.store.roles.len() == before { coded(404, "entity.not_found") } else { empty_answer(204) }
 }
 
 #[cfg(test)]

@@ -128,7 +128,7 @@ impl Sweep<'_> {
             Intent::Application { .. } => APPLICATIONS,
             Intent::Object { undo, .. } => {
                 let collection = collection(undo);
-                let word = collection.rsplit('/').next().unwrap_or(collection);
+                let word = collection.rsplit('/').next().unwrap_or(collection).trim_end_matches('s');
                 Kind { word, collection, identity: identity(undo), names: &[], queries: &[""] }
             }
             _ => ROLES,

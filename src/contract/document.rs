@@ -159,7 +159,7 @@ pub struct RawCase {
     /// Query parameters.
     #[serde(default)]
     pub query: BTreeMap<String, String>,
-    /// The caller has just signed in, and uses the token of that.
+    /// The caller signs in before; if it is the caller who sends this, with the token of that.
     #[serde(rename = "signed-in", default)]
     pub signed_in: bool,
 }

@@ -27,8 +27,8 @@ const fn counts_for_order(kind: &GuardKind) -> bool {
 }
 
 /// What a probe needs of the settings.
-fn need(contract: &Contract, probe: &Probe<'_>) -> Need {
-    Need { enabled: probe.needs_center(contract).then_some(probe.enabled), levels: probe.levels.clone() }
+fn need(probe: &Probe<'_>) -> Need {
+    Need { enabled: probe.by_user().then_some(probe.enabled), levels: probe.levels.clone() }
 }
 
 /// Every accepted case of every operation, and a look at what it did through both collections.
@@ -37,7 +37,7 @@ pub fn lap<'a>(contract: &'a Contract, facts: &Facts) -> Vec<Draft<'a>> {
     for operation in &contract.operations {
         let cases = operation.cases.iter().map(|(name, case)| Probe::accepted(contract, operation, name, case));
         let probes: Vec<Probe<'a>> = cases.filter(|probe| facts.can_sign_in || !probe.needs_sign_in(contract)).collect();
-        let Some(need) = probes.iter().try_fold(Need::default(), |all, probe| all.join(&need(contract, probe))) else { continue };
+        let Some(need) = probes.iter().try_fold(Need::default(), |all, probe| all.join(&need(probe))) else { continue };
         drafts.push(Draft {
             id: format!("lap/{}", operation.id),
             need,
@@ -143,7 +143,7 @@ pub fn matrix<'a>(contract: &'a Contract, facts: &Facts, wanted: &dyn Fn(&Operat
     let mut groups: Vec<(Need, bool, Vec<Probe<'a>>)> = Vec::new();
     for operation in contract.operations.iter().filter(|operation| wanted(operation)) {
         for probe in spoiled(contract, operation, facts) {
-            let (alone, wanted) = (operation.harm.tenant_wide, need(contract, &probe));
+            let (alone, wanted) = (operation.harm.tenant_wide, need(&probe));
             // What an earlier group needs may be refined, never contradicted.
             let place = groups
                 .iter()

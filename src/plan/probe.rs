@@ -247,11 +247,6 @@ impl<'a> Probe<'a> {
         self.signed_in || self.client != Client::First || given().any(|given| given.needs_sign_in(contract))
     }
 
-    /// Whether the Account API must be on for it.
-    pub fn needs_center(&self, contract: &Contract) -> bool {
-        self.by_user() || self.given.values().filter_map(|given| Probe::of_given(contract, given)).any(|given| given.by_user())
-    }
-
     /// Whether the caller must have a password.
     fn needs_password(&self, contract: &Contract) -> bool {
         let speaks = matches!(&self.payload, Payload::Json(body) if ["{{own.password}}", "{{own.record}}"].iter().any(|own| body.to_string().contains(own)));
@@ -261,7 +256,7 @@ impl<'a> Probe<'a> {
             || self.signed_in
             || self.client != Client::First
             || self.credential == Credential::IdToken
-            || given().any(|given| given.by_user() && given.needs_password(contract))
+            || given().any(|given| given.signed_in || given.by_user() && given.needs_password(contract))
     }
 
     /// All texts of the request in which symbols can stand.
@@ -400,6 +395,9 @@ impl Probe<'_> {
             .iter()
             .filter_map(|(name, given)| Some((format!("{{{{{name}."), format!("{{{{{}.", cast.bring_about(script, given, caller)?))))
             .collect();
+        if let (true, false, Some(caller)) = (self.signed_in, self.by_user(), caller) {
+            script.fresh_token(caller, ALL_SCOPES, Client::FirstBySignIn);
+        }
         let speak = |text: &str| names.iter().fold(text.to_owned(), |text, (name, symbol)| text.replace(name, symbol));
         let texts = self.texts();
         let speaks_of_subject = self.has_subject() || texts.contains("{{subject.id}}") || texts.contains("{{subject-token}}");

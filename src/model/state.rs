@@ -321,8 +321,8 @@ impl State {
         self.update_all(Kind::User, |_| true, |user| user.set(format!("{KNOWS_ALL}:{kind}"), false));
     }
 
-    /// Removes an entity with everything that belongs to it or refers to it. Grants outlive their user. An application leaves a trace: tokens that
-    /// were issued to it go on, as those of a third party.
+    /// Removes an entity with everything that belongs to it or refers to it. Grants outlive their user. An application
+    /// leaves a trace: tokens that were issued to it go on, as those of a third party.
     pub fn delete(&mut self, key: &Key) {
         let removed = self.remove(key);
         if let (Kind::ApplicationSecret, Some(secret)) = (key.kind, &removed) {
@@ -340,10 +340,22 @@ impl State {
             self.delete(&other);
         }
         if key.kind == Kind::User {
+            self.orphan_grants(&key.id);
             self.kill_tokens(&key.id);
         }
         if key.kind == Kind::Application {
             self.insert(key.clone(), Entity::default().with("isThirdParty", true).with("removed", true));
+        }
+    }
+
+    /// Nothing is promised about the grants of a user who is gone.
+    fn orphan_grants(&mut self, user: &str) {
+        if !self.whole {
+            let own = |grant: &Entity| grant.text("owner") == Some(Some(user));
+            self.update_all(Kind::Grant, own, |grant| {
+                grant.forget_all();
+                grant.set("owner", user);
+            });
         }
     }
 

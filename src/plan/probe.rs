@@ -400,7 +400,9 @@ impl Probe<'_> {
         }
         let speak = |text: &str| names.iter().fold(text.to_owned(), |text, (name, symbol)| text.replace(name, symbol));
         let texts = self.texts();
-        let speaks_of_subject = self.has_subject() || texts.contains("{{subject.id}}") || texts.contains("{{subject-token}}");
+        let speaks_of_subject = self.has_subject() && !self.path.contains_key("userId")
+            || texts.contains("{{subject.id}}")
+            || texts.contains("{{subject-token}}");
         let subject = subject.or_else(|| speaks_of_subject.then(|| cast.subject(script)));
         let mut headers = Vec::new();
         let (persona, authorization) = self.authorization(script, caller);

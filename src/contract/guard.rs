@@ -262,6 +262,8 @@ guard_kinds! {
 pub enum MessageRule {
     /// Not too many messages went to the recipient lately.
     Allowed,
+    /// The recipient can be stored.
+    Storable,
     /// There is a connector for such messages.
     Connected,
 }
@@ -630,6 +632,7 @@ impl Guard {
             | GuardKind::Belongs(selector)
             | GuardKind::Unexpired(selector) => selector.to_string(),
             GuardKind::Message(MessageRule::Allowed) => "allowed".into(),
+            GuardKind::Message(MessageRule::Storable) => "storable".into(),
             GuardKind::Message(MessageRule::Connected) => "connected".into(),
             GuardKind::SentCode(rule) => match rule {
                 CodeRule::Pending => "pending".into(),

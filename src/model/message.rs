@@ -23,14 +23,16 @@ struct Recipient {
     text: String,
     /// Type of the connector that sends there.
     connector: &'static str,
+    /// Characters that can be stored.
+    room: usize,
 }
 
 /// The e-mail address in the body if it looks like one, else the phone number.
 fn recipient(call: &Call<'_>) -> Option<Recipient> {
     let text = |name: &str| call.input.get(name).and_then(Value::as_str);
     match (text("email").filter(|text| looks_like_address(text)), text("phone")) {
-        (Some(email), _) => Some(Recipient { text: email.to_owned(), connector: "Email" }),
-        (None, Some(phone)) => Some(Recipient { text: phone.to_owned(), connector: "Sms" }),
+        (Some(email), _) => Some(Recipient { text: email.to_owned(), connector: "Email", room: 128 }),
+        (None, Some(phone)) => Some(Recipient { text: phone.to_owned(), connector: "Sms", room: 32 }),
         (None, None) => None,
     }
 }
@@ -77,6 +79,7 @@ pub fn can_send(rule: MessageRule, call: &Call<'_>, state: &State, now: i64) -> 
                 Truth::Unknown
             }
         }
+        MessageRule::Storable => Truth::of(recipient.text.chars().count() <= recipient.room),
         MessageRule::Connected => {
             let fits = |connector: &Entity| connector.exists() && connector.text("type") == Some(Some(recipient.connector));
             if state.all(Kind::Connector).any(|(_, connector)| fits(connector)) { Truth::Yes } else { Truth::Unknown }

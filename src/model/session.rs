@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use super::guard::scopes;
 use super::pattern::{Member, Pattern, Teaching};
 use super::state::{Entity, Fresh, Key, Kind, State, Term, Truth};
 
@@ -76,11 +77,17 @@ pub fn revoke_grant(key: &Key, state: &mut State) {
     state.update_all(Kind::Token, perhaps, |token| token.set("alive", Term::Unknown));
 }
 
-/// Ends a session; its grants go on.
+/// Ends a session. Its grants go on, but tokens without `offline_access` end with it.
 pub fn end_session(key: &Key, state: &mut State) {
     state.remove(key);
     let own = |token: &Entity| token.text("session") == Some(Some(&key.id));
-    state.update_all(Kind::Token, own, |token| token.set("session", Value::Null));
+    state.update_all(Kind::Token, own, |token| {
+        token.set("session", Value::Null);
+        if token.flag("alive") == Some(true) && token.text("use") == Some(Some("account")) {
+            let lasts = token.known("scope").map(|scope| scopes(scope).any(|scope| scope == "offline_access"));
+            token.set("alive", lasts.map_or(Term::Unknown, Term::from));
+        }
+    });
 }
 
 /// Ends all sessions of a user; grants go on.

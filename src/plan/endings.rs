@@ -101,38 +101,56 @@ pub fn sessions(script: &mut Script<'_>) {
     let (user, other) = (script.user(WITH_PASSWORD), script.user(WITH_PASSWORD));
     let (id, other_id) = (user.id(), other.id());
     let record = script.record(user);
+    let lasting = format!("{ALL_SCOPES} offline_access");
     let exchanged = Caller::new(Persona::User, script.token(user, ALL_SCOPES, Client::First), &record);
     let stranger = Caller::new(Persona::OtherUser, script.token(other, ALL_SCOPES, Client::First), &script.record(other));
-    let sign_in =
-        |script: &mut Script<'_>| Caller::new(Persona::User, script.fresh_token(user, ALL_SCOPES, Client::FirstBySignIn), &record);
+    let sign_in = |script: &mut Script<'_>, scopes: &str| {
+        Caller::new(Persona::User, script.fresh_token(user, scopes, Client::FirstBySignIn), &record)
+    };
 
-    let first = sign_in(script);
+    let first = sign_in(script, ALL_SCOPES);
     let (name, session) = symbol(script, "session");
     first.does(script, &Act::new("the only session is the current one", "GetSessions", &[]), &[(&name, FIRST_SESSION)]);
-    let second = sign_in(script);
+    let second = sign_in(script, &lasting);
     second.does(script, &Act::new("one of two sessions is the current one", "GetSessions", &[]), &[]);
     exchanged.does(script, &Act::new("an exchanged token came from none", "GetSessions", &[]), &[]);
     admin(script, &Act::new("the administrator sees both", "ListUserSessions", &[&id]), &[]);
     admin(script, &Act::new("one of them", "GetUserSession", &[&id, &session]), &[]);
-
     stranger.does(script, &Act::new("another user's session stays", "DeleteSessionById", &[&session]), &[]);
     admin(script, &Act::new("it is not another user's", "GetUserSession", &[&other_id, &session]), &[]);
     admin(script, &Act::new("nor ended as another user's", "DeleteUserSession", &[&other_id, &session]), &[]);
     second.does(script, &Act::new("the older session ends", "DeleteSessionById", &[&session]), &[]);
+    first.is_dead(script, "token without offline_access of an ended session");
     second.does(script, &Act::new("it has ended", "DeleteSessionById", &[&session]), &[]);
+
     let (name, session) = symbol(script, "session");
     admin(script, &Act::new("the newer one is left", "ListUserSessions", &[&id]), &[(&name, FIRST_SESSION)]);
-    first.looks(script, "its token outlives a session");
-    first.does(script, &Act::new("without a session of its own", "GetSessions", &[]), &[]);
-    exchanged.does(
-        script,
-        &Act::new("a session ends with its grants", "DeleteSessionById", &[&session]).asking("revokeGrantsTarget=all"),
-        &[],
-    );
-    second.is_dead(script, "token of an ended grant");
-    first.looks(script, "other grants live on");
+    admin(script, &Act::new("the administrator ends it", "DeleteUserSession", &[&id, &session]), &[]);
+    second.looks(script, "a token with offline_access outlives its session");
+    second.does(script, &Act::new("no session is the current one", "GetSessions", &[]), &[]);
+    let third = sign_in(script, &lasting);
+    let (name, session) = symbol(script, "session");
+    second.does(script, &Act::new("the session of another token", "GetSessions", &[]), &[(&name, FIRST_SESSION)]);
+    let whole = [session.as_str()];
+    let act = Act::new("a session ends with its grants", "DeleteSessionById", &whole).asking("revokeGrantsTarget=all");
+    exchanged.does(script, &act, &[]);
+    third.is_dead(script, "token of an ended grant");
+    second.looks(script, "other grants live on");
+    foreign_session(script, user, &record, &lasting);
 
-    let third = Caller::new(Persona::ThirdPartyUser, script.fresh_token(user, ALL_SCOPES, Client::Third), &record);
+    let last = sign_in(script, &lasting);
+    suspend(script, user, true);
+    admin(script, &Act::new("a suspended user has no session", "ListUserSessions", &[&id]), &[]);
+    admin(script, &Act::new("but still grants", "ListUserGrants", &[&id]), &[]);
+    suspend(script, user, false);
+    admin(script, &Act::new("restoring brings no session back", "ListUserSessions", &[&id]), &[]);
+    last.is_dead(script, "token of a user who was suspended");
+}
+
+/// The session of a sign-in at a third-party application.
+fn foreign_session(script: &mut Script<'_>, user: User, record: &str, scopes: &str) {
+    let id = user.id();
+    let third = Caller::new(Persona::ThirdPartyUser, script.fresh_token(user, scopes, Client::Third), record);
     let (name, session) = symbol(script, "session");
     third.does(script, &Act::new("a third-party application sees its session", "GetSessions", &[]), &[(&name, FIRST_SESSION)]);
     third.does(script, &Act::new("and cannot end it", "DeleteSessionById", &[&session]), &[]);
@@ -140,15 +158,7 @@ pub fn sessions(script: &mut Script<'_>) {
     let path = [id.as_str(), session.as_str()];
     let keeping = Act::new("a session ends with first-party grants", "DeleteUserSession", &path);
     admin(script, &keeping.asking("revokeGrantsTarget=firstParty"), &[]);
-    third.looks(script, "its third-party grant lives on");
-
-    let last = sign_in(script);
-    suspend(script, user, true);
-    admin(script, &Act::new("a suspended user has no session", "ListUserSessions", &[&id]), &[]);
-    admin(script, &Act::new("but still grants", "ListUserGrants", &[&id]), &[]);
-    suspend(script, user, false);
-    admin(script, &Act::new("restoring brings no session back", "ListUserSessions", &[&id]), &[]);
-    last.is_dead(script, "token of an ended session");
+    third.looks(script, "a third-party grant lives on");
 }
 
 /// Grants of token exchanges end one after the other.

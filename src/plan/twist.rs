@@ -6,7 +6,7 @@ use super::probe::{Credential, Payload, Probe, Proof, Who};
 use super::script::Client;
 use crate::contract::Given;
 use crate::contract::entity::Owner;
-use crate::contract::guard::{AuthorizationRule, BodyShape, ClientRule, CodeRule, Guard, GuardKind, Place, ValueRef, When};
+use crate::contract::guard::{AuthorizationRule, BodyShape, ClientRule, CodeRule, Guard, GuardKind, MessageRule, Place, ValueRef, When};
 
 /// A signed token that nobody issued.
 const FORGED_TOKEN: &str = "Bearer eyJhbGciOiJFUzM4NCIsInR5cCI6ImF0K2p3dCJ9.eyJzdWIiOiJmb3JnZWQiLCJzY29wZSI6ImFsbCIsImF1ZCI6Imh0dHBzOi8vZGVmYXVsdC5sb2d0by5hcHAvYXBpIn0.Zm9yZ2Vk";
@@ -279,9 +279,13 @@ pub fn break_guard<'a>(guard: &Guard, accepted: &Probe<'a>) -> Vec<Probe<'a>> {
             Some(Owner::Caller | Owner::Composed(_)) | None => {}
         },
         GuardKind::SentCode(CodeRule::Pending) => add("nothing was sent", &|_| {}),
+        GuardKind::Message(MessageRule::Storable) if base.member("email").is_some() => {
+            add("email too long", &|probe| probe.set("email", json!(format!("{}@example.com", "a".repeat(128)))));
+        }
+        GuardKind::Message(MessageRule::Storable) => add("phone too long", &|probe| probe.set("phone", json!("1".repeat(33)))),
         GuardKind::PasswordExpiryOn(_) => add("no policy", &|_| {}),
         // Need messages that are sent and read, or time to pass.
-        GuardKind::SentCode(_) | GuardKind::Message(_) | GuardKind::Unexpired(_) => {}
+        GuardKind::SentCode(_) | GuardKind::Message(MessageRule::Allowed | MessageRule::Connected) | GuardKind::Unexpired(_) => {}
         // Needs a user of the tenant with the Management API's scope, a suspended user with a live token, or a changed lock-out policy.
         // What breaks a property of some entity is a matter of the operation: see its tries.
         GuardKind::NotSelf(_)

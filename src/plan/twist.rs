@@ -284,11 +284,13 @@ pub fn break_guard<'a>(guard: &Guard, accepted: &Probe<'a>) -> Vec<Probe<'a>> {
         }
         GuardKind::Message(MessageRule::Storable) => add("phone too long", &|probe| probe.set("phone", json!("1".repeat(33)))),
         GuardKind::PasswordExpiryOn(_) => add("no policy", &|_| {}),
-        // Need messages that are sent and read, or time to pass.
-        GuardKind::SentCode(_) | GuardKind::Message(MessageRule::Allowed | MessageRule::Connected) | GuardKind::Unexpired(_) => {}
         // Needs a user of the tenant with the Management API's scope, a suspended user with a live token, or a changed lock-out policy.
         // What breaks a property of some entity is a matter of the operation: see its tries.
-        GuardKind::NotSelf(_)
+        // Codes need messages that are sent and read; ends need time.
+        GuardKind::SentCode(_)
+        | GuardKind::Message(MessageRule::Allowed | MessageRule::Connected)
+        | GuardKind::Unexpired(_)
+        | GuardKind::NotSelf(_)
         | GuardKind::NotSuspended(_)
         | GuardKind::NotLocked(_)
         | GuardKind::Is(_)

@@ -413,7 +413,27 @@ fn the_isolated_mode_leaves_an_account_center_that_is_off_as_it_is() {
     let log = proxied.log.lock().unwrap();
     assert!(log.lines.len() > 10);
     let shared = ["PATCH /api/account-center", "PATCH /api/sign-in-exp"];
-    assert!(!log.lines.iter().any(|line| shared.contains(&line.as_str())), "{:?}", log.lines);
+    // What only asks to be turned away carries nothing that could be set.
+    let calls = log.lines.iter().zip(&log.bodies).filter(|(line, _)| shared.contains(&line.as_str()));
+    let bodies: Vec<&[u8]> = calls.map(|(_, body)| body.as_slice()).collect();
+    assert!(bodies.len() >= 4 && bodies.iter().all(|body| *body == b"[]"), "{bodies:?}");
+}
+
+#[test]
+fn a_target_that_publishes_no_document_is_told_so() {
+    let arguments = ["--mode", "exclusive", "--only", "routes"];
+    let gone = |number| (number == 6).then(|| plain("404 Not Found", "text/plain", "Not Found"));
+    let odd = |number| (number == 6).then(|| plain("200 OK", "application/json", "{\"paths\": {}}"));
+    let (first, _, proxied, _runtime) = behind("undocumented", 0, &arguments, gone);
+    assert_eq!(proxied.log.lock().unwrap().lines[5], "GET /api/.well-known/management.openapi.json");
+    let (second, ..) = behind("without-paths", 0, &arguments, odd);
+    for (folder, said) in [(first, "answers 404"), (second, "has no `paths`")] {
+        let report = folder.report();
+        let rows = report["out_of_scope"].as_array().unwrap().iter();
+        let about: Vec<&Value> = rows.filter(|row| row["reason"].as_str().unwrap().contains(said)).map(|row| &row["requirement"]).collect();
+        assert_eq!(about, ["MGT-ONLY-01", "MGT-DOC-01", "MGT-DOC-02"], "{report:#}");
+        assert_eq!(report["summary"]["operations"]["published"], 0);
+    }
 }
 
 #[test]

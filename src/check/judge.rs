@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::pagination;
 use crate::contract::guard::{AuthorizationRule, Guard, GuardKind, Status};
-use crate::contract::{Collection, Contract, Facet, Level, Operation, Outcome, Requirement};
+use crate::contract::{Collection, Contract, Facet, Level, Operation, Origin, Outcome, Requirement};
 use crate::model::wire::{Answer, Request};
 use crate::model::{Difference, Observation, Relation, Why};
 
@@ -45,6 +45,10 @@ pub struct Judgement {
 pub fn judge(contract: &Contract, request: &Request, answer: &Answer, observation: &Observation) -> Vec<Judgement> {
     let operation = observation.operation.as_deref().and_then(|id| contract.operation(id));
     let mut bench = Bench { contract, operation, judgements: Vec::new() };
+    if let Some(operation) = operation.filter(|operation| operation.origin == Origin::Document) {
+        bench.published(operation, answer, observation);
+        return bench.judgements;
+    }
     let admitted = observation.matched.as_ref().is_some_and(|(outcome, _)| outcome.status == Status::Exact(answer.status));
     if answer.status >= 500 && !admitted && !matches!(&observation.relation, Some(Relation::Predicted | Relation::Either)) {
         // What should have been answered instead tells one cause from another.
@@ -91,28 +95,34 @@ pub enum About<'a> {
     Facet(Facet),
 }
 
-struct Bench<'a> {
-    contract: &'a Contract,
+/// A deviation as a result.
+pub(super) fn failed(expected: &str, actual: &str) -> Result {
+    Result::Fail(Deviation { expected: expected.to_owned(), actual: actual.to_owned() })
+}
+
+/// Where the judgements of one exchange gather.
+pub(super) struct Bench<'a> {
+    pub(super) contract: &'a Contract,
     operation: Option<&'a Operation>,
     judgements: Vec<Judgement>,
 }
 
 impl Bench<'_> {
-    fn push(&mut self, check: &'static str, requirement: &Requirement, result: Result) {
+    pub(super) fn push(&mut self, check: &'static str, requirement: &Requirement, result: Result) {
         self.judgements.push(Judgement { check, requirement: requirement.id.clone(), level: requirement.level, result });
     }
 
     /// What holds is evidence for every requirement that speaks of it.
-    fn pass(&mut self, check: &'static str, about: About<'_>) {
+    pub(super) fn pass(&mut self, check: &'static str, about: About<'_>) {
         for requirement in requirements_for(self.contract, self.operation, check, about) {
             self.push(check, requirement, Result::Pass);
         }
     }
 
     /// What does not hold is put to the one requirement that speaks of it most plainly.
-    fn fail(&mut self, check: &'static str, about: About<'_>, expected: &str, actual: &str) {
+    pub(super) fn fail(&mut self, check: &'static str, about: About<'_>, expected: &str, actual: &str) {
         if let Some(requirement) = requirement_for(self.contract, self.operation, check, about) {
-            self.push(check, requirement, Result::Fail(Deviation { expected: expected.to_owned(), actual: actual.to_owned() }));
+            self.push(check, requirement, failed(expected, actual));
         }
     }
 

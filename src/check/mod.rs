@@ -2,6 +2,7 @@
 
 mod judge;
 mod pagination;
+mod published;
 mod waiver;
 
 pub use judge::{About, Deviation, Judgement, Result, judge, outcome, requirement_for};

@@ -104,7 +104,9 @@ impl Waivers {
                 return Err(fail(waiver.requirement.span(), format!("`{requirement}` matches no requirement"), hint));
             }
             let operation = waiver.operation.get_ref();
-            if !contract.operations.iter().any(|known| glob(operation, &known.id)) {
+            // What a deployment's own document lists is not known here.
+            let foreign = contract.requirements.iter().any(|known| known.document && known.id == *requirement);
+            if !foreign && !contract.operations.iter().any(|known| glob(operation, &known.id)) {
                 let hint = nearest(operation, contract.operations.iter().map(|known| known.id.as_str()));
                 return Err(fail(waiver.operation.span(), format!("`{operation}` matches no operation"), hint));
             }

@@ -1,5 +1,6 @@
 //! `inspect`: recorded traffic judged offline.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
@@ -12,7 +13,7 @@ use super::{Failure, print, session};
 use crate::check::Waivers;
 use crate::contract::Contract;
 use crate::engine::har::{self, Recording};
-use crate::engine::{Departure, Inspection, Tally, inspect};
+use crate::engine::{Departure, Inspection, Score, Tally, fates, inspect, table as scored};
 use crate::report::RunVerdict;
 use crate::target::SecretRegister;
 
@@ -32,6 +33,9 @@ pub struct Args {
     /// Write the result as JSON
     #[arg(long, value_name = "json:PATH", value_parser = json_report)]
     report: Vec<PathBuf>,
+    /// Tell which rules the recordings prove: try each with a small error in it, and list what no exchange contradicts
+    #[arg(long)]
+    mutants: bool,
     /// Show every departure with its details, not only the first of each cause
     #[arg(long, short)]
     verbose: bool,
@@ -49,6 +53,7 @@ pub(super) fn run(args: &Args, settings: &Settings) -> Result<RunVerdict, Failur
     let mut waivers = if args.no_waivers { Waivers::default() } else { waivers(&contract, settings)? };
     let recordings = args.files.iter().map(|path| har::read(path)).collect::<Result<Vec<_>, _>>()?;
     let secrets = secrets(&recordings);
+    let waivers_before = waivers.clone();
     let mut inspection = inspect(&contract, &recordings, &mut waivers);
     mask(&mut inspection, &secrets);
     for path in &args.report {
@@ -56,6 +61,10 @@ pub(super) fn run(args: &Args, settings: &Settings) -> Result<RunVerdict, Failur
         std::fs::write(path, text).map_err(|error| Failure::Usage(format!("failed to write {}: {error}", path.display())))?;
     }
     print(&text(&contract, &inspection, args.verbose))?;
+    if args.mutants {
+        let scores = fates(&contract, &recordings, &waivers_before);
+        print(&format!("\n{}\n{}", by_operation(&scores), secrets.redact(&scored(&scores))))?;
+    }
     if inspection.total().total() == 0 {
         return Err(Failure::Usage("the recordings hold no exchange of a specified operation\n  help: `list` shows the operations".into()));
     }
@@ -100,6 +109,20 @@ fn mask(inspection: &mut Inspection, secrets: &SecretRegister) {
             *text = secrets.redact(text);
         }
     }
+}
+
+/// What became of the mutants of each operation.
+fn by_operation(scores: &[Score]) -> String {
+    let mut counts: BTreeMap<&str, [usize; 4]> = BTreeMap::new();
+    for score in scores {
+        let owner = score.id.split('/').next().unwrap_or_default();
+        counts.entry(owner).or_default()[score.fate as usize] += 1;
+    }
+    let rows: Vec<Vec<String>> = counts
+        .iter()
+        .map(|(owner, fates)| std::iter::once((*owner).to_owned()).chain(fates.iter().map(ToString::to_string)).collect())
+        .collect();
+    table(&["rules of", "caught", "weakened", "survived", "equivalent"], &rows)
 }
 
 fn text(contract: &Contract, inspection: &Inspection, verbose: bool) -> String {

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use serde::de::value::StrDeserializer;
 use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use super::effect::property_of;
+use super::effect::{Fresh, property_of};
 use super::entity::{Kind, Owner, Selector, Target};
 use super::guard::{Paging, ValueRef, When};
 
@@ -101,6 +102,8 @@ pub enum MemberSource {
     Distinct(ValueRef),
     /// This property of each entity that the operation made.
     Made(String),
+    /// The enterprise identity that the user in the path has of this connector.
+    SsoIdentity(ValueRef),
     /// One member of a property that is an object.
     Member {
         /// Whose property.
@@ -110,6 +113,8 @@ pub enum MemberSource {
         /// Where the member's name is.
         name: ValueRef,
     },
+    /// A value that the deployment makes up.
+    Fresh(Fresh),
 }
 
 impl<'de> Deserialize<'de> for MemberSource {
@@ -119,6 +124,7 @@ impl<'de> Deserialize<'de> for MemberSource {
         enum Derived {
             Distinct(ValueRef),
             Made(String),
+            SsoIdentity(ValueRef),
         }
         #[derive(Deserialize)]
         #[serde(deny_unknown_fields)]
@@ -135,9 +141,11 @@ impl<'de> Deserialize<'de> for MemberSource {
         }
         Ok(match Raw::deserialize(deserializer)? {
             Raw::Word(word) if word == "any" => Self::Any,
-            Raw::Word(text) => Self::Value(ValueRef::parse(&text).map_err(de::Error::custom)?),
+            Raw::Word(text) if text.contains('.') => Self::Value(ValueRef::parse(&text).map_err(de::Error::custom)?),
+            Raw::Word(word) => Self::Fresh(Fresh::deserialize(StrDeserializer::new(&word))?),
             Raw::Derived(Derived::Distinct(value)) => Self::Distinct(value),
             Raw::Derived(Derived::Made(property)) => Self::Made(property),
+            Raw::Derived(Derived::SsoIdentity(connector)) => Self::SsoIdentity(connector),
             Raw::Member(Member { member, name }) => {
                 let (target, property) = property_of(&member).map_err(de::Error::custom)?;
                 Self::Member { target, property, name }
@@ -250,6 +258,8 @@ mod tests {
         let object = "{object: {a: body.x, b: any, c: {made: roleId}, d: {distinct: body.x}, e: {member: user.identities, name: path.t}}}";
         assert!(matches!(read(object).unwrap(), Source::Object(members) if members.len() == 5));
         assert!(matches!(read("{object: {roleIds: body.roleIds, addedRoleIds: any}}").unwrap(), Source::Object(_)));
+        let made_up = Source::Object(BTreeMap::from([("secret".to_owned(), MemberSource::Fresh(Fresh::TotpSecret))]));
+        assert_eq!(read("{object: {secret: totp-secret}}").unwrap(), made_up);
     }
 
     #[test]

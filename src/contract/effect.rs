@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::entity::{Kind, Owner, Selector, Target};
-use super::guard::ValueRef;
+use super::guard::{ValueRef, When};
 
 /// Values a deployment makes up; the shape is known, the value only after the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
@@ -44,12 +44,28 @@ pub enum Fresh {
     MsAfter(u64),
     /// A whole number that the deployment counts.
     Number,
+    /// A shared secret of an authenticator app: 20 bytes in base32.
+    TotpSecret,
+    /// Ten codes of ten hexadecimal digits.
+    BackupCodes,
+    /// A picture as a data URL.
+    QrCode,
 }
 
 impl Fresh {
     /// Whether the value tells one thing from all others of its kind.
     pub const fn identifies(self) -> bool {
-        !matches!(self, Self::Now | Self::IsoNow | Self::IsoAfter(_) | Self::MsAfter(_) | Self::Number)
+        !matches!(
+            self,
+            Self::Now
+                | Self::IsoNow
+                | Self::IsoAfter(_)
+                | Self::MsAfter(_)
+                | Self::Number
+                | Self::TotpSecret
+                | Self::BackupCodes
+                | Self::QrCode
+        )
     }
 }
 
@@ -98,10 +114,48 @@ pub enum Effect {
         /// Where the member's name is.
         name: ValueRef,
     },
+    /// Sets what a value holds, part by part: its inner members become properties `outer.inner` of their own.
+    Parts {
+        /// What is changed.
+        target: Target,
+        /// The property whose parts they are.
+        property: String,
+        /// The value; the whole body when absent.
+        from: Option<ValueRef>,
+        /// A value of the contract instead.
+        value: Option<Value>,
+    },
+    /// Counts as a change, though nothing that is shown differs.
+    Touch(Target),
+    /// Happens only then.
+    Only {
+        /// When.
+        when: Box<When>,
+        /// What.
+        effect: Box<Effect>,
+    },
     /// Makes an entity.
     Create(Box<Create>),
     /// Removes entities with everything that belongs to them.
     Delete(Selector),
+}
+
+impl Effect {
+    /// Whether it adds something to what an owner has, or removes something.
+    pub fn changes_belongings_of(&self, owner: &Owner) -> bool {
+        match self {
+            Self::Only { effect, .. } => effect.changes_belongings_of(owner),
+            Self::Create(create) => create.of.as_ref() == Some(owner),
+            Self::Delete(selector) => selector.of.as_ref() == Some(owner),
+            Self::Named(_)
+            | Self::Set { .. }
+            | Self::Merge { .. }
+            | Self::SetMember { .. }
+            | Self::RemoveMember { .. }
+            | Self::Parts { .. }
+            | Self::Touch(_) => false,
+        }
+    }
 }
 
 /// Effects that are Rust: each is a function of `model::effect`.
@@ -122,6 +176,8 @@ pub enum Named {
     CreateUser,
     /// Suspends or restores the user in the path; suspending kills its tokens.
     SuspendUser,
+    /// Makes an unverified record for the registration of a passkey of the caller.
+    CreatePasskeyRecord,
     /// Makes a single-use subject token for the user in the body.
     CreateSubjectToken,
     /// Issues a token at the token endpoint.
@@ -191,7 +247,9 @@ impl<'de> Deserialize<'de> for Effect {
             type Value = Effect;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("the name of an effect, or one of set, merge, set-member, remove-member, create, delete with its arguments")
+                f.write_str(
+                    "the name of an effect, or one of set, merge, set-member, remove-member, parts, touch, create, delete with its arguments",
+                )
             }
 
             fn visit_str<E: de::Error>(self, name: &str) -> Result<Effect, E> {
@@ -199,8 +257,8 @@ impl<'de> Deserialize<'de> for Effect {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Effect, A::Error> {
-                let (mut effect, mut from, mut property, mut member, mut name) = (None, None, None, None, None);
-                let mut with = BTreeMap::new();
+                let (mut effect, mut from, mut property, mut value, mut when) = (None, None, None, None, None);
+                let (mut with, mut member, mut name) = (BTreeMap::new(), None, None);
                 while let Some(key) = map.next_key::<String>()? {
                     match key.as_str() {
                         "set" => effect = Some(set(map.next_value()?)),
@@ -213,13 +271,35 @@ impl<'de> Deserialize<'de> for Effect {
                             member = Some((property_of(&map.next_value::<String>()?).map_err(de::Error::custom)?, removes));
                         }
                         "name" => name = Some(map.next_value()?),
+                        "parts" => {
+                            let (target, property) = property_of(&map.next_value::<String>()?).map_err(de::Error::custom)?;
+                            effect = Some(Effect::Parts { target, property, from: None, value: None });
+                        }
+                        "touch" => effect = Some(Effect::Touch(map.next_value()?)),
                         "create" => effect = Some(Effect::Create(Box::new(map.next_value()?))),
                         "delete" => effect = Some(Effect::Delete(map.next_value()?)),
                         "from" => from = Some(map.next_value()?),
                         "as" => property = Some(map.next_value()?),
                         "with" => with = map.next_value()?,
+                        "value" => value = Some(map.next_value()?),
+                        "when" => when = Some(Box::new(map.next_value()?)),
                         other => {
-                            let known = &["set", "merge", "set-member", "remove-member", "create", "delete", "from", "as", "name", "with"];
+                            let known = &[
+                                "set",
+                                "merge",
+                                "set-member",
+                                "remove-member",
+                                "parts",
+                                "touch",
+                                "create",
+                                "delete",
+                                "from",
+                                "as",
+                                "name",
+                                "with",
+                                "value",
+                                "when",
+                            ];
                             return Err(de::Error::unknown_field(other, known));
                         }
                     }
@@ -232,16 +312,26 @@ impl<'de> Deserialize<'de> for Effect {
                         (true, Some(_)) => Err(de::Error::custom("what is removed comes from nowhere: no `from`")),
                     };
                 }
-                match effect {
-                    Some(Effect::Set { target, .. }) => Ok(Effect::Set { target, from, property, with }),
-                    Some(_) if !with.is_empty() => Err(de::Error::custom("`with` belongs to `set`")),
-                    Some(Effect::Merge { target, property: name, .. }) if property.is_none() => {
-                        Ok(Effect::Merge { target, property: name, from })
+                let effect = match effect {
+                    Some(Effect::Set { target, .. }) if value.is_none() => Effect::Set { target, from, property, with },
+                    Some(_) if !with.is_empty() => return Err(de::Error::custom("`with` belongs to `set`")),
+                    Some(Effect::Merge { target, property: name, .. }) if property.is_none() && value.is_none() => {
+                        Effect::Merge { target, property: name, from }
                     }
-                    Some(effect) if from.is_none() && property.is_none() => Ok(effect),
-                    Some(_) => Err(de::Error::custom("`from` and `as` belong to `set`, `from` to `merge`")),
-                    None => Err(de::Error::custom("name what is done: set, merge, create or delete")),
-                }
+                    Some(Effect::Parts { target, property: name, .. }) if property.is_none() && !(from.is_some() && value.is_some()) => {
+                        Effect::Parts { target, property: name, from, value }
+                    }
+                    Some(effect) if from.is_none() && property.is_none() && value.is_none() => effect,
+                    Some(_) => {
+                        let message = "`from` and `as` belong to `set`, `from` to `merge`, `from` or `value` to `parts`";
+                        return Err(de::Error::custom(message));
+                    }
+                    None => return Err(de::Error::custom("name what is done: set, merge, parts, touch, create or delete")),
+                };
+                Ok(match when {
+                    Some(when) => Effect::Only { when, effect: Box::new(effect) },
+                    None => effect,
+                })
             }
         }
         deserializer.deserialize_any(EffectVisitor)
@@ -253,7 +343,7 @@ const fn set(target: Target) -> Effect {
     Effect::Set { target, from: None, property: None, with: BTreeMap::new() }
 }
 
-/// Reads `user.customData`.
+/// Reads `user.customData`: a target and one of its properties.
 pub(super) fn property_of(text: &str) -> Result<(Target, String), String> {
     let split = text.split_once('.').and_then(|(target, name)| Some((Target::named(target)?, name.to_owned())));
     split.ok_or_else(|| format!("`{text}` is no property; write for example user.customData"))
@@ -313,6 +403,10 @@ mod tests {
         assert!(matches!(&member[0], Effect::SetMember { property, from: None, .. } if property == "identities"));
         assert!(matches!(&member[1], Effect::RemoveMember { .. }));
         assert!(matches!(&read("{delete: {role: path.id}}").unwrap()[0], Effect::Delete(selector) if selector.kind == Kind::Role));
+        let only = read("{parts: user.logtoConfig.mfa, value: {enabled: true}, when: {body: type}}").unwrap();
+        assert!(
+            matches!(&only[0], Effect::Only { effect, .. } if matches!(&**effect, Effect::Parts { property, .. } if property == "logtoConfig.mfa"))
+        );
         let create = read("{create: {kind: role, with: {tenantId: default}, fresh: {id: id}}}").unwrap();
         assert!(matches!(&create[0], Effect::Create(create) if create.fresh["id"] == Fresh::RecordId));
     }

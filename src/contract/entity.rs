@@ -169,7 +169,8 @@ impl<'de> Deserialize<'de> for Owner {
 }
 
 /// Names entities: `{role: path.id}`, `{factor: path.verificationId, of: caller}`,
-/// `{personal-access-token: body.name, of: user, by: name}`. A value that is a list names one entity by each element.
+/// `{personal-access-token: body.name, of: user, by: name}`. A value that is a list names one entity by each element;
+/// the value `any` names whatever fits, the oldest first.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Selector {
     /// Kind.
@@ -180,8 +181,10 @@ pub struct Selector {
     pub of: Option<Owner>,
     /// The property that the value names; the id when absent.
     pub by: Option<String>,
-    /// Properties it must have besides.
+    /// Properties it must have besides: a value, or a list of which it is one.
     pub with: BTreeMap<String, Value>,
+    /// Values that properties must not have.
+    pub without: BTreeMap<String, Value>,
     /// Names entities, by their id or the property `by`, that do not count.
     pub except: Option<ValueRef>,
 }
@@ -201,6 +204,9 @@ impl fmt::Display for Selector {
         for (property, value) in &self.with {
             write!(f, " with {property} {value}")?;
         }
+        for (property, value) in &self.without {
+            write!(f, " without {property} {value}")?;
+        }
         if let Some(except) = &self.except {
             write!(f, " except {except}")?;
         }
@@ -215,17 +221,19 @@ impl<'de> Deserialize<'de> for Selector {
             type Value = Selector;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("one kind of entity with the value that names it, optionally of, by, with, except")
+                f.write_str("one kind of entity with the value that names it, optionally of, by, with, without, except")
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Selector, A::Error> {
-                let (mut named, mut of, mut by, mut with, mut except) = (None, None, None, BTreeMap::new(), None);
+                let (mut named, mut of, mut by, mut except) = (None, None, None, None);
+                let (mut with, mut without) = (BTreeMap::new(), BTreeMap::new());
                 while let Some(key) = map.next_key::<String>()? {
                     match key.as_str() {
                         "of" => of = Some(map.next_value()?),
                         "by" => by = Some(map.next_value()?),
                         "with" => with = map.next_value()?,
                         "except" => except = Some(map.next_value()?),
+                        "without" => without = map.next_value()?,
                         _ if named.is_some() => return Err(de::Error::custom(format!("`{key}` is a second kind; name one"))),
                         name => {
                             let kind = Kind::named(name).ok_or_else(|| de::Error::custom(unknown_kind(name)))?;
@@ -236,7 +244,7 @@ impl<'de> Deserialize<'de> for Selector {
                     }
                 }
                 let (kind, value) = named.ok_or_else(|| de::Error::custom("name a kind of entity, for example `role: path.id`"))?;
-                Ok(Selector { kind, value, of, by, with, except })
+                Ok(Selector { kind, value, of, by, with, without, except })
             }
         }
         deserializer.deserialize_map(SelectorVisitor)
@@ -308,6 +316,8 @@ mod tests {
         assert_eq!(read(whole).unwrap(), "personal-access-token body.name of user by name with expired false");
         let rest = "{user-role: any, of: user, by: roleId, except: body.roleIds}";
         assert_eq!(read(rest).unwrap(), "user-role any of user by roleId except body.roleIds");
+        let any = "{factor: any, of: caller, with: {type: [Totp, WebAuthn]}, without: {remainCodes: 0}}";
+        assert_eq!(read(any).unwrap(), r#"factor any of caller with type ["Totp","WebAuthn"] without remainCodes 0"#);
         assert!(read("{rolle: path.id}").unwrap_err().to_string().contains("unknown kind of entity `rolle`"));
         assert!(read("{of: caller}").is_err());
     }

@@ -254,6 +254,16 @@ guard_kinds! {
     "sent-code" SentCode(CodeRule),
     /// The tenant lets passwords expire.
     "password-expiry-on" PasswordExpiryOn(bool),
+    /// The tenant has switched this kind of factor on.
+    "factor-on" FactorOn(FactorName),
+    /// The text is a shared secret: 16 to 32 characters of base32.
+    "totp-secret" TotpSecret(ValueRef),
+    /// The code is what an authenticator app shows for the secret now.
+    "totp-code" TotpCode(TotpRule),
+    /// The list, if any, holds ten texts of ten hexadecimal digits.
+    "backup-codes" BackupCodes(ValueRef),
+    /// The authenticator's answer fits the registration that the record stands for.
+    "passkey-proof" PasskeyProof(PasskeyRule),
 }
 
 /// What a `message` guard demands. The recipient is the e-mail address in the body, or else the phone number.
@@ -326,6 +336,45 @@ pub struct ConnectorAnswer {
     pub connector: ValueRef,
     /// Where the answer is.
     pub data: ValueRef,
+}
+
+/// Argument of `factor-on`: a kind of factor, or where its name is.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub enum FactorName {
+    /// The request names it.
+    Value(ValueRef),
+    /// This one.
+    Fixed(String),
+}
+
+impl fmt::Display for FactorName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Value(value) => value.fmt(f),
+            Self::Fixed(name) => f.write_str(name),
+        }
+    }
+}
+
+/// Argument of `totp-code`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TotpRule {
+    /// Where the code is.
+    pub code: ValueRef,
+    /// Where the secret is.
+    pub secret: ValueRef,
+}
+
+/// Argument of `passkey-proof`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PasskeyRule {
+    /// Where the authenticator's answer is.
+    pub proof: ValueRef,
+    /// Where the id of the record is.
+    pub record: ValueRef,
 }
 
 /// Argument of `one-of`.
@@ -472,6 +521,8 @@ pub enum UserFact {
 pub enum TenantFact {
     /// Never true in a production deployment; keeps the type open for growth.
     Development,
+    /// Passkeys are among the second factors.
+    PasskeyFactorOn,
 }
 
 /// What a refusal does to hidden state.
@@ -584,6 +635,18 @@ impl Guard {
         self.refusal.as_ref().expect("the loader fills in the default refusal")
     }
 
+    /// What a schema is put to, what it is for, and when: several schemas may look at one value.
+    fn fits_label(&self, rule: &FitsRule) -> String {
+        let subject = rule.value.as_ref().map_or_else(|| rule.settings.clone().unwrap_or_default(), ToString::to_string);
+        let code = self.refusal.as_ref().and_then(|refusal| refusal.code.as_deref()?.rsplit('.').next());
+        let keys = match self.when.as_ref().and_then(|when| when.body.as_ref()) {
+            Some(BodyShape::Has(key)) => format!(" with {key}"),
+            Some(BodyShape::Keys(keys)) => keys.iter().map(|(key, shape)| format!(" with {key} {shape}")).collect(),
+            None => String::new(),
+        };
+        format!("{subject}{}{keys}", code.map(|code| format!(" {code}")).unwrap_or_default())
+    }
+
     /// A short name for people: the kind and its argument.
     pub fn label(&self) -> String {
         let argument = match &self.kind {
@@ -618,7 +681,13 @@ impl Guard {
             | GuardKind::RefreshToken(value)
             | GuardKind::Distinct(value)
             | GuardKind::InFuture(value)
+            | GuardKind::PolicyInformed(value)
+            | GuardKind::TotpSecret(value)
+            | GuardKind::BackupCodes(value)
             | GuardKind::SubjectToken(value) => value.to_string(),
+            GuardKind::FactorOn(name) => name.to_string(),
+            GuardKind::TotpCode(rule) => rule.code.to_string(),
+            GuardKind::PasskeyProof(rule) => rule.proof.to_string(),
             GuardKind::OneOf(rule) => rule.value.to_string(),
             GuardKind::Client(rule) => match rule {
                 ClientRule::Presented => "presented".into(),
@@ -641,8 +710,7 @@ impl Guard {
                 CodeRule::Right => "right".into(),
             },
             GuardKind::Record(rule) => rule.id.to_string(),
-            GuardKind::PolicyInformed(value) => value.to_string(),
-            GuardKind::Fits(rule) => rule.value.as_ref().map_or_else(|| rule.settings.clone().unwrap_or_default(), ToString::to_string),
+            GuardKind::Fits(rule) => self.fits_label(rule),
             GuardKind::Ordered(values) => values.iter().map(ToString::to_string).collect::<Vec<_>>().join(","),
             GuardKind::IdentityFree(rule) => rule.id.to_string(),
             GuardKind::ConnectorAccepts(answer) => answer.data.to_string(),

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::document::{Document, RawMedia, RawOperation};
 use super::guard::{Guard, GuardKind, Status};
-use super::operation::{Operation, Parameter};
+use super::operation::{Operation, Origin, Parameter};
 use super::requirement::{ErrorCode, Requirement, Sighting};
 use super::schema::{Schema, resolve};
 use super::version::Version;
@@ -146,7 +146,9 @@ impl Files {
 /// Reads, checks and assembles a contract for one version.
 pub(super) fn load(files: &Files, version: Version) -> Result<Contract, SpecError> {
     let codes: BTreeMap<String, ErrorCode> = files.yaml("errors.yaml")?;
-    let requirements: Vec<Requirement> = files.yaml("requirements.yaml")?;
+    let sentences: Vec<Requirement> = files.yaml("requirements.yaml")?;
+    let (requirements, others): (Vec<_>, Vec<_>) =
+        sentences.into_iter().partition(|requirement| alive(version, requirement.since, requirement.until));
     let sightings: Vec<Sighting> = files.yaml("sightings.yaml")?;
     let schemas = files.schemas()?;
     let error = resolve(&error_reference(), &schemas, &mut Vec::new()).and_then(Schema::compile);
@@ -163,7 +165,9 @@ pub(super) fn load(files: &Files, version: Version) -> Result<Contract, SpecErro
             for (method, raw) in item {
                 if alive(version, raw.since, raw.until) {
                     let assembly = Assembly { files, file, document: &document, schemas: &schemas, version, error: &error };
-                    operations.push(Arc::new(assembly.operation(path, method, raw)?));
+                    let mut operation = assembly.operation(path, method, raw)?;
+                    operation.requirements.retain(|id| !others.iter().any(|other| other.id == *id));
+                    operations.push(Arc::new(operation));
                 }
             }
         }
@@ -273,6 +277,7 @@ impl Assembly<'_> {
         let operation = Operation {
             id: id.to_owned(),
             collection: self.document.collection,
+            origin: Origin::Contract,
             method: method.to_ascii_uppercase(),
             path: path.to_owned(),
             summary: raw.summary.clone(),
@@ -402,7 +407,7 @@ fn check(files: &Files, contract: &Contract) -> Result<(), SpecError> {
             return Err(near("is covered by no check".into(), "name its `checks`, or say why not with `excluded:`"));
         }
         let own = contract.operations.iter().any(|operation| operation.requirements.contains(&requirement.id));
-        if !own && !requirement.id.starts_with("GEN-") && requirement.excluded.is_none() {
+        if !own && !requirement.id.starts_with("GEN-") && !requirement.document && requirement.excluded.is_none() {
             return Err(near("no operation names it".into(), "add it to an operation's `x-requirements`"));
         }
         for kind in &requirement.guards {

@@ -1,6 +1,7 @@
 //! The contract: what may be asked, by whom, in which order it is refused, and what it answers. Pure data, read from
 //! `specs/` and checked.
 
+mod adopt;
 pub mod answer;
 mod bundle;
 mod document;
@@ -12,6 +13,8 @@ pub mod guard;
 mod load;
 mod mutant;
 pub mod operation;
+mod published;
+mod repair;
 pub mod requirement;
 pub mod schema;
 mod version;
@@ -27,7 +30,8 @@ pub use entity::Kind;
 pub use glob::glob;
 pub use load::{DOCUMENTS, Files, SpecError, closest, nearest};
 pub use mutant::{Change, Mutant};
-pub use operation::{Collection, Operation, Outcome};
+pub use operation::{Collection, Operation, Origin, Outcome};
+pub use published::{EMPTY_BODIES, PUBLISHED_AT, Payload, Published, PublishedError, PublishedOperation, Unprobed};
 pub use requirement::{ErrorCode, Facet, Level, Requirement, Sighting};
 pub use schema::Schema;
 pub use version::Version;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::answer::AnswerSpec;
 use super::document::RawCase;
 use super::effect::{Effect, Named};
-use super::entity::{Kind, Target};
+use super::entity::{Kind, Owner, Target};
 use super::guard::{Guard, Place, Refusal, Status};
 use super::schema::Schema;
 use super::version::Version;
@@ -30,6 +30,15 @@ impl fmt::Display for Collection {
             Self::Management => "management",
         })
     }
+}
+
+/// Where the knowledge of an operation comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Origin {
+    /// The contract specifies it in full.
+    Contract,
+    /// The deployment's own document lists it, and nothing else is known.
+    Document,
 }
 
 /// What an operation touches on a real deployment; the send gate and the ledger go by it.
@@ -73,6 +82,8 @@ pub struct Operation {
     pub id: String,
     /// Collection.
     pub collection: Collection,
+    /// Where it is known from.
+    pub origin: Origin,
     /// Upper-case method.
     pub method: String,
     /// Path template with `{parameters}`.
@@ -157,6 +168,11 @@ impl Operation {
     /// Whether a status is that of a success.
     pub fn succeeds_with(&self, status: u16) -> bool {
         self.answers.iter().any(|answer| answer.status == status)
+    }
+
+    /// Whether it adds something to what an owner has, or removes something.
+    pub fn changes_belongings_of(&self, owner: &Owner) -> bool {
+        self.effects.iter().any(|effect| effect.changes_belongings_of(owner))
     }
 
     /// The settings objects that it changes.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::operation::Collection;
+use super::version::Version;
 
 /// How binding a requirement is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -53,9 +54,18 @@ pub struct Requirement {
     /// The side of an exchange it speaks about, where a check looks at several.
     #[serde(default)]
     pub facet: Option<Facet>,
+    /// It speaks of the operations that the deployment's own document lists.
+    #[serde(default)]
+    pub document: bool,
     /// The checks that give evidence for it.
     #[serde(default)]
     pub checks: Vec<String>,
+    /// First version it holds for.
+    #[serde(default)]
+    pub since: Option<Version>,
+    /// First version it no longer holds for.
+    #[serde(default)]
+    pub until: Option<Version>,
     /// Why it is not tested, if it is not.
     #[serde(default)]
     pub excluded: Option<String>,

@@ -64,29 +64,41 @@ impl Schema {
             .map(|error| SchemaError { pointer: error.instance_path().to_string(), what: error.masked().to_string() })
     }
 
-    /// The declared properties, through `allOf`, `oneOf` and `anyOf`.
+    /// The declared properties, through `allOf`, `oneOf`, `anyOf` and `then`.
     pub fn properties(&self) -> BTreeMap<&str, &Value> {
         let mut found = BTreeMap::new();
-        collect_properties(&self.raw, &mut found);
+        collect_properties(&self.raw, &mut found, None);
         found
     }
 
     /// The value without undeclared keys, as the server keeps it after validation. Objects whose schema declares no
-    /// properties stay whole.
+    /// properties stay whole; what is declared for another value of a member that decides (`if` with `const`) goes too.
     pub fn prune(&self, value: &Value) -> Value {
         prune(&self.raw, value)
     }
 }
 
-fn collect_properties<'a>(schema: &'a Value, found: &mut BTreeMap<&'a str, &'a Value>) {
+/// Collects declared properties: all of them, or those that are declared for one value.
+fn collect_properties<'a>(schema: &'a Value, found: &mut BTreeMap<&'a str, &'a Value>, of: Option<&Map<String, Value>>) {
     if let Some(properties) = schema.get("properties").and_then(Value::as_object) {
         found.extend(properties.iter().map(|(name, schema)| (name.as_str(), schema)));
     }
     for keyword in ["allOf", "oneOf", "anyOf"] {
         for branch in schema.get(keyword).and_then(Value::as_array).into_iter().flatten() {
-            collect_properties(branch, found);
+            collect_properties(branch, found, of);
         }
     }
+    if let (Some(condition), Some(then)) = (schema.get("if"), schema.get("then"))
+        && of.is_none_or(|value| is_decided(condition, value))
+    {
+        collect_properties(then, found, of);
+    }
+}
+
+/// Whether the members that a condition compares with constants have these values.
+fn is_decided(condition: &Value, value: &Map<String, Value>) -> bool {
+    let members = condition.get("properties").and_then(Value::as_object);
+    members.into_iter().flatten().all(|(name, schema)| schema.get("const").is_none_or(|wanted| value.get(name) == Some(wanted)))
 }
 
 /// Whether a branch is told from the others by constant members, and the object has these.
@@ -102,8 +114,8 @@ fn prune(schema: &Value, value: &Value) -> Value {
             let mut properties = BTreeMap::new();
             match schema.get("oneOf").and_then(Value::as_array).and_then(|branches| branches.iter().find(|branch| is_meant(branch, object)))
             {
-                Some(branch) => collect_properties(branch, &mut properties),
-                None => collect_properties(schema, &mut properties),
+                Some(branch) => collect_properties(branch, &mut properties, Some(object)),
+                None => collect_properties(schema, &mut properties, Some(object)),
             }
             if properties.is_empty() {
                 return value.clone();
@@ -182,6 +194,15 @@ mod tests {
         let schema = Schema::compile(json!({"oneOf": [branch("Text", "minLength"), branch("Number", "minValue")]})).unwrap();
         let value = json!({"type": "Text", "config": {"minLength": 1, "minValue": 2}});
         assert_eq!(schema.prune(&value), json!({"type": "Text", "config": {"minLength": 1}}));
+    }
+
+    #[test]
+    fn pruning_drops_what_is_declared_for_another_type() {
+        let then = |name: &str| json!({"properties": {name: {}}});
+        let branch = |kind: &str, name: &str| json!({"if": {"properties": {"type": {"const": kind}}}, "then": then(name)});
+        let schema = Schema::compile(json!({"properties": {"type": {}}, "allOf": [branch("a", "x"), branch("b", "y")]})).unwrap();
+        assert_eq!(schema.prune(&json!({"type": "a", "x": 1, "y": 2})), json!({"type": "a", "x": 1}));
+        assert_eq!(schema.properties().into_keys().collect::<Vec<_>>(), ["type", "x", "y"]);
     }
 
     #[test]

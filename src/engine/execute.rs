@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use serde_json::Value;
 
 use crate::check::{self, About, Deviation, Judgement, judge, requirement_for};
-use crate::contract::{Contract, Kind, Level, Operation, Outcome};
+use crate::contract::{Collection, Contract, Kind, Level, Operation, Outcome};
 use crate::model::wire::{Answer, Request};
 use crate::model::{ACCOUNT_CENTER, Observation, Relation, SIGN_IN_EXPERIENCE, States, observe, observe_nothing, predict};
-use crate::plan::{Action, Binding, Call, Facts, Purpose, Sequence, Settings, SignIn, Step, signed_in, start};
+use crate::plan::{Action, Binding, Call, Facts, Persona, Purpose, Sequence, Settings, SignIn, Step, signed_in, start};
 use crate::target::{Clearance, Gate, GateError, Intent, Mode, OidcClient, sign_in};
 
 /// Failed sends in a row after which a target counts as gone.
@@ -142,22 +142,28 @@ struct Execution<'a> {
 impl Execution<'_> {
     /// Writes what the sequence will make to the ledger at once.
     async fn announce(&mut self) {
-        let calls = self.sequence.steps.iter().filter_map(|step| match &step.action {
-            Action::Call(call) => Some(call),
-            Action::SignIn(_) => None,
-        });
-        let intents: Vec<Intent> = calls
-            .filter_map(|call| {
-                let operation = call.operation.as_deref().and_then(|id| self.context.contract.operation(id))?;
-                operation.harm.undo.as_ref()?;
-                self.created(operation, &call.request(&self.binding).ok()?)
-            })
-            .collect();
+        let mut intents = Vec::new();
+        for step in &self.sequence.steps {
+            let Action::Call(call) = &step.action else { continue };
+            let operation = call.operation.as_deref().and_then(|id| self.context.contract.operation(id));
+            let Some(operation) = operation.filter(|operation| operation.harm.undo.is_some()) else { continue };
+            if let Ok(request) = call.request(&self.binding)
+                && !self.is_inert(step.persona, operation, &request)
+            {
+                intents.extend(self.created(operation, &request));
+            }
+        }
         if !intents.is_empty()
             && let Err(error) = self.context.gate.announce(&intents).await
         {
             self.trace.troubles.push(error.to_string());
         }
+    }
+
+    /// Whether the call only asks to be turned away: from the Management API, by somebody who is no administrator, in a
+    /// way that nothing could come of it.
+    fn is_inert(&self, persona: Persona, operation: &Operation, request: &Request) -> bool {
+        persona != Persona::Admin && operation.collection == Collection::Management && self.context.gate.is_inert(request)
     }
 
     /// What a call will make on the deployment, if it makes anything that stays.
@@ -184,12 +190,15 @@ impl Execution<'_> {
         })
     }
 
-    fn clearance(&self, call: &Call, request: &Request) -> Clearance {
+    fn clearance(&self, persona: Persona, call: &Call, request: &Request) -> Clearance {
         let Some(operation) = call.operation.as_deref().and_then(|id| self.context.contract.operation(id)) else {
             return if request.method == "GET" || request.method == "TRACE" { Clearance::read() } else { Clearance::write() };
         };
         if !operation.writes() || operation.id == "IssueToken" {
             return Clearance::read();
+        }
+        if self.is_inert(persona, operation, request) {
+            return Clearance::inert();
         }
         let mut clearance = Clearance::write();
         clearance.intents.extend(self.created(operation, request));
@@ -218,7 +227,7 @@ impl Execution<'_> {
                 return;
             }
         };
-        let clearance = self.clearance(call, &request);
+        let clearance = self.clearance(step.persona, call, &request);
         let before = (self.context.now)();
         self.context.requests.fetch_add(1, Ordering::Relaxed);
         let answer = match self.context.gate.send(&request, &clearance).await {

@@ -5,6 +5,7 @@ mod event;
 mod execute;
 pub mod har;
 mod inspect;
+mod published;
 mod run;
 mod score;
 

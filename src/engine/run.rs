@@ -13,9 +13,11 @@ use serde_json::{Value, json};
 use super::confirm::{Confirmation, REPLAYS, confirm};
 use super::event::{Event, Listener};
 use super::execute::{Context, Sighted, Trace, execute};
+use super::published::read_published;
 use crate::contract::{Contract, Files, SpecError, Version};
+use crate::model::json::same;
 use crate::model::wire::Request;
-use crate::plan::{Built, Epoch, Facts, Plan, Profile, Sequence, Settings, UNUSED_ID, build};
+use crate::plan::{Built, Epoch, Facts, OVERLONG_ID, Plan, Profile, Sequence, Settings, UNUSED_ID, build};
 use crate::target::{
     AdminCredentials, Clearance, Client, ClientOptions, Gate, GateError, Header, Intent, Ledger, MintError, Mode, SecretRegister, Wants,
     cleanup, namespace, provision,
@@ -145,14 +147,18 @@ pub async fn run(options: RunOptions) -> Result<RunResult, RunError> {
     options.secrets.register(&options.credentials.client_secret);
     let gate = Gate::new(client, options.mode, ledger, options.secrets.clone(), namespace(&options.run));
     gate.declare_unused(UNUSED_ID);
+    gate.declare_unused(OVERLONG_ID);
     let admin = options.credentials.mint_admin(&gate, Some("all")).await.map_err(|error| unreachable(&error))?;
     let machine = options.credentials.mint_admin(&gate, None).await.map_err(|error| unreachable(&error))?;
     let version = match options.version {
         Some(version) => version,
         None => detect_version(&gate, &admin.access_token).await?,
     };
-    let contract = Contract::from_files(&options.specs, version)?;
+    let mut contract = Contract::from_files(&options.specs, version)?;
     let facts = read_facts(&gate, &admin.access_token, &options).await?;
+    if let Some(published) = &facts.published {
+        contract.adopt(published);
+    }
     let built = match &options.plan {
         Some(plan) => Built { plan: Plan { facts: facts.clone(), ..plan.clone() }, left_out: Vec::new() },
         None => build(&contract, &facts, options.seed, options.profile, &options.only),
@@ -382,11 +388,35 @@ async fn apply(context: &Context, admin: &str, settings: Option<&Settings>) -> R
     for _ in 0..20 {
         let center = get(&context.gate, admin, "/api/account-center").await.map_err(|error| error.to_string())?;
         if center.get("fields") == body.get("fields") && center.get("enabled") == body.get("enabled") {
-            return Ok(());
+            return apply_factors(context, admin, settings).await;
         }
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     }
     Err("the settings do not show after 2 s".into())
+}
+
+/// Switches the second factors of the tenant on or off, or leaves them as found.
+async fn apply_factors(context: &Context, admin: &str, settings: Option<&Settings>) -> Result<(), String> {
+    let found = context.facts.sign_in_experience.get("mfa");
+    let Some(wanted) = settings.and_then(Settings::mfa).or(found.cloned()) else { return Ok(()) };
+    let shown = async || get(&context.gate, admin, "/api/sign-in-exp").await.map_err(|error| error.to_string());
+    if same(shown().await?.get("mfa").unwrap_or(&Value::Null), &wanted) {
+        return Ok(());
+    }
+    let intent = Intent::SignInExperience { before: context.facts.sign_in_experience.clone() };
+    let request = Request::new("PATCH", "/api/sign-in-exp").with_header("authorization", format!("Bearer {admin}"));
+    let request = request.with_json(&json!({"mfa": wanted}));
+    let answer = context.gate.send(&request, &Clearance::intending(intent)).await.map_err(|error| error.to_string())?;
+    if answer.status != 200 {
+        return Err(format!("PATCH /api/sign-in-exp answers {}", answer.status));
+    }
+    for _ in 0..20 {
+        if same(shown().await?.get("mfa").unwrap_or(&Value::Null), &wanted) {
+            return Ok(());
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    Err("the second factors of the tenant do not show after 2 s".into())
 }
 
 async fn get(gate: &Gate, token: &str, path: &str) -> Result<Value, GateError> {
@@ -414,13 +444,36 @@ async fn read_facts(gate: &Gate, admin: &str, options: &RunOptions) -> Result<Fa
     let methods = experience.pointer("/signIn/methods").and_then(Value::as_array).cloned().unwrap_or_default();
     let by_username =
         methods.iter().any(|method| method.get("identifier") == Some(&json!("username")) && method.get("password") == Some(&json!(true)));
+    let (published, unpublished) = match read_published(gate).await {
+        Ok(published) => (Some(published), None),
+        Err(why) => (None, Some(why)),
+    };
     Ok(Facts {
         account_center,
         sign_in_experience: experience,
         resource: options.credentials.resource.clone(),
         may_change_settings: options.mode == Mode::Exclusive,
+        default_roles: read_default_roles(gate, admin).await.map_err(fail)?,
         can_sign_in: by_username,
+        published,
+        unpublished,
     })
+}
+
+/// The roles that every new user gets. What a target does not list, it does not give.
+async fn read_default_roles(gate: &Gate, admin: &str) -> Result<Vec<Value>, GateError> {
+    const PAGE: usize = 100;
+    let mut found = Vec::new();
+    for page in 1.. {
+        let roles = get(gate, admin, &format!("/api/roles?type=User&page={page}&page_size={PAGE}")).await?;
+        let roles = roles.as_array().cloned().unwrap_or_default();
+        let full = roles.len() == PAGE;
+        found.extend(roles.into_iter().filter(|role| role.get("isDefault") == Some(&Value::Bool(true))));
+        if !full {
+            break;
+        }
+    }
+    Ok(found)
 }
 
 fn unreachable(error: &MintError) -> RunError {

@@ -1,19 +1,21 @@
 //! What each accepted operation does to the state.
 
-use std::collections::BTreeMap;
-
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value, json};
 
 use super::call::Call;
-use super::guard::scopes;
+use super::guard::{Scene, scopes};
 use super::message;
-use super::rules::{MOCK_SOCIAL, Phone, mock_account, parse_phone};
+use super::one_time;
+use super::rules::{Account, MOCK_SOCIAL, Phone, mock_account, parse_phone};
 use super::select::{owner_of, targets};
 use super::session;
-use super::state::{Entity, Fresh, KNOWS_ALL, Key, Kind, State, Term};
+use super::state::{Entity, Fresh, KNOWS_ALL, Key, Kind, State, Term, Truth};
+use super::tenant;
 use crate::contract::effect::Create;
-use crate::contract::entity::{Selector, Target};
-use crate::contract::guard::{Place, ValueRef};
+use crate::contract::entity::Target;
+use crate::contract::guard::ValueRef;
 use crate::contract::{Effect, Named};
 
 /// Scopes a token for the Account API can carry; others are dropped without a word.
@@ -103,10 +105,25 @@ fn apply_one(effect: &Effect, call: &Call<'_>, state: &mut State, now: i64) -> V
         }
         Effect::SetMember { target, property, name, from } => {
             let Some(value) = given(call, from.as_ref()) else { return Vec::new() };
-            set_member(state, &targets(call, state, target), property, call.text(name), Some(&value));
+            set_member(state, &targets(call, state, target), property, call.text(name).as_deref(), Some(&value));
         }
         Effect::RemoveMember { target, property, name } => {
-            set_member(state, &targets(call, state, target), property, call.text(name), None);
+            set_member(state, &targets(call, state, target), property, call.text(name).as_deref(), None);
+        }
+        Effect::Parts { target, property, from, value } => {
+            let Some(value) = value.clone().or_else(|| given(call, from.as_ref())) else { return Vec::new() };
+            change(state, &targets(call, state, target), |entity| set_parts(entity, property, &value));
+        }
+        Effect::Touch(target) => change(state, &targets(call, state, target), |_| {}),
+        Effect::Only { when, effect } => {
+            let scene = Scene { call, state, now };
+            match (scene.fits(when), &**effect) {
+                (Truth::Yes, effect) => return apply_one(effect, call, state, now),
+                (Truth::Unknown | Truth::Near, Effect::Parts { target, property, value: Some(value), .. }) => {
+                    change(state, &targets(call, state, target), |entity| forget_parts(entity, property, value));
+                }
+                _ => {}
+            }
         }
         Effect::Create(create) => return make(create, call, state),
         Effect::Delete(selector) => {
@@ -115,7 +132,8 @@ fn apply_one(effect: &Effect, call: &Call<'_>, state: &mut State, now: i64) -> V
             }
             // Where everything goes but what is named, nothing unknown is left.
             let owner = selector.of.as_ref().and_then(|owner| owner_of(call, state, selector.kind, owner));
-            if let (None, Some(owner)) = (&selector.value, owner) {
+            let every = selector.value.is_none() && selector.with.is_empty() && selector.without.is_empty();
+            if let (true, Some(owner)) = (every, owner) {
                 state.told_all(selector.kind, &owner);
             }
         }
@@ -124,13 +142,13 @@ fn apply_one(effect: &Effect, call: &Call<'_>, state: &mut State, now: i64) -> V
 }
 
 /// Sets or removes one member of a property that is an object.
-fn set_member(state: &mut State, keys: &[Key], property: &str, name: Option<String>, value: Option<&Value>) {
+fn set_member(state: &mut State, keys: &[Key], property: &str, name: Option<&str>, value: Option<&Value>) {
     change(state, keys, |entity| {
-        let changed = match (entity.known(property), &name) {
+        let changed = match (entity.known(property), name) {
             (Some(Value::Object(old)), Some(name)) => {
                 let mut members = old.clone();
                 match value {
-                    Some(value) => drop(members.insert(name.clone(), value.clone())),
+                    Some(value) => drop(members.insert(name.to_owned(), value.clone())),
                     None => drop(members.shift_remove(name)),
                 }
                 Term::Known(Value::Object(members))
@@ -148,6 +166,22 @@ pub fn delete_only(call: &Call<'_>, state: &mut State) {
     }
 }
 
+/// Sets every inner member of a value as a property of its own: `outer.inner`.
+fn set_parts(entity: &mut Entity, property: &str, value: &Value) {
+    match value {
+        Value::Object(members) => members.iter().for_each(|(name, member)| set_parts(entity, &format!("{property}.{name}"), member)),
+        other => entity.set(property, other.clone()),
+    }
+}
+
+/// What of these parts is set is not known.
+fn forget_parts(entity: &mut Entity, property: &str, value: &Value) {
+    match value {
+        Value::Object(members) => members.iter().for_each(|(name, member)| forget_parts(entity, &format!("{property}.{name}"), member)),
+        _ => entity.set(property, Term::Unknown),
+    }
+}
+
 /// The value that an effect works with: the whole body, or a part of the request.
 fn given(call: &Call<'_>, from: Option<&ValueRef>) -> Option<Value> {
     from.map_or_else(|| Some(call.input.clone()), |from| call.value(from))
@@ -161,7 +195,7 @@ fn make(create: &Create, call: &Call<'_>, state: &mut State) -> Vec<Key> {
     };
     let mut made = Vec::new();
     for element in elements {
-        let mut entity = Entity::default().with(KNOWS_ALL, true).with("tenantId", tenant(state));
+        let mut entity = Entity::default().with(KNOWS_ALL, true).with("tenantId", tenant::id(state));
         for (name, value) in &create.with {
             entity.set(name.clone(), value.clone());
         }
@@ -171,8 +205,11 @@ fn make(create: &Create, call: &Call<'_>, state: &mut State) -> Vec<Key> {
         for (name, place) in &create.take {
             entity.set(name.clone(), call.value(place).unwrap_or_default());
         }
+        // What the request says itself is not made up.
         for (name, fresh) in &create.fresh {
-            entity.set(name.clone(), Term::Fresh(*fresh));
+            if entity.known(name).is_none_or(Value::is_null) {
+                entity.set(name.clone(), Term::Fresh(*fresh));
+            }
         }
         if let Some(name) = &create.element {
             entity.set(name.clone(), element.clone());
@@ -196,11 +233,6 @@ fn make(create: &Create, call: &Call<'_>, state: &mut State) -> Vec<Key> {
         }
     }
     made
-}
-
-/// The id of the tenant, as its settings show it.
-fn tenant(state: &State) -> Term {
-    state.settings(&Key::account_center()).get("tenantId").clone()
 }
 
 /// Fills `{path.x}`, `{body.y}`, `{caller}` and `{each}` in; `None` when one of them is not there.
@@ -262,6 +294,22 @@ fn apply_named(effect: Named, call: &Call<'_>, state: &mut State, now: i64) -> O
             state.insert(key.clone(), record);
             Some(key)
         }
+        Named::CreatePasskeyRecord => {
+            let key = Key::unborn(Kind::Record, state);
+            let mut record = Entity::default()
+                .with("type", "WebAuthn")
+                .with("verificationRecordId", Term::Fresh(Fresh::RecordId))
+                .with("expiresAt", Term::Fresh(Fresh::IsoAfter(RECORD_LIFE)))
+                .with("registrationOptions.challenge", Term::Unknown)
+                .with("verified", false)
+                .with("verifies", false);
+            if let Some(caller) = caller {
+                record.set("registrationOptions.user.id", Value::String(URL_SAFE_NO_PAD.encode(&caller.id)));
+                record.set("owner", caller.id.as_str());
+            }
+            state.insert(key.clone(), record);
+            Some(key)
+        }
         Named::CreateUser => Some(create_user(input, state)),
         Named::SuspendUser => {
             let suspended = input.get("isSuspended").cloned().unwrap_or_default();
@@ -285,9 +333,9 @@ fn apply_named(effect: Named, call: &Call<'_>, state: &mut State, now: i64) -> O
             Some(key)
         }
         Named::IssueToken => Some(issue_token(call, state, now)),
-        Named::CreateOneTimeToken => Some(create_one_time_token(input, state)),
+        Named::CreateOneTimeToken => Some(one_time::create(input, state)),
         Named::EndSession | Named::RevokeGrant => {
-            end(effect, call, state);
+            session::end(effect, call, state);
             None
         }
         Named::MakeCode => {
@@ -306,13 +354,13 @@ fn apply_named(effect: Named, call: &Call<'_>, state: &mut State, now: i64) -> O
             message::forget_failures(call, state);
             None
         }
-        Named::CreateApplication => Some(create_application(input, state)),
-        Named::CreateConnector => Some(create_connector(input, state)),
+        Named::CreateApplication => Some(tenant::create_application(input, state)),
+        Named::CreateConnector => Some(tenant::create_connector(input, state)),
         Named::UpdateConnector => {
             let key = Key::new(Kind::Connector, call.path.get("id").cloned().unwrap_or_default());
             let factory = state.get(&key).and_then(|connector| connector.text("connectorId").flatten()).unwrap_or_default();
             let factory = state.find(Kind::ConnectorFactory, factory).cloned().unwrap_or_default();
-            state.update(&key, |connector| update_connector(connector, &factory, input));
+            state.update(&key, |connector| tenant::update_connector(connector, &factory, input));
             None
         }
         Named::SettleAdaptiveMfa => {
@@ -325,7 +373,7 @@ fn apply_named(effect: Named, call: &Call<'_>, state: &mut State, now: i64) -> O
         Named::DropProfileField => {
             let field = call.path.get("name").cloned().unwrap_or_default();
             for (key, property) in [(Key::account_center(), "profileFields"), (Key::sign_in_experience(), "signUpProfileFields")] {
-                state.update(&key, |settings| drop_named(settings, property, &field));
+                state.update(&key, |settings| tenant::drop_named(settings, property, &field));
             }
             None
         }
@@ -354,7 +402,7 @@ fn change(state: &mut State, keys: &[Key], change: impl Fn(&mut Entity)) {
 /// Sets the members of a body as they are stored.
 ///
 /// Names of `profileFields` that the tenant's catalogue does not have are dropped, and the catalogue is not known here.
-fn set_members(entity: &mut Entity, input: &Value) {
+pub fn set_members(entity: &mut Entity, input: &Value) {
     for (name, value) in input.as_object().into_iter().flatten() {
         entity.set(name.clone(), stored(name, value));
     }
@@ -398,10 +446,12 @@ fn link_identity(call: &Call<'_>, state: &mut State) {
     let connector = text("connectorId").and_then(|id| state.find(Kind::Connector, id));
     let known = connector.filter(|connector| connector.text("connectorId") == Some(Some(MOCK_SOCIAL)));
     let target = known.and_then(|connector| connector.text("target").flatten()).map(str::to_owned);
-    let account = call.input.get("connectorData").and_then(mock_account).flatten();
-    match target.zip(account) {
-        Some((target, account)) => set_member(state, call.subject().as_slice(), "identities", Some(target), Some(&account)),
-        None => change(state, call.subject().as_slice(), |user| user.set("identities", Term::Unknown)),
+    let account = call.input.get("connectorData").map(mock_account);
+    match (target, account) {
+        (Some(target), Some(Account::Known(account))) => {
+            set_member(state, call.subject().as_slice(), "identities", Some(&target), Some(&account));
+        }
+        _ => change(state, call.subject().as_slice(), |user| user.set("identities", Term::Unknown)),
     }
 }
 
@@ -410,8 +460,10 @@ fn create_user(input: &Value, state: &mut State) -> Key {
         "username": null, "primaryEmail": null, "primaryPhone": null, "name": null, "avatar": null, "customData": {}, "identities": {},
         "lastSignInAt": null, "profile": {}, "applicationId": null, "cimdClientId": null, "isSuspended": false, "hasPassword": false,
         "ssoIdentities": [], "password": null, "passwordDigest": null, "passwordAlgorithm": null, "failures": 0,
-        "mfaSettings": {"skipMfaOnSignIn": false}, KNOWS_ALL: true,
+        KNOWS_ALL: true,
     }));
+    let choices = json!({"mfa": {"enabled": null, "skipped": false, "skipMfaOnSignIn": false}, "passkeySignIn": {"skipped": false}});
+    set_parts(&mut user, "logtoConfig", &choices);
     user.set("id", Term::Fresh(Fresh::UserId));
     user.set("createdAt", Term::Fresh(Fresh::Now));
     user.set("updatedAt", Term::Fresh(Fresh::Now));
@@ -440,182 +492,6 @@ fn create_user(input: &Value, state: &mut State) -> Key {
         state.insert(Key::new(Kind::UserRole, format!("{}/{role}", key.id)), assigned);
     }
     key
-}
-
-/// Ends what the last parameter of the path names.
-fn end(effect: Named, call: &Call<'_>, state: &mut State) {
-    let (kind, parameter) = if effect == Named::EndSession { (Kind::Session, "sessionId") } else { (Kind::Grant, "grantId") };
-    let Some(property) = session::naming(kind) else { return };
-    let value = ValueRef { place: Place::Path, name: parameter.to_owned() };
-    let by = Some(property.to_owned());
-    let named = Selector { kind, value: Some(value), of: None, by, with: BTreeMap::new(), except: None };
-    let known = targets(call, state, &Target::Selected(named));
-    if known.is_empty() {
-        // It is one of those whose ids were never told apart.
-        let owner = call.subject().or_else(|| call.caller(state));
-        state.lost_sight(kind);
-        if let Some(owner) = owner.filter(|_| kind == Kind::Grant || call.query.contains_key("revokeGrantsTarget")) {
-            state.doubt_tokens(&owner.id);
-        }
-    }
-    for key in known {
-        if kind == Kind::Grant {
-            session::revoke_grant(&key, state);
-            continue;
-        }
-        if let Some(target) = call.query.get("revokeGrantsTarget") {
-            session::revoke_grants_of(&key, target == "firstParty", state);
-        }
-        session::end_session(&key, state);
-    }
-}
-
-/// Seconds a one-time token lives when nothing else is asked for.
-const ONE_TIME_TOKEN_LIFE: u64 = 600;
-
-fn create_one_time_token(input: &Value, state: &mut State) -> Key {
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "the schema admits no less than one, fractions are cut off"
-    )]
-    let life = input.get("expiresIn").and_then(Value::as_f64).map_or(ONE_TIME_TOKEN_LIFE, |seconds| seconds as u64);
-    let token = Entity::from_json(&json!({"context": {}, "status": "active"}))
-        .with("tenantId", tenant(state))
-        .with("id", Term::Fresh(Fresh::RecordId))
-        .with("token", Term::Fresh(Fresh::Secret))
-        .with("createdAt", Term::Fresh(Fresh::Now))
-        .with("expiresAt", Term::Fresh(Fresh::MsAfter(life)));
-    let key = Key::unborn(Kind::OneTimeToken, state);
-    state.insert(key.clone(), token);
-    state.update(&key, |token| {
-        token.set("email", input.get("email").cloned().unwrap_or_default());
-        token.set("owner", input.get("email").cloned().unwrap_or_default());
-        if let Some(context) = input.get("context") {
-            token.set("context", context.clone());
-        }
-    });
-    key
-}
-
-/// Kinds of applications that have secrets.
-const WITH_SECRETS: [&str; 3] = ["Traditional", "MachineToMachine", "Protected"];
-
-/// Name of the secret that an application is made with.
-const FIRST_SECRET: &str = "Default secret";
-
-fn create_application(input: &Value, state: &mut State) -> Key {
-    let mut application = Entity::from_json(&json!({
-        "description": null, "oidcClientMetadata": {"redirectUris": [], "postLogoutRedirectUris": []}, "customClientMetadata": {},
-        "protectedAppMetadata": null, "customData": {}, "isThirdParty": false, "appLevelAccessControlEnabled": false, "isAdmin": false,
-        KNOWS_ALL: true,
-    }));
-    application.set("tenantId", tenant(state));
-    application.set("id", Term::Fresh(Fresh::RecordId));
-    application.set("createdAt", Term::Fresh(Fresh::Now));
-    let kind = input.get("type").and_then(Value::as_str).unwrap_or_default();
-    let mut members: Map<String, Value> = input.as_object().cloned().unwrap_or_default();
-    members.remove("protectedAppMetadata");
-    set_members(&mut application, &Value::Object(members));
-    if kind == "Protected" {
-        application.set("protectedAppMetadata", Term::Unknown);
-        application.set("oidcClientMetadata", Term::Unknown);
-    }
-    let key = Key::unborn(Kind::Application, state);
-    if WITH_SECRETS.contains(&kind) {
-        let secret = Entity::default()
-            .with("tenantId", tenant(state))
-            .with("owner", key.id.as_str())
-            .with("applicationId", key.id.as_str())
-            .with("name", FIRST_SECRET)
-            .with("value", Term::Fresh(Fresh::Secret))
-            .with("createdAt", Term::Fresh(Fresh::Now))
-            .with("expiresAt", Value::Null);
-        state.insert(Key::new(Kind::ApplicationSecret, format!("{}/{FIRST_SECRET}", key.id)), secret);
-    } else {
-        application.set("clientSecret", Value::Null);
-    }
-    state.insert(key.clone(), application);
-    key
-}
-
-/// Kinds of connectors of which there is one.
-const SINGLE_CONNECTORS: [&str; 2] = ["Email", "Sms"];
-
-fn create_connector(input: &Value, state: &mut State) -> Key {
-    let factory = input.get("connectorId").and_then(Value::as_str).unwrap_or_default().to_owned();
-    let mut connector = state.find(Kind::ConnectorFactory, &factory).cloned().unwrap_or_default();
-    if let Some(Some(kind)) = connector.text("type").filter(|kind| kind.is_some_and(|kind| SINGLE_CONNECTORS.contains(&kind))) {
-        let same = |(id, other): (&str, &Entity)| (other.text("type") == Some(Some(kind))).then(|| Key::new(Kind::Connector, id));
-        for key in state.all(Kind::Connector).filter_map(same).collect::<Vec<_>>() {
-            state.delete(&key);
-        }
-    }
-    for (name, absent) in
-        [("syncProfile", json!(false)), ("enableTokenStorage", json!(false)), ("config", json!({})), ("metadata", json!({}))]
-    {
-        connector.set(name, clean(input.get(name).unwrap_or(&absent)));
-    }
-    connector.set("connectorId", factory.as_str());
-    set_look(&mut connector, input.get("metadata"));
-    let key = match input.get("id").and_then(Value::as_str) {
-        Some(id) => {
-            connector.set("id", id);
-            Key::new(Kind::Connector, id)
-        }
-        None => {
-            connector.set("id", Term::Fresh(Fresh::UserId));
-            Key::unborn(Kind::Connector, state)
-        }
-    };
-    state.insert(key.clone(), connector);
-    key
-}
-
-fn update_connector(connector: &mut Entity, factory: &Entity, input: &Value) {
-    for (name, value) in input.as_object().into_iter().flatten() {
-        connector.set(name.clone(), clean(value));
-    }
-    if let Some(metadata) = input.get("metadata") {
-        for name in ["name", "logo", "logoDark"] {
-            connector.set(name, factory.get(name).clone());
-        }
-        set_look(connector, Some(metadata));
-    }
-}
-
-/// What a connector shows of its own look in place of its factory's.
-fn set_look(connector: &mut Entity, metadata: Option<&Value>) {
-    let own = metadata.map(clean).unwrap_or_default();
-    for (name, value) in own.as_object().into_iter().flatten() {
-        connector.set(name.clone(), value.clone());
-    }
-}
-
-/// A value without the members that say nothing: null, empty texts, lists and objects.
-fn clean(value: &Value) -> Value {
-    let says = |value: &Value| match value {
-        Value::Null => false,
-        Value::String(text) => !text.is_empty(),
-        Value::Array(items) => !items.is_empty(),
-        Value::Object(members) => !members.is_empty(),
-        _ => true,
-    };
-    match value {
-        Value::Object(members) => {
-            Value::Object(members.iter().map(|(name, value)| (name.clone(), clean(value))).filter(|(_, value)| says(value)).collect())
-        }
-        Value::Array(items) => Value::Array(items.iter().map(clean).filter(says).collect()),
-        other => other.clone(),
-    }
-}
-
-/// Removes the `{name}` object of this name from a list.
-fn drop_named(settings: &mut Entity, property: &str, name: &str) {
-    if let Some(Value::Array(fields)) = settings.known(property) {
-        let kept: Vec<Value> = fields.iter().filter(|field| field.get("name").is_none_or(|known| known != name)).cloned().collect();
-        settings.set(property, Value::Array(kept));
-    }
 }
 
 fn issue_token(call: &Call<'_>, state: &mut State, now: i64) -> Key {

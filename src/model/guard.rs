@@ -8,13 +8,16 @@ use super::body::{Body, has_nul};
 use super::call::Call;
 use super::json::same;
 use super::message;
-use super::rules::{MOCK_SOCIAL, PasswordPolicy, Phone, Search, UserInfo, UsernamePolicy, Verdict, breached, mock_account, parse_phone};
+use super::rules::{
+    Account, MOCK_SOCIAL, PasswordPolicy, Phone, Search, UserInfo, UsernamePolicy, Verdict, breached, mock_account, parse_phone,
+};
 use super::select::{Look, owner_of, select};
 use super::state::{Entity, Key, Kind, State, Term, Truth};
+use super::{passkey, totp};
 use crate::contract::entity::Selector;
 use crate::contract::guard::{
-    AuthorizationRule, BodyShape, CallerFact, ClientRule, FieldRule, FitsRule, Guard, GuardKind, IdentityRule, Place, RecordKind,
-    RecordRule, TenantFact, UserFact, ValueRef, When, Who,
+    AuthorizationRule, BodyShape, CallerFact, ClientRule, FactorName, FieldRule, FitsRule, Guard, GuardKind, IdentityRule, PasskeyRule,
+    Place, RecordKind, RecordRule, TenantFact, UserFact, ValueRef, When, Who,
 };
 
 /// Two readings of a limit in time this close to it are both right (clocks differ, requests travel).
@@ -54,6 +57,7 @@ impl Scene<'_> {
         });
         let tenant = when.tenant.map_or(Truth::Yes, |fact| match fact {
             TenantFact::Development => Truth::No,
+            TenantFact::PasskeyFactorOn => self.has_factor("WebAuthn"),
         });
         let user = when.user.as_ref().map_or(Truth::Yes, |fact| match fact {
             UserFact::HasIdentity(target) => self.has_identity(target),
@@ -113,7 +117,9 @@ impl Scene<'_> {
             GuardKind::IdentityFree(rule) => self.identity_free(rule),
             GuardKind::ConnectorAccepts(answer) => {
                 match self.connector_of(&answer.connector).map(|connector| connector.text("connectorId")) {
-                    Some(Some(Some(MOCK_SOCIAL))) => Truth::of(call.value(&answer.data).is_some_and(|data| mock_account(&data).is_some())),
+                    Some(Some(Some(MOCK_SOCIAL))) => {
+                        Truth::of(call.value(&answer.data).is_some_and(|data| mock_account(&data) != Account::Unreadable))
+                    }
                     _ => Truth::Unknown,
                 }
             }
@@ -137,6 +143,7 @@ impl Scene<'_> {
             GuardKind::LegacyDigest(value) => Truth::of(call.text(value).is_none_or(|text| is_legacy_digest(&text))),
             GuardKind::DistinctNames(value) => Truth::of(call.value(value).is_none_or(|list| has_distinct_names(&list))),
             GuardKind::NotEmpty(value) => Truth::of(call.value(value).is_none_or(|value| value != "")),
+            GuardKind::Exists(selector) if selector.value.is_none() => self.exists_any(selector),
             GuardKind::Exists(selector) => self.selected(selector, |look| match look {
                 Look::Found(_) => Truth::Yes,
                 Look::Missing => Truth::No,
@@ -198,6 +205,14 @@ impl Scene<'_> {
             GuardKind::PasswordExpiryOn(_) => Truth::maybe(self.policy::<Value>("passwordExpiration").map(|policy| {
                 policy.get("enabled") == Some(&Value::Bool(true)) && policy.get("validPeriodDays").and_then(Value::as_f64) > Some(0.0)
             })),
+            GuardKind::FactorOn(name) => self.factor_on(name),
+            GuardKind::TotpSecret(value) => Truth::of(call.text(value).is_none_or(|text| totp::is_secret(&text))),
+            GuardKind::TotpCode(rule) => match (call.text(&rule.secret), call.text(&rule.code)) {
+                (Some(secret), Some(code)) => totp::proves(&secret, &code, self.now),
+                _ => Truth::Yes,
+            },
+            GuardKind::BackupCodes(value) => Truth::of(call.value(value).is_none_or(|codes| are_backup_codes(&codes))),
+            GuardKind::PasskeyProof(rule) => self.passkey_proof(rule),
         }
     }
 
@@ -230,19 +245,84 @@ impl Scene<'_> {
         Truth::of(rule.admits(&Value::Object(next)))
     }
 
+    /// Whether the tenant has this kind among the second factors.
+    fn has_factor(&self, name: &str) -> Truth {
+        let factors = self.state.settings(&Key::sign_in_experience()).known("mfa").and_then(|mfa| mfa.get("factors"));
+        Truth::maybe(factors.and_then(Value::as_array).map(|factors| factors.iter().any(|factor| factor == name)))
+    }
+
+    /// Whether a kind of factor can be added; passkeys also where they serve to sign in.
+    fn factor_on(&self, name: &FactorName) -> Truth {
+        let name = match name {
+            FactorName::Fixed(name) => Some(name.clone()),
+            FactorName::Value(value) => self.call.text(value),
+        };
+        let Some(name) = name else { return Truth::No };
+        let listed = self.has_factor(&name);
+        if name != "WebAuthn" {
+            return listed;
+        }
+        let sign_in = self.state.settings(&Key::sign_in_experience()).known("passkeySignIn");
+        listed.or(Truth::maybe(sign_in.map(|settings| settings.get("enabled") == Some(&Value::Bool(true)))))
+    }
+
+    /// Whether an authenticator's answer fits the registration of a record.
+    fn passkey_proof(&self, rule: &PasskeyRule) -> Truth {
+        let (Some(proof), Some(id)) = (self.call.value(&rule.proof), self.call.text(&rule.record)) else { return Truth::No };
+        let record = self.state.find(Kind::Record, &id);
+        let part = |name: &str| record.and_then(|record| record.text(&format!("registrationOptions.{name}")).flatten());
+        let centre = self.state.settings(&Key::account_center());
+        let related = centre.known("webauthnRelatedOrigins").and_then(Value::as_array);
+        passkey::proves(&proof, part("challenge"), |origin| {
+            let host = url::Url::parse(origin).ok().and_then(|url| url.host_str().map(str::to_owned));
+            let own = match part("rp.id") {
+                // 1.43 looks at the header instead of its own address. Browsers send the same in both; without the header both
+                // answers are right.
+                Some(own) if Some(own) == host.as_deref() => match self.call.request.header("origin") {
+                    Some(header) if header == origin => Truth::Yes,
+                    Some(_) => Truth::Unknown,
+                    None => Truth::Near,
+                },
+                Some(_) => Truth::No,
+                None => Truth::Unknown,
+            };
+            own.or(Truth::maybe(related.map(|related| related.iter().any(|other| other == origin))))
+        })
+    }
+
     /// Folds what is known of the entities a selector names.
     fn selected(&self, selector: &Selector, truth: impl Fn(&Look) -> Truth) -> Truth {
         select(self.call, self.state, selector).iter().fold(Truth::Yes, |all, look| all.and(truth(look)))
     }
 
+    /// Whether at least one entity fits a selector that names none.
+    fn exists_any(&self, selector: &Selector) -> Truth {
+        select(self.call, self.state, selector).iter().fold(Truth::No, |any, look| {
+            any.or(match look {
+                Look::Found(_) => Truth::Yes,
+                Look::Missing => Truth::No,
+                Look::Unknown => Truth::Unknown,
+            })
+        })
+    }
+
     /// Whether the entities that a selector names, its properties aside, have these properties.
     fn is(&self, selector: &Selector) -> Truth {
-        let bare = Selector { with: BTreeMap::new(), ..selector.clone() };
+        let bare = Selector { with: BTreeMap::new(), without: BTreeMap::new(), ..selector.clone() };
         self.selected(&bare, |look| match look {
-            Look::Found(key) => self.state.get(key).map_or(Truth::Unknown, |entity| has_all(entity, &selector.with)),
+            Look::Found(key) => self.state.get(key).map_or(Truth::Unknown, |entity| has_all(entity, &self.wanted(&selector.with))),
             Look::Missing => Truth::Yes,
             Look::Unknown => Truth::Unknown,
         })
+    }
+
+    /// Wanted properties, those filled in that are values of the request.
+    fn wanted(&self, with: &BTreeMap<String, Value>) -> BTreeMap<String, Value> {
+        let fill = |value: &Value| match value.as_str().map(ValueRef::parse) {
+            Some(Ok(reference)) => self.call.value(&reference).unwrap_or_default(),
+            _ => value.clone(),
+        };
+        with.iter().map(|(name, value)| (name.clone(), fill(value))).collect()
     }
 
     /// Whether the entity that the operation's last `exists` names has these properties.
@@ -413,9 +493,8 @@ impl Scene<'_> {
     }
 
     fn has_sso_identity(&self, connector: &ValueRef) -> Truth {
-        let identities = self.subject().and_then(|user| user.known("ssoIdentities")).and_then(Value::as_array);
-        let wanted = self.call.value(connector);
-        Truth::maybe(identities.map(|list| list.iter().any(|identity| identity.get("ssoConnectorId") == wanted.as_ref())))
+        let identity = self.subject().zip(self.call.text(connector)).map(|(user, connector)| sso_identity(user, &connector));
+        Truth::maybe(identity.as_ref().and_then(Term::known).map(|identity| !identity.is_null()))
     }
 
     /// The connector that a value names, as the state knows it.
@@ -587,7 +666,7 @@ impl Scene<'_> {
 }
 
 /// Whether an entity has these properties: a value, or a list of which it is one.
-fn has_all(entity: &Entity, wanted: &BTreeMap<String, Value>) -> Truth {
+pub(super) fn has_all(entity: &Entity, wanted: &BTreeMap<String, Value>) -> Truth {
     wanted.iter().fold(Truth::Yes, |all, (name, wanted)| {
         let (property, inner) = name.split_once('.').map_or((name.as_str(), None), |(property, inner)| (property, Some(inner)));
         let value = entity.known(property).map(|value| inner.map_or(Some(value), |inner| member(value, inner)).unwrap_or(&Value::Null));
@@ -634,6 +713,20 @@ pub fn before(limit: &Term, now: i64) -> Truth {
     }
 }
 
+/// Property of a user that holds the enterprise identity of one connector, where not all of them are known.
+pub fn sso_property(connector: &str) -> String {
+    format!("ssoIdentities/{connector}")
+}
+
+/// A user's enterprise identity of a connector; null when there is none.
+pub fn sso_identity(user: &Entity, connector: &str) -> Term {
+    let of_connector = |identity: &&Value| identity.get("ssoConnectorId").is_some_and(|id| id == connector);
+    match user.known("ssoIdentities").and_then(Value::as_array) {
+        Some(all) => Term::Known(all.iter().find(of_connector).cloned().unwrap_or_default()),
+        None => user.get(&sso_property(connector)).clone(),
+    }
+}
+
 /// The scopes of a `scope` text.
 pub fn scopes(scope: &Value) -> impl Iterator<Item = &str> {
     scope.as_str().unwrap_or("").split_whitespace()
@@ -664,4 +757,10 @@ fn is_legacy_digest(text: &str) -> bool {
 fn has_distinct_names(list: &Value) -> bool {
     let names: Vec<&Value> = list.as_array().into_iter().flatten().filter_map(|item| item.get("name")).collect();
     names.iter().enumerate().all(|(index, name)| !names[..index].contains(name))
+}
+
+/// Whether a list holds ten texts of ten hexadecimal digits.
+fn are_backup_codes(list: &Value) -> bool {
+    let is_code = |code: &Value| code.as_str().is_some_and(|text| text.len() == 10 && text.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    list.as_array().is_some_and(|codes| codes.len() == 10 && codes.iter().all(is_code))
 }

@@ -2,10 +2,10 @@
 
 use serde_json::Value;
 
-use super::pattern::{ListPattern, Member, Pattern, Teaching};
+use super::pattern::{ListPattern, Member, Pattern};
 use super::predict::View;
 use super::rules::Search;
-use super::select::owner_of;
+use super::select::{age, belongs, owner_of};
 use super::session;
 use super::state::{Entity, Key, Kind, State, Truth};
 use crate::contract::answer::ListSource;
@@ -28,7 +28,8 @@ pub fn list(view: &View<'_>, list: &ListSource, schema: &Value) -> Pattern {
         Some(owner) => view.state.knows_all(list.kind, Some(owner)),
         None => view.state.is_whole() || search.only("id", |id| view.state.find(list.kind, id).is_some()),
     };
-    for (id, entity) in view.state.all(list.kind).filter(|(_, entity)| entity.exists() && belongs(entity, owner.as_ref())) {
+    let owned = |entity: &Entity| owner.as_ref().is_none_or(|owner| belongs(entity, owner) == Truth::Yes);
+    for (id, entity) in view.state.all(list.kind).filter(|(_, entity)| entity.exists() && owned(entity)) {
         // Among others that are not known yet, one that was never shown cannot be told apart.
         if !complete && session::is_anonymous(list.kind, entity) {
             continue;
@@ -39,15 +40,23 @@ pub fn list(view: &View<'_>, list: &ListSource, schema: &Value) -> Pattern {
         match admitted.and(asked_for).and(is_left_out(view, &list.without, &item.key).not()) {
             Truth::Yes => shown.push(item),
             Truth::No => barred.push(session::naming(list.kind).and_then(|name| entity.text(name)?).unwrap_or(&item.key.id).to_owned()),
+            // A deployment itself must say something; expressions that are not followed find nothing there.
+            _ if view.state.is_whole() => barred.push(item.key.id),
             Truth::Unknown | Truth::Near => return Pattern::Any,
         }
     }
     shown.sort_by_key(|item| item.entity.map(|entity| session::rank(list.kind, &item.key, entity)));
     if list.newest_first {
         shown.sort_by(|one, other| other.made().total_cmp(&one.made()));
+    } else {
+        // Items that are alike are told apart by their age.
+        shown.sort_by(|one, other| one.entity.map(age).cmp(&other.entity.map(age)));
     }
+    // A list of everything tells what else the tenant has, unless others share it.
+    let everything = owner.is_none() && page.is_none() && !view.state.is_closed() && view.call.query.is_empty();
     // What is shown in place of something else does not say to whom that belongs.
-    let mut pattern = ListPattern::of((list.kind, owner.filter(|_| list.shown.is_none())), complete);
+    let told = owner.filter(|_| list.shown.is_none()).or_else(|| everything.then(Key::tenant));
+    let mut pattern = ListPattern::of((list.kind, told), complete);
     pattern.falling = list.newest_first.then(|| MADE.to_owned());
     pattern.total = page.map(|_| if list.counts_all { view.state.all(list.kind).count() } else { shown.len() });
     pattern.by = session::naming(list.kind).map(|_| session::ORDER);
@@ -70,7 +79,7 @@ fn search(view: &View<'_>, list: &ListSource) -> Option<Search> {
 
 /// Whether something has the properties that parameters ask for.
 fn wanted(view: &View<'_>, list: &ListSource, entity: Option<&Entity>) -> Truth {
-    let Some(entity) = entity else { return Truth::Unknown };
+    let Some(entity) = entity else { return Truth::maybe((list.only.is_empty() && list.holding.is_empty()).then_some(true)) };
     let only = list.only.iter().fold(Truth::Yes, |all, (name, value)| {
         let Some(text) = view.call.text(value).filter(|text| !text.is_empty()) else { return all };
         all.and(Truth::maybe(
@@ -85,17 +94,12 @@ fn wanted(view: &View<'_>, list: &ListSource, entity: Option<&Entity>) -> Truth 
     only.and(list.holding.iter().map(holds).fold(Truth::No, Truth::or))
 }
 
-/// Whether something belongs to an owner, or refers to it.
-fn belongs(entity: &Entity, owner: Option<&Key>) -> bool {
-    owner.is_none_or(|owner| [entity.text("owner"), entity.text(&owner.kind.reference())].contains(&Some(Some(&owner.id))))
-}
-
 /// Whether one of these, as far as the call names them, belongs to what is listed.
 fn is_left_out(view: &View<'_>, without: &[Selector], listed: &Key) -> Truth {
     without.iter().fold(Truth::No, |out, selector| {
         let named = selector.value.as_ref().and_then(|value| view.call.text(value)).filter(|text| !text.is_empty());
         let (Some(named), Some(by)) = (named, &selector.by) else { return out };
-        let tie = |entity: &Entity| entity.text(by) == Some(Some(&named)) && belongs(entity, Some(listed));
+        let tie = |entity: &Entity| entity.text(by) == Some(Some(&named)) && belongs(entity, listed) == Truth::Yes;
         let other = Kind::ALL.iter().find(|kind| kind.reference() == *by).map(|kind| Key::new(*kind, named.clone()));
         let knows = |end: Option<&Key>| end.is_some() && view.state.knows_all(selector.kind, end);
         out.or(if view.state.all(selector.kind).any(|(_, entity)| tie(entity)) {
@@ -150,19 +154,18 @@ struct Item<'a> {
     key: Key,
     /// What is known of it.
     entity: Option<&'a Entity>,
-    /// What it is shown in place of.
-    link: Option<&'a Entity>,
+    /// What is known of its tie to the owner, where another entity is that.
+    tie: Option<&'a Entity>,
 }
 
 impl<'a> Item<'a> {
     /// The entity itself, or the one that is shown in its place; `None` when it is not known which.
     fn read(state: &'a State, list: &ListSource, id: &str, entity: &'a Entity) -> Option<Self> {
         Some(match &list.shown {
-            None => Self { key: Key::new(list.kind, id), entity: Some(entity), link: None },
+            None => Self { key: Key::new(list.kind, id), entity: Some(entity), tie: None },
             Some((kind, property)) => {
                 let key = Key::new(*kind, entity.text(property)??);
-                let known = state.get(&key);
-                Self { key, entity: known, link: Some(entity) }
+                Self { entity: state.get(&key), key, tie: Some(entity) }
             }
         })
     }
@@ -173,26 +176,26 @@ impl<'a> Item<'a> {
     }
 
     fn pattern(&self, view: &View<'_>, list: &ListSource, schema: &Value) -> Pattern {
-        let Some(entity) = self.entity else {
-            return Pattern::Object([("id".to_owned(), Member::Present(Pattern::exactly(self.key.id.as_str().into())))].into());
-        };
-        let mut whole = entity.clone();
-        let own = |name: &str| entity.iter().any(|(known, _)| known == name);
-        for (name, term) in self.link.into_iter().flat_map(Entity::iter).filter(|(name, _)| !own(name)) {
-            whole.set(name, term.clone());
-        }
-        let mut pattern = view.listed(&self.key, &whole, list.current.as_deref(), schema);
-        // What such a list says besides is about both ends, not about the entity alone.
-        if let (Pattern::Object(members), true) = (&mut pattern, list.shown.is_some()) {
-            for (name, member) in members {
-                if let Member::Present(Pattern::Leaf { teaches, .. }) | Member::Optional(Pattern::Leaf { teaches, .. }) = member
-                    && matches!(teaches, Some((_, Teaching::Property(_))))
-                    && !own(name)
-                {
-                    *teaches = None;
+        match (self.entity, self.tie) {
+            (Some(entity), None) => view.listed(&self.key, entity, list.current.as_deref(), schema),
+            (Some(entity), Some(tie)) => {
+                let has = |name: &str| entity.iter().any(|(known, _)| known == name);
+                let whole =
+                    tie.iter().filter(|(name, _)| !has(name)).fold(entity.clone(), |all, (name, term)| all.with(name, term.clone()));
+                let mut pattern = view.object(&self.key, &whole, schema);
+                if let Pattern::Object(members) = &mut pattern {
+                    members.iter_mut().filter(|(name, _)| !has(name)).for_each(|(_, member)| unteach(member));
                 }
+                pattern
             }
+            (None, _) => Pattern::Object([("id".to_owned(), Member::Present(Pattern::exactly(self.key.id.as_str().into())))].into()),
         }
-        pattern
+    }
+}
+
+/// What a list says of the tie between both ends is not the entity's own.
+fn unteach(member: &mut Member) {
+    if let Member::Present(Pattern::Leaf { teaches, .. }) | Member::Optional(Pattern::Leaf { teaches, .. }) = member {
+        *teaches = None;
     }
 }

@@ -12,6 +12,8 @@ pub mod json;
 mod list;
 mod message;
 mod observe;
+mod one_time;
+mod passkey;
 mod pattern;
 mod predict;
 mod route;
@@ -19,7 +21,9 @@ pub mod rules;
 mod select;
 pub mod session;
 mod state;
+mod tenant;
 pub mod time;
+mod totp;
 pub mod wire;
 
 pub use body::form;

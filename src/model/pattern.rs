@@ -314,6 +314,7 @@ fn term_admits(term: &Term, value: &Value) -> Result<(), String> {
         Term::Known(expected) => json::same(expected, value),
         Term::AtLeast(least) => value.as_f64().is_some_and(|number| number >= *least),
         Term::Fresh(Fresh::Now | Fresh::MsAfter(_) | Fresh::Number) => value.is_number(),
+        Term::Fresh(Fresh::BackupCodes) => value.is_array(),
         Term::Fresh(Fresh::PersonalAccessToken) => value.as_str().is_some_and(|text| text.starts_with("pat_")),
         Term::Fresh(_) => value.as_str().is_some_and(|text| !text.is_empty()),
     };
@@ -325,6 +326,7 @@ fn term_admits(term: &Term, value: &Value) -> Result<(), String> {
         Term::AtLeast(least) => format!("a number of at least {least}"),
         Term::Fresh(Fresh::Now | Fresh::MsAfter(_)) => "a time in milliseconds".into(),
         Term::Fresh(Fresh::Number) => "a number".into(),
+        Term::Fresh(Fresh::BackupCodes) => "a list".into(),
         _ => "a text".into(),
     })
 }

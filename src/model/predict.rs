@@ -1,5 +1,6 @@
 //! `predict`: what a conforming deployment must answer in a state.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde_json::Value;
@@ -7,18 +8,19 @@ use serde_json::Value;
 use super::call::Call;
 use super::consent::consent_scopes;
 use super::effect;
-use super::guard::{Scene, before, has_security_method, scopes};
+use super::guard::{Scene, before, has_security_method, scopes, sso_identity, sso_property};
 use super::list;
 use super::message;
 use super::pattern::{ListPattern, Member, Pattern, Teaching, Why};
 use super::route::{Route, route};
 use super::rules::is_truthy;
-use super::select::{owner_of, targets};
+use super::select::{assume, owner_of, targets};
 use super::session;
 use super::state::{Entity, Key, Kind, State, Term, Truth};
 use super::wire::Request;
 use crate::contract::answer::{AnswerSpec, MemberSource, Source};
-use crate::contract::guard::{RefusalEffect, Status};
+use crate::contract::entity::Target;
+use crate::contract::guard::{GuardKind, RefusalEffect, Status};
 use crate::contract::{Contract, Effect, Operation, Outcome, Schema};
 
 /// One answer that the contract admits.
@@ -84,22 +86,29 @@ pub fn predict<'a>(contract: &'a Contract, state: &State, request: &'a Request, 
 fn predict_call<'a>(call: Call<'a>, state: &State, now: i64) -> Prediction<'a> {
     let mut alternatives = Vec::new();
     let mut unknown = None;
-    let scene = Scene { call: &call, state, now };
     let mut refused = false;
+    // What an answer tells of things not seen before: each alternative takes its side.
+    let mut state = Cow::Borrowed(state);
     for (index, guard) in call.operation.guards.iter().enumerate() {
-        let broken = match scene.applies(guard) {
+        let scene = Scene { call: &call, state: &state, now };
+        let applies = scene.applies(guard);
+        let broken = match applies {
             Truth::No => continue,
             applies => applies.and(scene.holds(&guard.kind).not()),
         };
         if broken == Truth::No {
             continue;
         }
-        alternatives.extend(after_refusal(&call, state, &guard.on_refusal, now).into_iter().map(|next| Alternative {
-            outcome: guard.refusal().into(),
-            guard: Some(index),
-            body: Pattern::Any,
-            next,
-        }));
+        let side = |holds| if (applies, broken) == (Truth::Yes, Truth::Unknown) { taken(&call, &state, &guard.kind, holds) } else { None };
+        let (broken_side, held_side) = (side(false), side(true));
+        alternatives.extend(
+            after_refusal(&call, broken_side.as_ref().unwrap_or(&state), &guard.on_refusal, now).into_iter().map(|next| Alternative {
+                outcome: guard.refusal().into(),
+                guard: Some(index),
+                body: Pattern::Any,
+                next,
+            }),
+        );
         if broken == Truth::Unknown {
             unknown.get_or_insert_with(|| format!("{} cannot be told from what was seen", guard.label()));
         }
@@ -107,15 +116,27 @@ fn predict_call<'a>(call: Call<'a>, state: &State, now: i64) -> Prediction<'a> {
             refused = true;
             break;
         }
+        if let Some(held) = held_side {
+            state = Cow::Owned(held);
+        }
     }
     if !refused {
-        let admitted = successes(&call, state, now);
+        let admitted = successes(&call, &state, now);
         if admitted.len() > 1 {
             unknown.get_or_insert_with(|| "which of its successes it is cannot be told from what was seen".to_owned());
         }
         alternatives.extend(admitted);
     }
     Prediction { call: Some(call), alternatives, unknown }
+}
+
+/// The state in which a guard that cannot be told from what was seen holds, or does not.
+fn taken(call: &Call<'_>, state: &State, kind: &GuardKind, holds: bool) -> Option<State> {
+    match kind {
+        GuardKind::Exists(selector) => assume(call, state, selector, holds),
+        GuardKind::Absent(selector) => assume(call, state, selector, !holds),
+        _ => None,
+    }
 }
 
 /// The states that a refusal can lead to.
@@ -186,8 +207,11 @@ impl View<'_> {
     fn source(&self, source: &Source, created: &[Key], schema: &Value) -> Pattern {
         match source {
             Source::Target(target, property) => {
-                let keys = targets(self.call, self.state, target);
-                self.body(keys.into_iter().next(), property.as_deref(), schema)
+                let key = targets(self.call, self.state, target).into_iter().next();
+                match (&key, target, property) {
+                    (None, Target::Caller, None) => self.stranger(schema),
+                    _ => self.body(key, property.as_deref(), schema),
+                }
             }
             Source::Created => self.body(created.first().cloned(), None, schema),
             Source::List(list) => {
@@ -213,6 +237,7 @@ impl View<'_> {
     fn member(&self, source: &MemberSource, created: &[Key]) -> Pattern {
         match source {
             MemberSource::Any => Pattern::Any,
+            MemberSource::Fresh(fresh) => Pattern::Leaf { term: Term::Fresh(*fresh), teaches: None },
             MemberSource::Value(value) => self.call.value(value).map_or(Pattern::Any, Pattern::exactly),
             MemberSource::Distinct(value) => {
                 let mut distinct: Vec<Value> = Vec::new();
@@ -231,6 +256,11 @@ impl View<'_> {
                 } else {
                     Pattern::Any
                 }
+            }
+            MemberSource::SsoIdentity(connector) => {
+                let (Some(user), Some(connector)) = (self.call.subject(), self.call.text(connector)) else { return Pattern::Any };
+                let term = self.state.get(&user).map_or(Term::Unknown, |user| sso_identity(user, &connector));
+                Pattern::Leaf { term, teaches: Some((user, Teaching::Property(sso_property(&connector)))) }
             }
             MemberSource::Member { target, property, name } => {
                 let entity = targets(self.call, self.state, target).into_iter().next().and_then(|key| self.state.get(&key));
@@ -309,23 +339,25 @@ impl View<'_> {
     fn body(&self, key: Option<Key>, property: Option<&str>, schema: &Value) -> Pattern {
         let entity = key.as_ref().and_then(|key| self.state.get(key));
         match (property, key, entity) {
+            (Some(property), Some(key), Some(entity)) if has_parts(schema) => parts(&key, entity, property, schema),
             (Some(property), Some(key), Some(entity)) => {
                 let (term, whole) = self.filter(&user_property(entity, property), schema);
                 Pattern::Leaf { term, teaches: whole.then(|| (key, Teaching::Property(property.to_owned()))) }
             }
             (None, Some(key), Some(entity)) => self.listed(&key, entity, None, schema),
             // Settings are always there, seen or not.
-            (None, Some(key), None) if key.kind == Kind::Settings => self.object(&key, &Entity::default(), schema),
-            (None, _, _) => self.stranger(schema),
+            (None, Some(key), None) => self.object(&key, &Entity::default(), schema),
             _ => Pattern::Any,
         }
     }
 
     pub(super) fn object(&self, key: &Key, entity: &Entity, schema: &Value) -> Pattern {
-        let required: Vec<&str> =
-            schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
         let mut members = BTreeMap::new();
         for (name, inner) in schema.get("properties").and_then(Value::as_object).into_iter().flatten() {
+            if has_parts(inner) {
+                members.insert(name.clone(), Member::Present(parts(key, entity, name, inner)));
+                continue;
+            }
             let (term, whole) = self.filter(&self.property(key.kind, entity, name), inner);
             let whole = whole && !is_derived(key.kind, name);
             let identity = key.is_unborn() && matches!(term, Term::Fresh(fresh) if fresh.identifies());
@@ -337,7 +369,7 @@ impl View<'_> {
                 Some(Truth::No) => Member::Withheld(self.why(inner)),
                 Some(Truth::Yes) => Member::Present(leaf(&term)),
                 Some(_) => Member::Optional(leaf(&term)),
-                None if required.contains(&name.as_str()) => Member::Present(leaf(&term)),
+                None if is_required(schema, name) => Member::Present(leaf(&term)),
                 None => match &term {
                     Term::Known(Value::Null) => Member::Withheld(Why::Level),
                     Term::Unknown => Member::Optional(leaf(&term)),
@@ -377,6 +409,10 @@ impl View<'_> {
             .filter(|(_, inner)| inner.get("x-shown").is_some_and(|rule| self.shown(rule) != Truth::Yes))
             .map(|(name, _)| name)
             .collect();
+        if let (Some(member), Term::Known(Value::Array(items))) = (schema.pointer("/items/x-wraps").and_then(Value::as_str), term) {
+            let wrapped = items.iter().map(|item| Value::Object([(member.to_owned(), item.clone())].into_iter().collect()));
+            return (Term::Known(wrapped.collect()), false);
+        }
         match term {
             Term::Known(Value::Object(object)) if !hidden.is_empty() => {
                 let kept = object.iter().filter(|(name, _)| !hidden.contains(name)).map(|(name, value)| (name.clone(), value.clone()));
@@ -416,6 +452,35 @@ fn is_derived(kind: Kind, name: &str) -> bool {
 fn constants(schema: &Value) -> impl Iterator<Item = (String, Member)> {
     let properties = schema.get("properties").and_then(Value::as_object).into_iter().flatten();
     properties.filter_map(|(name, inner)| Some((name.clone(), Member::Present(Pattern::exactly(inner.get("const")?.clone())))))
+}
+
+/// An object whose members the state remembers one by one, as `property.member`.
+fn parts(key: &Key, entity: &Entity, property: &str, schema: &Value) -> Pattern {
+    let members = schema.get("properties").and_then(Value::as_object).into_iter().flatten().map(|(name, inner)| {
+        let part = format!("{property}.{name}");
+        if has_parts(inner) {
+            return (name.clone(), Member::Present(parts(key, entity, &part, inner)));
+        }
+        let term = entity.get(&part).clone();
+        let leaf = |term: Term| Pattern::Leaf { term, teaches: Some((key.clone(), Teaching::Property(part.clone()))) };
+        let member = match term {
+            _ if is_required(schema, name) => Member::Present(leaf(term)),
+            Term::Known(Value::Null) => Member::Withheld(Why::Level),
+            Term::Unknown => Member::Optional(leaf(term)),
+            term => Member::Present(leaf(term)),
+        };
+        (name.clone(), member)
+    });
+    Pattern::Object(members.collect())
+}
+
+/// Whether the members of an object are remembered one by one.
+fn has_parts(schema: &Value) -> bool {
+    schema.get("x-parts") == Some(&Value::Bool(true))
+}
+
+fn is_required(schema: &Value, name: &str) -> bool {
+    schema.get("required").and_then(Value::as_array).into_iter().flatten().any(|required| required == name)
 }
 
 /// A property of an entity, derived ones included.

@@ -3,9 +3,16 @@
 use serde_json::Value;
 
 use super::call::Call;
+use super::guard::has_all;
 use super::json::same;
-use super::state::{Entity, Key, Kind, State, Term};
+use super::state::{Entity, Key, Kind, State, Term, Truth};
 use crate::contract::entity::{Owner, Selector, Target};
+
+/// Whether something belongs to an owner, or refers to it.
+pub fn belongs(entity: &Entity, owner: &Key) -> Truth {
+    let (refers, owned) = (entity.text(&owner.kind.reference()), entity.text("owner"));
+    if refers == Some(Some(&owner.id)) { Truth::Yes } else { Truth::maybe(owned.or(refers).map(|of| of == Some(&owner.id))) }
+}
 
 /// What is known of an entity that a call names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,13 +70,6 @@ fn elements(value: Option<Value>) -> Vec<Value> {
     }
 }
 
-/// Every entity of a kind, or of an owner's.
-fn any(state: &State, selector: &Selector, owner: Option<&Key>, except: &[Value]) -> Vec<Look> {
-    let belongs = |entity: &Entity| entity.exists() && owner.is_none_or(|owner| entity.text("owner") == Some(Some(&owner.id)));
-    let listed = state.all(selector.kind).filter(|(id, entity)| belongs(entity) && !is_excepted(id, entity, selector, except));
-    listed.map(|(id, entity)| fits(Key::new(selector.kind, id), entity, selector)).filter(|look| *look != Look::Missing).collect()
-}
-
 /// Whether one of these values is the id of an entity, or its property `by`.
 fn is_excepted(id: &str, entity: &Entity, selector: &Selector, except: &[Value]) -> bool {
     let property = selector.by.as_deref().unwrap_or("id");
@@ -97,37 +97,115 @@ fn look(state: &State, selector: &Selector, owner: Option<&Key>, value: &Value, 
             return if counts { fits(key, entity, selector) } else { Look::Missing };
         }
     }
+    // Users are known to be there by what is seen of them, and nothing belongs to one who is not.
+    if owner.is_some_and(|owner| owner.kind == Kind::User && state.get(owner).is_none()) {
+        return Look::Missing;
+    }
     let property = selector.by.as_deref().unwrap_or("id");
     let mut open = false;
     for (id, entity) in state.all(selector.kind).filter(|(id, entity)| entity.exists() && !is_excepted(id, entity, selector, except)) {
-        match owner.map(|owner| entity.text("owner").map(|of| of == Some(&owner.id))) {
-            Some(Some(false)) => continue,
-            Some(None) => {
+        match owner.map_or(Truth::Yes, |owner| belongs(entity, owner)) {
+            Truth::Yes => {}
+            Truth::No => continue,
+            Truth::Unknown | Truth::Near => {
                 open = true;
                 continue;
             }
-            Some(Some(true)) | None => {}
         }
         match entity.known(property) {
             Some(known) if same(known, value) => return fits(Key::new(selector.kind, id), entity, selector),
             // Nobody can name what was made up and never shown.
             None if matches!(entity.get(property), Term::Fresh(fresh) if fresh.identifies()) => {}
             Some(_) => {}
+            // What is known by one id has no other.
+            None if selector.kind == Kind::User && selector.by.is_none() && !Key::new(Kind::User, id).is_unborn() => {}
             None => open = true,
         }
     }
     // Users are known to be there by what is seen of them; whatever else was there before may be so unseen.
-    if open || !(selector.kind == Kind::User || state.knows_all(selector.kind, owner)) { Look::Unknown } else { Look::Missing }
+    let told = selector.kind == Kind::User || state.knows_all(selector.kind, owner);
+    if !open && told || is_known_missing(state, selector, owner, value) { Look::Missing } else { Look::Unknown }
+}
+
+/// Whether an answer has told that there is no such entity.
+fn is_known_missing(state: &State, selector: &Selector, owner: Option<&Key>, value: &Value) -> bool {
+    let property = selector.by.as_deref().unwrap_or("id");
+    let same = |entity: &Entity| entity.known(property).is_some_and(|known| same(known, value));
+    let tied = |entity: &Entity| owner.is_none_or(|owner| belongs(entity, owner) == Truth::Yes);
+    state.all(selector.kind).any(|(_, entity)| !entity.exists() && same(entity) && tied(entity))
+}
+
+/// The state in which what a selector names, and what is not known of yet, is there; or in which it is not.
+///
+/// `None` where that says nothing of use: of several things only one may be missing.
+pub fn assume(call: &Call<'_>, state: &State, selector: &Selector, present: bool) -> Option<State> {
+    if matches!(selector.kind, Kind::User | Kind::Token | Kind::Record) || !(selector.with.is_empty() && selector.without.is_empty()) {
+        return None;
+    }
+    let values = elements(call.value(selector.value.as_ref()?));
+    if values.len() != 1 && !present {
+        return None;
+    }
+    let owner = match &selector.of {
+        Some(owner) => Some(owner_of(call, state, selector.kind, owner)?),
+        None => None,
+    };
+    let mut next = state.clone();
+    for value in values.iter().filter(|value| look(state, selector, owner.as_ref(), value, &[]) == Look::Unknown) {
+        let key = match (&selector.by, &owner, value.as_str()) {
+            (None, None, Some(id)) => Key::new(selector.kind, id),
+            _ => Key::unborn(selector.kind, &next),
+        };
+        let mut entity = Entity::default().with(selector.by.as_deref().unwrap_or("id"), value.clone());
+        if let Some(owner) = &owner {
+            let property = if owner.kind == owner_kind(selector.kind) { "owner".to_owned() } else { owner.kind.reference() };
+            entity.set(property, owner.id.as_str());
+        }
+        if !present {
+            entity.set("removed", true);
+        }
+        next.insert(key, entity);
+    }
+    Some(next)
+}
+
+/// Whatever fits, the oldest first. Ends in the unknown unless everything is known.
+fn any(state: &State, selector: &Selector, owner: Option<&Key>, except: &[Value]) -> Vec<Look> {
+    let of = |entity: &Entity| owner.map_or(Truth::Yes, |owner| belongs(entity, owner));
+    let mut listed: Vec<(&str, &Entity)> = state
+        .all(selector.kind)
+        .filter(|(id, entity)| entity.exists() && of(entity) != Truth::No && !is_excepted(id, entity, selector, except))
+        .collect();
+    listed.sort_by(|(_, one), (_, other)| age(one).cmp(&age(other)));
+    let mut looks: Vec<Look> = listed
+        .into_iter()
+        .map(|(id, entity)| if of(entity) == Truth::Yes { fits(Key::new(selector.kind, id), entity, selector) } else { Look::Unknown })
+        .filter(|look| *look != Look::Missing)
+        .collect();
+    if !(selector.kind == Kind::User || state.knows_all(selector.kind, owner)) {
+        looks.push(Look::Unknown);
+    }
+    looks
+}
+
+/// What orders entities by when they were made; those of which it is not known come last.
+pub fn age(entity: &Entity) -> (bool, &str) {
+    let made = entity.text("createdAt").flatten();
+    (made.is_none(), made.unwrap_or_default())
+}
+
+fn has_properties(entity: &Entity, selector: &Selector) -> Truth {
+    let none = selector
+        .without
+        .iter()
+        .fold(Truth::Yes, |all, (name, unwanted)| all.and(Truth::maybe(entity.known(name).map(|value| !same(value, unwanted)))));
+    has_all(entity, &selector.with).and(none)
 }
 
 fn fits(key: Key, entity: &Entity, selector: &Selector) -> Look {
-    let mut look = Look::Found(key);
-    for (property, wanted) in &selector.with {
-        match entity.known(property) {
-            Some(value) if same(value, wanted) => {}
-            Some(_) => return Look::Missing,
-            None => look = Look::Unknown,
-        }
+    match has_properties(entity, selector) {
+        Truth::Yes => Look::Found(key),
+        Truth::No => Look::Missing,
+        Truth::Unknown | Truth::Near => Look::Unknown,
     }
-    look
 }

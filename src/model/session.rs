@@ -7,9 +7,11 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use super::call::Call;
 use super::guard::scopes;
 use super::pattern::{Member, Pattern, Teaching};
 use super::state::{Entity, Fresh, Key, Kind, State, Term, Truth};
+use crate::contract::Named;
 
 /// The member of a list's items by which the oldest comes first.
 pub const ORDER: &str = "expiresAt";
@@ -292,4 +294,29 @@ pub fn may_have_been_shown(kind: Kind, owner: &Key, state: &mut State) {
     let Some(name) = naming(kind) else { return };
     let own = |entity: &Entity| entity.text("owner") == Some(Some(&owner.id)) && is_anonymous(kind, entity);
     state.update_all(kind, own, |entity| entity.set(name, Term::Unknown));
+}
+
+/// Ends what the last parameter of a path names: a session, or a grant.
+pub fn end(effect: Named, call: &Call<'_>, state: &mut State) {
+    let (kind, parameter) = if effect == Named::EndSession { (Kind::Session, "sessionId") } else { (Kind::Grant, "grantId") };
+    let asked = call.query.get("revokeGrantsTarget");
+    let named =
+        |entity: &Entity| naming(kind).is_some_and(|name| entity.text(name).flatten() == call.path.get(parameter).map(String::as_str));
+    let found = state.all(kind).find(|(_, entity)| entity.exists() && named(entity)).map(|(id, _)| Key::new(kind, id));
+    match found {
+        Some(key) if kind == Kind::Grant => revoke_grant(&key, state),
+        Some(key) => {
+            if let Some(target) = asked {
+                revoke_grants_of(&key, target == "firstParty", state);
+            }
+            end_session(&key, state);
+        }
+        // It is one whose id was never seen.
+        None => {
+            state.lost_sight(kind);
+            if let Some(owner) = call.subject().or_else(|| call.caller(state)) {
+                state.doubt_tokens(&owner.id);
+            }
+        }
+    }
 }

@@ -7,7 +7,7 @@ use rand::SeedableRng as _;
 use super::epoch::{Need, fields};
 use super::script::Script;
 use super::sequence::{Epoch, Facts, PLAN_VERSION, Plan};
-use super::{lives, matrix, toggles};
+use super::{lives, matrix, published, toggles};
 use crate::contract::{Contract, Operation, glob};
 
 /// A sequence that is not written yet.
@@ -67,6 +67,8 @@ pub fn build(contract: &Contract, facts: &Facts, seed: u64, profile: Profile, on
         let named = |operation: &Operation| only.iter().any(|pattern| glob(pattern, &operation.id));
         let all = !contract.operations.iter().any(|operation| named(operation));
         drafts.extend(matrix::matrix(contract, facts, &|operation| all || named(operation)));
+        drafts.extend(published::admin_only(contract, facts));
+        drafts.extend(published::documented(contract, facts));
     }
     let names = fields(contract);
     let mut groups: Vec<(Need, bool, Vec<Draft<'_>>)> = Vec::new();

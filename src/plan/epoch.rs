@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::sequence::{Facts, Settings};
+use super::sequence::{FACTORS, Facts, Settings};
 use crate::contract::Contract;
 
 /// Settings that something needs; what is not named may be anything.
@@ -14,36 +14,43 @@ pub struct Need {
     pub enabled: Option<bool>,
     /// Level by field; `None` for an absent key.
     pub levels: BTreeMap<String, Option<String>>,
+    /// Whether second factors must be switched on or off for the tenant.
+    pub factors: Option<bool>,
 }
 
 impl Need {
     /// Both needs at once, if they do not contradict each other.
     pub fn join(&self, other: &Self) -> Option<Self> {
-        let enabled = match (self.enabled, other.enabled) {
-            (Some(left), Some(right)) if left != right => return None,
-            (left, right) => left.or(right),
+        let both = |left: Option<bool>, right: Option<bool>| match (left, right) {
+            (Some(left), Some(right)) if left != right => None,
+            (left, right) => Some(left.or(right)),
         };
+        let (enabled, factors) = (both(self.enabled, other.enabled)?, both(self.factors, other.factors)?);
         let mut levels = self.levels.clone();
         for (field, level) in &other.levels {
             if levels.insert(field.clone(), level.clone()).is_some_and(|known| known != *level) {
                 return None;
             }
         }
-        Some(Self { enabled, levels })
+        Some(Self { enabled, levels, factors })
     }
 
     /// Settings that meet the need; fields that nobody asks for are at Edit.
     pub fn settings(&self, fields: &BTreeSet<String>) -> Settings {
         let mut levels: BTreeMap<String, Option<String>> = fields.iter().map(|field| (field.clone(), Some("Edit".to_owned()))).collect();
         levels.extend(self.levels.clone());
-        Settings { enabled: self.enabled.unwrap_or(true), fields: levels }
+        Settings { enabled: self.enabled.unwrap_or(true), fields: levels, factors: self.factors }
     }
 
     /// Whether settings as found meet the need. A field that is absent counts as Off.
     pub fn met_by(&self, facts: &Facts) -> bool {
         let center = &facts.account_center;
+        let factors = facts.sign_in_experience.pointer("/mfa/factors").and_then(Value::as_array);
+        let has = |factor: &str| factors.is_some_and(|factors| factors.iter().any(|other| other == factor));
+        let switched = |on: bool| FACTORS.iter().all(|factor| has(factor) == on);
         let level = |field: &str| center.pointer(&format!("/fields/{field}")).and_then(Value::as_str);
         self.enabled.is_none_or(|enabled| center.get("enabled") == Some(&Value::Bool(enabled)))
+            && self.factors.is_none_or(switched)
             && self.levels.iter().all(|(field, wanted)| level(field) == wanted.as_deref())
     }
 }

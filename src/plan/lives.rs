@@ -51,7 +51,11 @@ pub fn lives<'a>(contract: &'a Contract, facts: &Facts) -> Vec<Draft<'a>> {
 /// The account center on, and every field that the stories write at Edit.
 fn open() -> Need {
     let fields = ["name", "avatar", "username", "customData", "profile", "password", "email", "phone", "social", "session"];
-    Need { enabled: Some(true), levels: fields.iter().map(|field| ((*field).to_owned(), Some("Edit".to_owned()))).collect() }
+    Need {
+        enabled: Some(true),
+        levels: fields.iter().map(|field| ((*field).to_owned(), Some("Edit".to_owned()))).collect(),
+        ..Need::default()
+    }
 }
 
 fn as_user(

@@ -1,11 +1,14 @@
 //! The opening lap (each accepted case of each operation) and the guard matrix (each guard broken alone, and with others).
 
+use std::collections::BTreeSet;
+
 use super::build::Draft;
 use super::epoch::Need;
 use super::probe::{Cast, Probe};
 use super::script::{Script, User};
 use super::sequence::{Call, Facts, Persona, Purpose};
 use super::twist::break_guard;
+use crate::contract::entity::Owner;
 use crate::contract::guard::GuardKind;
 use crate::contract::{Contract, Effect, Kind, Named, Operation};
 use crate::model::{Route, route};
@@ -28,7 +31,7 @@ const fn counts_for_order(kind: &GuardKind) -> bool {
 
 /// What a probe needs of the settings.
 fn need(probe: &Probe<'_>) -> Need {
-    Need { enabled: probe.by_user().then_some(probe.enabled), levels: probe.levels.clone() }
+    Need { enabled: probe.by_user().then_some(probe.enabled), levels: probe.levels.clone(), factors: probe.factors }
 }
 
 /// Every accepted case of every operation, and a look at what it did through both collections.
@@ -76,6 +79,12 @@ fn accepted(script: &mut Script<'_>, cast: &mut Cast, probe: &Probe<'_>) {
         None => look(script, probe, &target, user, of, true),
     }
     cast.forget_given();
+    if operation.changes_belongings_of(&Owner::Caller) {
+        cast.forget_caller();
+    }
+    if operation.changes_belongings_of(&Owner::User) {
+        cast.forget_subject();
+    }
     if operation.effects.iter().any(|effect| matches!(effect, Effect::Delete(selector) if selector.kind == Kind::User)) {
         cast.forget_subject();
     }
@@ -121,6 +130,9 @@ fn look(script: &mut Script<'_>, probe: &Probe<'_>, target: &str, user: Option<U
             script.look_as_user(user, of);
         }
     }
+    if let Some(user) = user.filter(|_| probe.by_user()) {
+        look_at_belongings(script, probe, target, user, of);
+    }
     let mut path = target.split('?').next().unwrap_or_default();
     while !probe.by_user() && path.matches('/').count() > 1 {
         if let Some(operation) = reader(script.contract(), path) {
@@ -129,6 +141,21 @@ fn look(script: &mut Script<'_>, probe: &Probe<'_>, target: &str, user: Option<U
                 let call = script.admin_call(operation, path.to_owned(), None);
                 script.call(Persona::Admin, Purpose::Look(of), call, &[]);
             }
+            return;
+        }
+        path = path.rsplit_once('/').map_or("", |(above, _)| above);
+    }
+}
+
+/// Looks at what belongs to a user, where an operation of the Account API changes it: the nearest list above the path.
+fn look_at_belongings(script: &mut Script<'_>, probe: &Probe<'_>, target: &str, user: User, of: usize) {
+    if !probe.operation.changes_belongings_of(&Owner::Caller) {
+        return;
+    }
+    let mut path = target.split('?').next().unwrap_or_default();
+    while path.matches('/').count() > 2 {
+        if let Some(operation) = reader(script.contract(), path) {
+            script.look_as_user_at(user, operation, path, of);
             return;
         }
         path = path.rsplit_once('/').map_or("", |(above, _)| above);
@@ -180,7 +207,7 @@ fn refused(script: &mut Script<'_>, cast: &mut Cast, probe: &Probe<'_>) {
     }
     script.call(persona, Purpose::Probe(probe.label.clone()), call, &[]);
     let of = script.last();
-    if probe.operation.writes() {
+    if probe.operation.writes() && !probe.quiet {
         look(script, probe, &target, user, of, false);
     }
 }
@@ -189,22 +216,34 @@ fn spoiled<'a>(contract: &'a Contract, operation: &'a Operation, facts: &Facts) 
     let mut probes: Vec<Probe<'a>> = Vec::new();
     let possible = |probe: &Probe<'_>| facts.can_sign_in || !probe.needs_sign_in(contract);
     let mut shared_done = false;
+    let mut orders: Vec<BTreeSet<usize>> = Vec::new();
+    // What can be spoiled of an operation that nothing brings to success is refused anyway.
+    let bases = if operation.cases.is_empty() { &operation.tries } else { &operation.cases };
     // Why a call is refused does not depend on how its token was got.
-    for (name, case) in operation.cases.iter().filter(|(_, case)| !case.signed_in) {
+    for (name, case) in bases.iter().filter(|(_, case)| !case.signed_in) {
         let accepted = Probe::accepted(contract, operation, name, case);
         let mut order: Vec<Probe<'a>> = vec![accepted.clone()];
-        for guard in &operation.guards {
+        let mut ordered = BTreeSet::new();
+        for (index, guard) in operation.guards.iter().enumerate() {
             if guard.shared && shared_done {
                 continue;
             }
             let ways = break_guard(guard, &accepted);
             if counts_for_order(&guard.kind) && !guard.shared {
                 order = combine(order, ways.first(), &accepted);
+                if !ways.is_empty() && guard.when.as_ref().is_none_or(|when| accepted.concerns(when)) {
+                    ordered.insert(index);
+                }
             }
-            probes.extend(ways.into_iter().filter(|probe| possible(probe)));
+            let ways = ways.into_iter().filter(|probe| possible(probe)).enumerate();
+            probes.extend(ways.map(|(index, probe)| Probe { quiet: index > 0, ..probe }));
         }
         shared_done = true;
-        probes.extend(order.into_iter().filter(|probe| probe.label.matches(" + ").count() > 1 && possible(probe)));
+        // What a case shows about order is shown already when an earlier one met the same guards.
+        if !orders.iter().any(|earlier| ordered.is_subset(earlier)) {
+            probes.extend(order.into_iter().filter(|probe| probe.label.matches(" + ").count() > 1 && possible(probe)));
+            orders.push(ordered);
+        }
     }
     probes.extend(operation.tries.iter().map(|(name, case)| Probe::accepted(contract, operation, name, case)).filter(possible));
     let mut distinct: Vec<Probe<'a>> = Vec::new();
@@ -218,6 +257,7 @@ fn spoiled<'a>(contract: &'a Contract, operation: &'a Operation, facts: &Facts) 
                 && other.proof == probe.proof
                 && other.levels == probe.levels
                 && other.enabled == probe.enabled
+                && other.factors == probe.factors
                 && other.path == probe.path
                 && other.query == probe.query
                 && other.given == probe.given
@@ -238,6 +278,7 @@ fn combine<'a>(probes: Vec<Probe<'a>>, way: Option<&Probe<'a>>, accepted: &Probe
     for probe in probes {
         let mut spoiled = probe.clone();
         spoiled.label = format!("{} + {what}", probe.label);
+        spoiled.quiet = true;
         spoiled.scopes = probe.scopes.intersection(&way.scopes).cloned().collect();
         if way.client != accepted.client {
             spoiled.client = way.client;
@@ -247,6 +288,9 @@ fn combine<'a>(probes: Vec<Probe<'a>>, way: Option<&Probe<'a>>, accepted: &Probe
         }
         if way.who != accepted.who {
             spoiled.who = way.who;
+        }
+        if way.factors != accepted.factors {
+            spoiled.factors = way.factors;
         }
         if way.payload != accepted.payload {
             spoiled.payload = way.payload.clone();

@@ -10,6 +10,8 @@ use serde_json::{Value, json};
 use super::script::{ALL_SCOPES, Client, Script, Traits, User};
 use super::sequence::{Call, Persona, Purpose};
 use super::symbol::symbols;
+use super::twist::UNUSED_ID;
+use crate::contract::entity::Owner;
 use crate::contract::guard::{AuthorizationRule, BodyShape, FieldRule, GuardKind, Place, ValueRef, When};
 use crate::contract::{Case, Contract, Given, Kind, Operation};
 
@@ -84,12 +86,16 @@ pub struct Probe<'a> {
     pub levels: BTreeMap<String, Option<String>>,
     /// Whether the account center must be on.
     pub enabled: bool,
+    /// Whether the tenant must have second factors switched on, or off.
+    pub factors: Option<bool>,
     /// Body.
     pub payload: Payload,
     /// Path parameters.
     pub path: BTreeMap<String, String>,
     /// Query.
     pub query: BTreeMap<String, String>,
+    /// Nobody looks afterwards whether it changed something: another way to break the same guards is looked at.
+    pub quiet: bool,
     /// What must have been accepted before, by the name under which the request speaks of it.
     pub given: BTreeMap<String, Given>,
     /// Whether the caller signs in for it.
@@ -114,9 +120,11 @@ impl<'a> Probe<'a> {
             proof: Proof::None,
             levels: BTreeMap::new(),
             enabled: true,
+            factors: None,
             payload,
             path: case.path.clone(),
             query: case.query.clone(),
+            quiet: false,
             given: case.given.clone(),
             signed_in: case.signed_in,
         };
@@ -127,6 +135,7 @@ impl<'a> Probe<'a> {
         }
         for given in case.given.values().filter_map(|given| Self::of_given(contract, given)).filter(Self::by_user) {
             probe.levels.extend(given.levels);
+            probe.factors = probe.factors.or(given.factors);
         }
         probe
     }
@@ -137,7 +146,7 @@ impl<'a> Probe<'a> {
     }
 
     /// Whether a condition can apply to this request. Facts about the caller count as given.
-    fn concerns(&self, when: &When) -> bool {
+    pub fn concerns(&self, when: &When) -> bool {
         let body = when.body.as_ref().is_none_or(|shape| match shape {
             BodyShape::Has(key) => self.member(key).is_some(),
             BodyShape::Keys(keys) => keys.iter().all(|(key, shape)| {
@@ -154,6 +163,11 @@ impl<'a> Probe<'a> {
             Payload::Form(form) => form.get(key).map(|value| Value::String(value.clone())),
             Payload::Nothing | Payload::Raw(..) => None,
         }
+    }
+
+    /// Whether the body is JSON that fits the schema as it stands, symbols included.
+    pub fn fits(&self) -> bool {
+        matches!((&self.payload, &self.operation.body), (Payload::Json(body), Some((_, schema))) if schema.admits(body))
     }
 
     /// Sets a value of the request.
@@ -223,6 +237,7 @@ impl<'a> Probe<'a> {
                 }
             }
             GuardKind::IdentityVerified(_) => self.proof = Proof::Own,
+            GuardKind::FactorOn(_) => self.factors = Some(true),
             _ => {}
         }
     }
@@ -274,15 +289,33 @@ impl<'a> Probe<'a> {
     pub fn has_subject(&self) -> bool {
         self.operation.path.contains("{userId}")
     }
+
+    /// Whether something given acts on the same user in the path.
+    fn gives_to_subject(&self, contract: &Contract) -> bool {
+        self.given.values().any(|given| !given.for_caller && Probe::of_given(contract, given).is_some_and(|given| given.has_subject()))
+    }
+
+    /// What is given to the caller: a caller with it is another one than a caller without.
+    fn endowment_of_caller(&self, contract: &Contract) -> BTreeSet<Given> {
+        let belongs =
+            |given: &Given| contract.operation(&given.operation).is_some_and(|operation| operation.changes_belongings_of(&Owner::Caller));
+        self.given.values().filter(|given| given.for_caller || belongs(given)).cloned().collect()
+    }
+
+    /// What is given to the user in the path.
+    fn endowment_of_subject(&self, contract: &Contract) -> BTreeSet<Given> {
+        let acts = |given: &Given| Probe::of_given(contract, given).is_some_and(|given| given.has_subject());
+        self.given.values().filter(|given| !given.for_caller && acts(given)).cloned().collect()
+    }
 }
 
 /// The users of a sequence that probes share.
 pub struct Cast {
-    callers: BTreeMap<(Who, bool), User>,
+    callers: BTreeMap<(Who, bool, BTreeSet<Given>), User>,
     /// Somebody else, with username, e-mail and password.
     other: Option<User>,
-    /// The user that management operations act on.
-    subject: Option<User>,
+    /// The users that management operations act on, by what is given to them.
+    subjects: BTreeMap<BTreeSet<Given>, User>,
     /// What was brought about already, with the symbol that its answer goes by.
     given: BTreeMap<(Given, Option<User>), String>,
 }
@@ -290,12 +323,13 @@ pub struct Cast {
 impl Cast {
     /// Nobody yet.
     pub const fn new() -> Self {
-        Self { callers: BTreeMap::new(), other: None, subject: None, given: BTreeMap::new() }
+        Self { callers: BTreeMap::new(), other: None, subjects: BTreeMap::new(), given: BTreeMap::new() }
     }
 
-    /// The caller of that kind, made when first asked for. Passwords cost the target much, so only some have one.
-    pub fn caller(&mut self, script: &mut Script<'_>, who: Who, password: bool) -> User {
-        *self.callers.entry((who, password)).or_insert_with(|| script.user(Traits { password, email: who == Who::Whole }))
+    /// The caller of that kind and endowment, made when first asked for. Passwords cost the target much, so only some have one.
+    fn caller(&mut self, script: &mut Script<'_>, who: Who, password: bool, endowment: BTreeSet<Given>) -> User {
+        let traits = Traits { password, email: who == Who::Whole };
+        *self.callers.entry((who, password, endowment)).or_insert_with(|| script.user(traits))
     }
 
     /// Somebody else.
@@ -303,14 +337,20 @@ impl Cast {
         *self.other.get_or_insert_with(|| script.user(Traits { password: true, email: true }))
     }
 
-    /// The user acted upon.
-    pub fn subject(&mut self, script: &mut Script<'_>) -> User {
-        *self.subject.get_or_insert_with(|| script.user(Traits { password: false, email: true }))
+    /// The user of that endowment that is acted upon.
+    fn subject(&mut self, script: &mut Script<'_>, endowment: BTreeSet<Given>) -> User {
+        *self.subjects.entry(endowment).or_insert_with(|| script.user(Traits { password: false, email: true }))
     }
 
     /// The next one to act upon is a new one.
     pub fn forget_subject(&mut self) {
-        self.subject = None;
+        self.subjects.clear();
+        self.given.clear();
+    }
+
+    /// The next caller is a new one.
+    pub fn forget_caller(&mut self) {
+        self.callers.clear();
         self.given.clear();
     }
 
@@ -319,15 +359,20 @@ impl Cast {
         self.given.clear();
     }
 
-    /// Brings about what is given; the symbol that the answer goes by.
-    fn bring_about(&mut self, script: &mut Script<'_>, given: &Given, caller: Option<User>) -> Option<String> {
-        let key = (given.clone(), caller.filter(|_| given.for_caller));
+    /// Brings about what is given; the symbol that the answer goes by. Nothing where the settings do not allow it.
+    fn bring_about(&mut self, script: &mut Script<'_>, given: &Given, caller: Option<User>, subject: Option<User>) -> Option<String> {
+        let contract = script.contract();
+        let probe = Probe::of_given(contract, given)?;
+        let subject = if given.for_caller { caller } else { subject.filter(|_| probe.has_subject()) };
+        // Whose it is says the user, not the way it was written.
+        let key = (Given { for_caller: false, ..given.clone() }, subject.or(caller.filter(|_| probe.by_user())));
         if let Some(symbol) = self.given.get(&key) {
             return Some(symbol.clone());
         }
-        let contract = script.contract();
-        let probe = Probe::of_given(contract, given)?;
-        let (persona, call, _, _) = probe.render_as(script, self, caller, caller.filter(|_| given.for_caller));
+        let (persona, call, _, _) = probe.render_as(script, self, caller, subject);
+        if script.foresee(&call).is_some_and(|outcome| !outcome.status.is_success()) {
+            return None;
+        }
         let symbol = script.symbol("given");
         let captured: Vec<(String, String)> = pointers(contract, given)
             .into_iter()
@@ -345,8 +390,9 @@ fn pointers(contract: &Contract, given: &Given) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for operation in &contract.operations {
         let cases = operation.cases.values().chain(operation.tries.values());
+        let same = |other: &Given| Given { for_caller: given.for_caller, ..other.clone() } == *given;
         let names: BTreeSet<&String> =
-            cases.clone().flat_map(|case| &case.given).filter(|(_, other)| *other == given).map(|(name, _)| name).collect();
+            cases.clone().flat_map(|case| &case.given).filter(|(_, other)| same(other)).map(|(name, _)| name).collect();
         for name in names {
             for case in cases.clone() {
                 let body = case.body.as_ref().map(Value::to_string);
@@ -362,7 +408,9 @@ fn pointers(contract: &Contract, given: &Given) -> BTreeSet<String> {
     // What is taken once cannot be taken again: see the ways to break `absent`.
     if let Some(operation) = contract.operation(&given.operation) {
         for guard in &operation.guards {
-            if let GuardKind::Absent(selector) = &guard.kind {
+            if let GuardKind::Absent(selector) = &guard.kind
+                && selector.value.is_some()
+            {
                 found.insert(selector.by.clone().unwrap_or_else(|| "id".to_owned()));
             }
         }
@@ -377,8 +425,9 @@ impl Probe<'_> {
             || matches!(self.credential, Credential::Caller | Credential::IdToken | Credential::LowerCase)
             || self.given.values().any(|given| given.for_caller)
             || self.texts().contains("{{caller.id}}");
-        let password = self.needs_password(script.contract());
-        let caller = needs_caller.then(|| cast.caller(script, self.who, password));
+        let contract = script.contract();
+        let password = self.needs_password(contract);
+        let caller = needs_caller.then(|| cast.caller(script, self.who, password, self.endowment_of_caller(contract)));
         self.render_as(script, cast, caller, None)
     }
 
@@ -390,22 +439,31 @@ impl Probe<'_> {
         caller: Option<User>,
         subject: Option<User>,
     ) -> (Persona, Call, Option<User>, Option<String>) {
-        let names: Vec<(String, String)> = self
-            .given
-            .iter()
-            .filter_map(|(name, given)| Some((format!("{{{{{name}."), format!("{{{{{}.", cast.bring_about(script, given, caller)?))))
-            .collect();
+        // Who has a second factor cannot sign in without it, so a token comes before anything that is given.
+        let (persona, authorization) = self.authorization(script, caller);
         if let (true, false, Some(caller)) = (self.signed_in, self.by_user(), caller) {
             script.fresh_token(caller, ALL_SCOPES, Client::FirstBySignIn);
         }
-        let speak = |text: &str| names.iter().fold(text.to_owned(), |text, (name, symbol)| text.replace(name, symbol));
+        let contract = script.contract();
         let texts = self.texts();
         let speaks_of_subject = self.has_subject() && !self.path.contains_key("userId")
+            || self.gives_to_subject(contract)
             || texts.contains("{{subject.id}}")
             || texts.contains("{{subject-token}}");
-        let subject = subject.or_else(|| speaks_of_subject.then(|| cast.subject(script)));
+        let subject = subject.or_else(|| speaks_of_subject.then(|| cast.subject(script, self.endowment_of_subject(contract))));
+        let mut names: Vec<(String, Option<String>)> = Vec::new();
+        for (name, given) in &self.given {
+            names.push((format!("{{{{{name}."), cast.bring_about(script, given, caller, subject)));
+        }
+        let speak = |text: &str| {
+            names.iter().fold(text.to_owned(), |text, (name, symbol)| match symbol {
+                Some(symbol) => text.replace(name, &format!("{{{{{symbol}.")),
+                // What could not be brought about is called by a name that nothing has.
+                None if text.contains(name) => UNUSED_ID.to_owned(),
+                None => text,
+            })
+        };
         let mut headers = Vec::new();
-        let (persona, authorization) = self.authorization(script, caller);
         if let Some(value) = authorization {
             headers.push(("authorization".to_owned(), value));
         }

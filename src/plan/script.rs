@@ -117,6 +117,12 @@ impl<'a> Script<'a> {
         outcome
     }
 
+    /// Adds a reading call whose answer nothing is known about.
+    pub fn ask(&mut self, persona: Persona, label: &str, call: Call) {
+        let (purpose, action) = (Purpose::Probe(label.to_owned()), Action::Call(call));
+        self.steps.push(Step { persona, purpose, action, capture: BTreeMap::new(), expect: None });
+    }
+
     /// What the model predicts for a call, without adding it.
     pub fn foresee(&self, call: &Call) -> Option<Outcome> {
         let request = call.request(&self.binding).ok()?;
@@ -261,6 +267,12 @@ impl<'a> Script<'a> {
     }
 
     fn sign_in(&mut self, user: User, scopes: &str, client: Client) -> String {
+        if self.has_factor(user) {
+            // Otherwise the sign-in would ask for it.
+            let target = format!("/api/users/{}/logto-configs", user.id());
+            let call = self.admin_call("UpdateUserLogtoConfigs", target, Some(&json!({"mfa": {"skipMfaOnSignIn": true}})));
+            self.call(Persona::Admin, Purpose::Setup, call, &[]);
+        }
         self.words += 1;
         let symbol = format!("token#{}", self.words);
         let client = if client == Client::Third { "third" } else { "first" };
@@ -284,6 +296,12 @@ impl<'a> Script<'a> {
             expect: None,
         });
         format!("{{{{{symbol}}}}}")
+    }
+
+    /// Whether the user has a second factor, as far as the model knows.
+    fn has_factor(&self, user: User) -> bool {
+        let id = self.binding.resolve(&user.id()).unwrap_or_default();
+        self.state.all(Kind::Factor).any(|(_, factor)| factor.text("owner") == Some(Some(id.as_str())))
     }
 
     /// A password record of a user; the same one when asked again.
@@ -315,8 +333,13 @@ impl<'a> Script<'a> {
 
     /// Looks at a user through the Account API.
     pub fn look_as_user(&mut self, user: User, of: usize) {
+        self.look_as_user_at(user, "GetProfile", "/api/my-account", of);
+    }
+
+    /// Looks at something through the Account API.
+    pub fn look_as_user_at(&mut self, user: User, operation: &str, path: &str, of: usize) {
         let token = self.token(user, ALL_SCOPES, Client::First);
-        let call = call_with("GetProfile", "GET".into(), "/api/my-account".into(), &format!("Bearer {token}"), None);
+        let call = call_with(operation, "GET".into(), path.to_owned(), &format!("Bearer {token}"), None);
         self.call(Persona::User, Purpose::Look(of), call, &[]);
     }
 }
@@ -365,7 +388,15 @@ pub fn start(facts: &Facts, settings: Option<&Settings>, binding: &Binding, now:
         }
     }
     state.insert(Key::account_center(), Entity::from_json(&center));
-    state.insert(Key::sign_in_experience(), Entity::from_json(&facts.sign_in_experience));
+    let mut experience = Entity::from_json(&facts.sign_in_experience);
+    if let Some(mfa) = settings.and_then(Settings::mfa) {
+        experience.set("mfa", mfa);
+    }
+    state.insert(Key::sign_in_experience(), experience);
+    for role in &facts.default_roles {
+        let id = role.get("id").and_then(Value::as_str).unwrap_or_default();
+        state.insert(Key::new(Kind::Role, id), Entity::from_json(role));
+    }
     let value = |name: &str| binding.get(name).unwrap_or_default();
     let clients = [
         ("first", false, "Traditional", Term::Known(json!({"allowTokenExchange": true}))),
@@ -373,16 +404,18 @@ pub fn start(facts: &Facts, settings: Option<&Settings>, binding: &Binding, now:
         ("admin", false, "MachineToMachine", Term::Unknown),
     ];
     for (client, third, kind, options) in clients {
+        let id = value(&format!("{client}.id"));
         let application = Entity::default()
+            .with("id", id.as_str())
             .with("isThirdParty", third)
             .with("type", kind)
             .with("customClientMetadata", options)
             .with("clientSecret", Term::Known(value(&format!("{client}.secret")).into()));
-        state.insert(Key::new(Kind::Application, value(&format!("{client}.id"))), application);
+        state.insert(Key::new(Kind::Application, id), application);
     }
     for factory in ["oauth2", "oidc"] {
         let standard = json!({"type": "Social", "isStandard": true, "platform": "Universal", "isTokenStorageSupported": true});
-        state.insert(Key::new(Kind::ConnectorFactory, factory), Entity::from_json(&standard));
+        state.insert(Key::new(Kind::ConnectorFactory, factory), Entity::from_json(&standard).with("id", factory));
     }
     for (name, scope) in [("admin.token", "all"), ("machine.token", "")] {
         let token = Entity::default()
@@ -448,6 +481,9 @@ fn stand_in(fresh: Fresh, number: u64) -> Value {
         Fresh::SubjectToken => json!(format!("sub_{number:021}")),
         Fresh::PersonalAccessToken => json!(format!("pat_{number:021}")),
         Fresh::IsoNow => json!(crate::model::time::iso(PLAN_NOW)),
+        Fresh::TotpSecret => json!("JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"),
+        Fresh::BackupCodes => (0..10).map(|code| json!(format!("{code:010}"))).collect(),
+        Fresh::QrCode => json!("data:image/png;base64,"),
         Fresh::RecordId | Fresh::OpaqueToken | Fresh::Jwt | Fresh::Digest | Fresh::Secret => json!(format!("plan{number:017}")),
     }
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::symbol::{Binding, Unbound, symbols};
-use crate::contract::Version;
+use crate::contract::{Published, Version};
 use crate::model::wire::Request;
 
 /// Format of plan files.
@@ -49,8 +49,17 @@ pub struct Facts {
     pub resource: String,
     /// Whether settings may be changed.
     pub may_change_settings: bool,
+    /// Roles that every new user gets.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub default_roles: Vec<Value>,
     /// Whether a user can sign in with username and password, which tokens of third-party applications need.
     pub can_sign_in: bool,
+    /// What the target publishes of its Management API.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub published: Option<Published>,
+    /// Why it publishes nothing that can be used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unpublished: Option<String>,
 }
 
 /// Account-center settings that sequences need: `None` for a level means the field's key is absent.
@@ -61,7 +70,13 @@ pub struct Settings {
     pub enabled: bool,
     /// Level by field.
     pub fields: BTreeMap<String, Option<String>>,
+    /// Whether all second factors are on, or none; as found when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub factors: Option<bool>,
 }
+
+/// Every kind of second factor that a tenant can switch on for the Account API.
+pub const FACTORS: [&str; 3] = ["Totp", "WebAuthn", "BackupCode"];
 
 impl Settings {
     /// The body of `PATCH /api/account-center` that brings the settings about.
@@ -69,6 +84,12 @@ impl Settings {
         let fields: serde_json::Map<String, Value> =
             self.fields.iter().filter_map(|(field, level)| Some((field.clone(), Value::String(level.clone()?)))).collect();
         serde_json::json!({"enabled": self.enabled, "fields": fields})
+    }
+
+    /// The member `mfa` of the sign-in experience that the settings need; nobody is asked for a factor at sign-in.
+    pub fn mfa(&self) -> Option<Value> {
+        let factors: &[&str] = if self.factors? { &FACTORS } else { &[] };
+        Some(serde_json::json!({"factors": factors, "policy": "NoPrompt"}))
     }
 }
 

@@ -17,11 +17,11 @@ pub fn toggles<'a>(contract: &'a Contract, rng: &mut rand::rngs::StdRng) -> Vec<
     let mut needs: Vec<(String, Need)> = covering_rows(&names, rng)
         .into_iter()
         .enumerate()
-        .map(|(index, levels)| (format!("toggles/{}", index + 1), Need { enabled: Some(true), levels }))
+        .map(|(index, levels)| (format!("toggles/{}", index + 1), Need { enabled: Some(true), levels, ..Need::default() }))
         .collect();
     let absent: BTreeMap<String, Option<String>> = names.iter().map(|name| (name.clone(), None)).collect();
-    needs.push(("toggles/absent".into(), Need { enabled: Some(true), levels: absent.clone() }));
-    needs.push(("toggles/disabled".into(), Need { enabled: Some(false), levels: absent }));
+    needs.push(("toggles/absent".into(), Need { enabled: Some(true), levels: absent.clone(), ..Need::default() }));
+    needs.push(("toggles/disabled".into(), Need { enabled: Some(false), levels: absent, ..Need::default() }));
     needs
         .into_iter()
         .map(|(id, need)| {

@@ -1,6 +1,8 @@
 //! The ways to break each guard kind: what to change in an accepted request so that exactly this guard refuses it.
 
-use serde_json::{Value, json};
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value, json};
 
 use super::probe::{Credential, Payload, Probe, Proof, Who};
 use super::script::Client;
@@ -9,16 +11,23 @@ use crate::contract::entity::Owner;
 use crate::contract::guard::{AuthorizationRule, BodyShape, ClientRule, CodeRule, Guard, GuardKind, MessageRule, Place, ValueRef, When};
 
 /// A signed token that nobody issued.
-const FORGED_TOKEN: &str = "Bearer eyJhbGciOiJFUzM4NCIsInR5cCI6ImF0K2p3dCJ9.eyJzdWIiOiJmb3JnZWQiLCJzY29wZSI6ImFsbCIsImF1ZCI6Imh0dHBzOi8vZGVmYXVsdC5sb2d0by5hcHAvYXBpIn0.Zm9yZ2Vk";
+pub const FORGED_TOKEN: &str = "Bearer eyJhbGciOiJFUzM4NCIsInR5cCI6ImF0K2p3dCJ9.eyJzdWIiOiJmb3JnZWQiLCJzY29wZSI6ImFsbCIsImF1ZCI6Imh0dHBzOi8vZGVmYXVsdC5sb2d0by5hcHAvYXBpIn0.Zm9yZ2Vk";
 
 /// An id that nothing on a deployment has.
 pub const UNUSED_ID: &str = "lcnosuchobject";
+
+/// One that is too long to be an id.
+pub const OVERLONG_ID: &str = "lcnosuchobjectwithalongid";
 
 /// Spoiled copies of a request, each with what was done to it. The first one is the plainest.
 pub fn break_guard<'a>(guard: &Guard, accepted: &Probe<'a>) -> Vec<Probe<'a>> {
     let mut base = accepted.clone();
     if let Some(when) = &guard.when {
         bring_about(when, &mut base);
+        // What only another kind of body can break is for the cases with such a body.
+        if accepted.fits() && !base.fits() {
+            return Vec::new();
+        }
     }
     let mut spoiled = Vec::new();
     let mut add = |label: &str, change: &dyn Fn(&mut Probe<'a>)| {
@@ -127,7 +136,7 @@ pub fn break_guard<'a>(guard: &Guard, accepted: &Probe<'a>) -> Vec<Probe<'a>> {
         }
         GuardKind::NewPassword(value) => add("same password", &|probe| probe.put(value, json!("{{own.password}}"))),
         GuardKind::PasswordMatches(value) | GuardKind::UserPassword(value) => {
-            add("wrong password", &|probe| probe.put(value, json!("lc-wrong-password")))
+            add("wrong password", &|probe| probe.put(value, json!("lc-wrong-password")));
         }
         GuardKind::Unique(property) => {
             if property == "username" {
@@ -138,8 +147,9 @@ pub fn break_guard<'a>(guard: &Guard, accepted: &Probe<'a>) -> Vec<Probe<'a>> {
         GuardKind::MaxChars(bounds) => {
             for (key, most) in bounds {
                 let text = match key.as_str() {
-                    "avatar" => format!("https://example.com/{}", "a".repeat(*most)),
+                    "avatar" | "termsOfUseUrl" | "privacyPolicyUrl" => format!("https://example.com/{}", "a".repeat(*most)),
                     "primaryEmail" => format!("{}@example.com", "a".repeat(*most)),
+                    "path.userId" => OVERLONG_ID.to_owned(),
                     _ => "u".repeat(most + 1),
                 };
                 add(&format!("{key} too long"), &|probe| match ValueRef::parse(key) {
@@ -167,26 +177,35 @@ pub fn break_guard<'a>(guard: &Guard, accepted: &Probe<'a>) -> Vec<Probe<'a>> {
             add("a name twice", &|probe| probe.put(value, json!([{"name": "nickname"}, {"name": "nickname"}])));
         }
         GuardKind::NotEmpty(value) => add(&format!("{} empty", value.name), &|probe| probe.put(value, json!(""))),
-        GuardKind::Exists(selector) => {
-            let Some(value) = &selector.value else { return spoiled };
-            let one = json!(UNUSED_ID);
-            let none = if base.member(&value.name).is_some_and(|value| value.is_array()) { json!([UNUSED_ID]) } else { one };
-            add(&format!("unknown {}", selector.kind), &|probe| probe.put(value, none.clone()));
-            if selector.of == Some(Owner::User) && value.place != Place::Query {
-                add(&format!("{} of another user", selector.kind), &|probe| {
-                    probe.path.insert("userId".into(), "{{other.id}}".into());
-                });
+        GuardKind::Exists(selector) => match &selector.value {
+            Some(value) => {
+                let one = json!(UNUSED_ID);
+                let none = if base.member(&value.name).is_some_and(|value| value.is_array()) { json!([UNUSED_ID]) } else { one };
+                add(&format!("unknown {}", selector.kind), &|probe| probe.put(value, none.clone()));
+                if selector.of == Some(Owner::User) && value.place != Place::Query {
+                    add(&format!("{} of another user", selector.kind), &|probe| {
+                        probe.path.insert("userId".into(), "{{other.id}}".into());
+                    });
+                }
             }
-        }
+            None => add(&format!("no {}", selector.kind), &|probe| probe.given.clear()),
+        },
         GuardKind::Absent(selector) => {
             // What is compared with another entity needs one: see the operation's tries.
-            let (Some(value), None) = (&selector.value, &selector.except) else { return spoiled };
+            if selector.except.is_some() {
+                return spoiled;
+            }
             let given = Given { operation: base.operation.id.clone(), case: accepted.label.clone(), for_caller: false };
-            let property = selector.by.as_deref().unwrap_or("id");
-            add(&format!("{value} taken"), &|probe| {
-                probe.put(value, json!(format!("{{{{taken.{property}}}}}")));
-                probe.given.insert("taken".into(), given.clone());
-            });
+            match &selector.value {
+                Some(value) => {
+                    let property = selector.by.as_deref().unwrap_or("id");
+                    add(&format!("{value} taken"), &|probe| {
+                        probe.put(value, json!(format!("{{{{taken.{property}}}}}")));
+                        probe.given.insert("taken".into(), given.clone());
+                    });
+                }
+                None => add(&format!("{} taken", selector.kind), &|probe| drop(probe.given.insert("taken".into(), given.clone()))),
+            }
         }
         GuardKind::Pagination(_) => {
             for (name, value) in [("page", "0"), ("page", "-1"), ("page", "lc"), ("page_size", "0"), ("page_size", "101")] {
@@ -268,6 +287,20 @@ pub fn break_guard<'a>(guard: &Guard, accepted: &Probe<'a>) -> Vec<Probe<'a>> {
             probe.put(value, json!("lc-no-such-token"));
             probe.set("actor_token_type", json!("urn:ietf:params:oauth:token-type:access_token"));
         }),
+        GuardKind::FactorOn(_) => add("factor off", &|probe| probe.factors = Some(false)),
+        GuardKind::TotpSecret(value) => {
+            add("short secret", &|probe| probe.put(value, json!("JBSWY3DP")));
+            add("secret of other letters", &|probe| probe.put(value, json!("0".repeat(32))));
+        }
+        GuardKind::TotpCode(rule) => add("wrong code", &|probe| probe.put(&rule.code, json!("no code"))),
+        GuardKind::BackupCodes(value) => {
+            add("no codes", &|probe| probe.put(value, json!([])));
+            add("nine codes", &|probe| probe.put(value, json!(vec!["0123456789"; 9])));
+            add("codes of other letters", &|probe| probe.put(value, json!(vec!["012345678g"; 10])));
+        }
+        GuardKind::PasskeyProof(rule) => add("another kind of proof", &|probe| {
+            probe.set(&format!("{}.response", rule.proof.name), json!({"clientDataJSON": "e30", "attestationObject": "oA"}));
+        }),
         GuardKind::ResourceKnown(value) => add("unknown resource", &|probe| probe.put(value, json!("https://nowhere.example"))),
         GuardKind::CodeUsable(value) => add("unknown code", &|probe| probe.put(value, json!("lc-no-such-code"))),
         GuardKind::RefreshToken(value) => add("unknown refresh token", &|probe| probe.put(value, json!("lc-no-such-token"))),
@@ -342,8 +375,21 @@ fn spoil_input<'a>(base: &Probe<'a>, add: &mut Adder<'_, 'a>) {
         }
     }
     let Some((content_type, schema)) = &base.operation.body else { return };
+    // What depends on another member of the body shows only in the whole.
+    let whole = match &base.payload {
+        Payload::Json(Value::Object(members)) if base.fits() => Some(members.clone()),
+        _ => None,
+    };
+    let spoils = |change: &dyn Fn(&mut Map<String, Value>)| {
+        whole.clone().is_some_and(|mut members| {
+            change(&mut members);
+            !schema.admits(&Value::Object(members))
+        })
+    };
     let required = schema.raw().get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
-    for key in required {
+    let mut needed: BTreeSet<&str> = required.collect();
+    needed.extend(schema.properties().keys().filter(|key| spoils(&|members| drop(members.shift_remove(**key)))));
+    for key in needed {
         add(&format!("{key} missing"), &|probe| probe.remove(key));
     }
     if content_type.contains("json") {
@@ -358,7 +404,8 @@ fn spoil_input<'a>(base: &Probe<'a>, add: &mut Adder<'_, 'a>) {
                 ("an empty text", json!("")),
                 ("a text", json!("lc lc")),
             ];
-            for (label, value) in wrong.iter().filter(|(_, value)| !inner.admits(value)) {
+            let unfit = |value: &Value| !inner.admits(value) || spoils(&|members| drop(members.insert(name.to_owned(), value.clone())));
+            for (label, value) in wrong.iter().filter(|(_, value)| unfit(value)) {
                 add(&format!("{name} is {label}"), &|probe| probe.set(name, value.clone()));
             }
         }

@@ -5,14 +5,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde_json::{Map, Value, json};
 
 use super::clock::Clock;
-use super::issue::{Redeemed, claims, companions, furnish};
+use super::issue::{Redeemed, claims, companions, furnish, registration_options};
 use super::mint::Mint;
 use super::refusal::{empty_answer, json_answer, refusal, text_answer};
 use super::sign_in::{Grant, SignIns};
 use super::tamper::{Deed, Faults};
-use super::{edge, paths, support};
+use super::{edge, pages, paths, support};
 use crate::contract::guard::{GuardKind, Status};
-use crate::contract::{Contract, Named};
+use crate::contract::{Contract, Named, Operation, Origin};
 use crate::model::wire::{Answer, Request};
 use crate::model::{
     Alternative, Call, Entity, Key, Kind, Member, NEAR_MS, Pattern, Route, Scene, State, Teaching, Term, Truth, accept, predict, route,
@@ -43,17 +43,27 @@ pub struct Deployment {
     pub contract: Contract,
     /// Its own address, without trailing slash.
     pub endpoint: String,
+    /// What it publishes of its Management API.
+    pub document: Value,
     clock: Arc<dyn Clock>,
     faults: Faults,
     store: Mutex<Store>,
 }
 
 impl Deployment {
-    /// A deployment in a first state.
-    pub fn new(contract: Contract, endpoint: String, clock: Arc<dyn Clock>, faults: Faults, state: State, mint: Mint) -> Self {
+    /// A deployment in a first state. The contract knows all that the document lists.
+    pub fn new(
+        contract: Contract,
+        document: Value,
+        endpoint: String,
+        clock: Arc<dyn Clock>,
+        faults: Faults,
+        state: State,
+        mint: Mint,
+    ) -> Self {
         let (sign_ins, previous) = (SignIns::default(), State::default());
         let store = Store { state, mint, sign_ins, previous, calls: 0 };
-        Self { contract, endpoint, clock, faults, store: Mutex::new(store) }
+        Self { contract, endpoint, document, clock, faults, store: Mutex::new(store) }
     }
 
     fn store(&self) -> MutexGuard<'_, Store> {
@@ -78,8 +88,11 @@ impl Deployment {
         if request.method == "OPTIONS" {
             return edge::options(request, &allow());
         }
-        if matches!(route(&self.contract, &request.method, path), Route::Operation(..)) {
-            return self.operate(store, request, now);
+        if let Route::Operation(operation, _) = route(&self.contract, &request.method, path) {
+            return match operation.origin {
+                Origin::Contract => self.operate(store, request, now),
+                Origin::Document => self.support(operation, store, request, now),
+            };
         }
         if let Some(answer) = support::answer(self, store, request, now) {
             return answer;
@@ -128,7 +141,7 @@ impl Deployment {
             return failed();
         };
         let refused = chosen.guard.map(|index| &call.operation.guards[index]);
-        let (answer, mut next, born) = match refused {
+        let (mut answer, mut next, born) = match refused {
             Some(guard) => (refusal(&scene, guard), chosen.next.clone(), None),
             None => succeed(&mut store.mint, call, &view, chosen, redeemed.grant.as_ref(), now),
         };
@@ -139,6 +152,11 @@ impl Deployment {
                 Some(stored) => next.insert(key, stored.clone()),
                 None => drop(next.remove(&key)),
             }
+        }
+        if let (Pattern::List(list), None) = (&chosen.body, refused)
+            && let Some(total) = list.total
+        {
+            pages::announce(&self.endpoint, request, total, &mut answer);
         }
         let deed = Deed { call, view: &view, before: &store.state, refused, born: born.as_ref(), now };
         self.faults.keep(&deed, &mut next);
@@ -176,16 +194,25 @@ impl Deployment {
         }
     }
 
-    /// Whether a request carries a token for the Management API with its scope; the refusal otherwise.
-    pub fn admit_admin(&self, state: &State, request: &Request, now: i64) -> Result<(), Answer> {
-        let Some(operation) = self.contract.operation("GetAccountCenterSettings") else { return Ok(()) };
-        let decided = Decided::read(state, request, now);
-        let view = decided.view(state);
-        let call = Call::read(operation, std::collections::BTreeMap::new(), request);
-        let scene = Scene { call: &call, state: &view, now };
-        let broken = operation.guards.iter().filter(|guard| guard.shared).find(|guard| scene.holds(&guard.kind) != Truth::Yes);
-        broken.map_or(Ok(()), |guard| Err(refusal(&scene, guard)))
+    /// An operation that is published and not specified: its guards look at the caller, a supporting endpoint answers.
+    fn support(&self, operation: &Operation, store: &mut Store, request: &Request, now: i64) -> Answer {
+        let disguised = self.faults.disguise(operation, &store.state, request);
+        let request = disguised.as_ref().unwrap_or(request);
+        match admit(operation, &store.state, request, now) {
+            Err(refused) => refused,
+            Ok(()) => support::answer(self, store, request, now).unwrap_or_else(|| text_answer(404, "Not Found")),
+        }
     }
+}
+
+/// Whether the guards of an operation let the caller in; the refusal otherwise.
+fn admit(operation: &Operation, state: &State, request: &Request, now: i64) -> Result<(), Answer> {
+    let decided = Decided::read(state, request, now);
+    let view = decided.view(state);
+    let call = Call::read(operation, std::collections::BTreeMap::new(), request);
+    let scene = Scene { call: &call, state: &view, now };
+    let broken = operation.guards.iter().find(|guard| scene.holds(&guard.kind) != Truth::Yes);
+    broken.map_or(Ok(()), |guard| Err(refusal(&scene, guard)))
 }
 
 fn failed() -> Answer {
@@ -232,6 +259,9 @@ fn succeed(
     let mut body = chosen.body.sample(&mut |fresh| mint.make(fresh, now, &claims));
     if let (Some(Value::Object(body)), Pattern::Object(members)) = (&mut body, &chosen.body) {
         fill_open(body, members, &call.input);
+        if call.operation.does(Named::CreatePasskeyRecord) {
+            body.insert("registrationOptions".into(), registration_options(mint, call, view));
+        }
         if call.operation.does(Named::IssueToken) {
             body.extend(companions(mint, call, view, grant, &claims));
         }
@@ -255,7 +285,9 @@ fn succeed(
         });
     }
     let answer = match body {
-        Some(_) if matches!(call.operation.response(status), Some(None)) => text_answer(status, "Created"),
+        Some(_) if matches!(call.operation.response(status), Some(None)) => {
+            text_answer(status, if status == 201 { "Created" } else { "OK" })
+        }
         Some(body) => json_answer(status, &body),
         None => empty_answer(status),
     };
@@ -283,7 +315,9 @@ fn complete(body: &mut Value, schema: &Value) {
         }
         Value::Array(items) => {
             if let Some(inner) = schema.get("items") {
-                items.iter_mut().for_each(|item| complete(item, inner));
+                for item in items {
+                    complete(item, inner);
+                }
             }
         }
         Value::Null => {

@@ -119,6 +119,8 @@ pub enum TokenUse {
     Unknown,
     /// Nothing any more: it was revoked.
     Revoked,
+    /// Nothing: none is sent.
+    Missing,
     /// The caller's own collection; only the scheme is written in another letter case.
     OtherScheme,
 }

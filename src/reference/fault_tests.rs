@@ -10,10 +10,11 @@ use serde_json::{Value, json};
 use super::super::clock::ManualClock;
 use super::super::deployment::Deployment;
 use super::super::mint::Mint;
+use super::super::published::publish;
 use super::super::server::first_state;
 use super::super::tamper::Faults;
 use super::*;
-use crate::contract::Version;
+use crate::contract::{PUBLISHED_AT, Version};
 use crate::model::wire::{Answer, Request};
 
 const NOW: i64 = 1_800_000_000_000;
@@ -31,12 +32,14 @@ struct Tape {
 impl Tape {
     fn new(contract: &Contract, faults: Vec<Fault>) -> Self {
         let mut contract = contract.clone();
+        let document = publish(&mut contract).unwrap();
         for fault in &faults {
             fault.apply(&mut contract).unwrap();
         }
         let clock = Arc::new(ManualClock::new(NOW));
         let state = first_state("admin", "secret", NOW);
-        let deployment = Deployment::new(contract, "http://reference.example".into(), clock.clone(), Faults(faults), state, Mint::new(1));
+        let deployment =
+            Deployment::new(contract, document, "http://reference.example".into(), clock.clone(), Faults(faults), state, Mint::new(1));
         Self { deployment, clock, answers: Vec::new() }
     }
 
@@ -230,6 +233,14 @@ fn exercise(tape: &mut Tape) {
     own(tape, &exchanged[1]);
     tape.call(admin, "POST /api/users", json!({"username": "bob"}));
     tape.send(Request::new("PUT", "/api/account-center"));
+    for (method, path) in [("GET", "/api/roles"), ("GET", "/api/applications"), ("GET", PUBLISHED_AT), ("GET", "/api/roles/nobody")] {
+        tape.send(Request::new(method, path));
+        for token in [admin, wide, &scopeless, "garbage"] {
+            tape.call(token, &format!("{method} {path}"), Value::Null);
+        }
+    }
+    tape.call("garbage", "DELETE /api/roles/nobody", Value::Null);
+    tape.call(&scopeless, "POST /api/applications", json!([]));
     // The only identifier left.
     let last = text(&tape.call(admin, "POST /api/users", json!({"username": "carl", "password": PASSWORD})), "id");
     let token = tape.exchange(admin, first, &last, all);
@@ -258,7 +269,8 @@ fn every_fault_shows() {
 
 #[test]
 fn the_catalogue_is_in_order() {
-    let contract = Contract::embedded(Version::NEWEST).unwrap();
+    let mut contract = Contract::embedded(Version::NEWEST).unwrap();
+    publish(&mut contract).unwrap();
     let faults = Fault::catalogue().unwrap();
     let distinct = |key: fn(&Fault) -> &str| faults.iter().map(key).collect::<BTreeSet<_>>().len();
     assert_eq!(distinct(|fault| &fault.id), faults.len());

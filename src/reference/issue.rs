@@ -1,5 +1,7 @@
 //! What the token endpoint adds to the model: claims, granted scopes, ID and refresh tokens, authorization codes.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value, json};
 
 use super::mint::Mint;
@@ -88,6 +90,31 @@ pub fn furnish(kind: Kind, entity: &mut Entity, mint: &mut Mint, now: i64) {
     for (name, value) in members {
         entity.set(name, value);
     }
+}
+
+/// What a browser needs to make a passkey for the caller.
+pub fn registration_options(mint: &mut Mint, call: &Call<'_>, view: &State) -> Value {
+    let caller = call.caller(view);
+    let user = caller.as_ref().and_then(|caller| view.get(caller));
+    let text = |name: &str| user.and_then(|user| user.text(name).flatten()).filter(|text| !text.is_empty());
+    let identifier = text("username").or(text("primaryEmail")).or(text("primaryPhone")).unwrap_or("Unnamed User");
+    let host = call.request.header("host").unwrap_or("localhost");
+    let host = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    json!({
+        "rp": {"name": host, "id": host},
+        "user": {
+            "id": caller.as_ref().map(|caller| URL_SAFE_NO_PAD.encode(&caller.id)),
+            "name": identifier,
+            "displayName": text("name").unwrap_or(identifier),
+        },
+        "challenge": mint.opaque(),
+        "pubKeyCredParams": [{"type": "public-key", "alg": -7}, {"type": "public-key", "alg": -257}],
+        "timeout": 60_000,
+        "excludeCredentials": [],
+        "authenticatorSelection": {"requireResidentKey": true, "residentKey": "required", "userVerification": "required"},
+        "attestation": "none",
+        "extensions": {"credProps": true},
+    })
 }
 
 /// What an authorization code is redeemed for. A code that is none counts as used, so that the model refuses it at its place.

@@ -11,6 +11,9 @@ use crate::model::time::{after, iso};
 
 const ID_CHARACTERS: &[u8] = b"abcdefghijklmnopqrstuvwxyz0123456789";
 
+const BASE32: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+const DOT: &str = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
+
 /// Makes values up, the same ones for the same seed.
 #[derive(Debug)]
 pub struct Mint {
@@ -57,6 +60,10 @@ impl Mint {
             Fresh::PersonalAccessToken => format!("pat_{}", self.id(32)).into(),
             Fresh::OpaqueToken => self.opaque().into(),
             Fresh::Secret => self.id(32).into(),
+            Fresh::TotpSecret => (0..32).map(|_| char::from(BASE32[self.random.random_range(0..BASE32.len())])).collect::<String>().into(),
+            Fresh::BackupCodes => (0..10).map(|_| Value::String(format!("{:010x}", self.random.random::<u64>() >> 24))).collect(),
+            // A picture of a single dot: the reference draws none.
+            Fresh::QrCode => format!("data:image/png;base64,{DOT}").into(),
             Fresh::IsoNow => iso(now).into(),
             Fresh::Jwt => self.jwt("at+jwt", claims).into(),
             Fresh::Digest => self.digest().into(),

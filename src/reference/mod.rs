@@ -5,7 +5,7 @@
 //! outlives the process.
 //!
 //! `deployment` answers requests (free of any network type), `support` and `sign_in` hold what is needed besides the
-//! specified operations, `edge` adds what every answer carries, `server` puts it all on a socket. `mutation` applies
+//! specified operations, `published` the document that lists it all, `edge` adds what every answer carries, `server` puts it all on a socket. `mutation` applies
 //! faults to the contract, `tamper` those below it.
 
 mod clock;
@@ -15,7 +15,9 @@ mod fault;
 mod issue;
 mod mint;
 mod mutation;
+mod pages;
 mod paths;
+mod published;
 mod refusal;
 mod server;
 mod sign_in;

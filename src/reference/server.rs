@@ -17,6 +17,7 @@ use super::clock::{Clock, SystemClock};
 use super::deployment::Deployment;
 use super::fault::Fault;
 use super::mint::Mint;
+use super::published::publish;
 use super::tamper::Faults;
 use crate::contract::Contract;
 use crate::model::wire::{Answer, Request};
@@ -88,6 +89,7 @@ impl Reference {
     /// Fails when the address cannot be bound or is no loopback address without `allow_remote`, and when a fault does not
     /// fit the contract (kind `InvalidInput`, with a [`FaultError`](super::FaultError) inside).
     pub async fn start(mut options: ReferenceOptions) -> io::Result<Running> {
+        let document = publish(&mut options.contract).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
         for fault in &options.faults {
             fault.apply(&mut options.contract).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         }
@@ -104,7 +106,8 @@ impl Reference {
         let mut mint = Mint::new(options.seed);
         let (client_id, client_secret) = (mint.id(21), mint.id(32));
         let state = first_state(&client_id, &client_secret, options.clock.now_ms());
-        let deployment = Arc::new(Deployment::new(options.contract, endpoint.clone(), options.clock, Faults(options.faults), state, mint));
+        let deployment =
+            Arc::new(Deployment::new(options.contract, document, endpoint.clone(), options.clock, Faults(options.faults), state, mint));
         let router = Router::new().fallback(move |request: HttpRequest<Body>| {
             let deployment = Arc::clone(&deployment);
             async move { respond(&deployment, request).await }

@@ -69,35 +69,38 @@ impl Faults {
 
     /// The request with the credential that is taken instead of the one sent.
     pub fn disguise(&self, operation: &Operation, state: &State, request: &Request) -> Option<Request> {
-        let header = request.header("authorization")?;
-        let (scheme, sent) = header.split_once(' ')?;
-        let token = state.find(Kind::Token, sent);
-        let usage = token.and_then(|token| token.text("use").flatten());
-        let scope = token.and_then(|token| token.text("scope").flatten());
         let wanted = match operation.collection {
             Collection::Account => "account",
             Collection::Management => "management",
         };
+        let best = || {
+            let client = |token: &Entity| token.text("client").flatten().is_some_and(|id| state.find(Kind::Application, id).is_some());
+            let live = |token: &Entity| token.text("use") == Some(Some(wanted)) && token.flag("alive") == Some(true) && client(token);
+            let opens = |token: &Entity| token.text("scope").flatten().map(str::len);
+            let best = state.all(Kind::Token).filter(|(_, token)| live(token)).max_by_key(|(_, token)| opens(token));
+            best.map(|(text, _)| text.to_owned())
+        };
+        let Some(header) = request.header("authorization") else {
+            let open = self.of(&operation.id).any(|change| matches!(change, Change::Accept { token: TokenUse::Missing }));
+            let token = best().filter(|_| open)?;
+            return Some(request.clone().with_header("authorization", format!("Bearer {token}")));
+        };
+        let (scheme, sent) = header.split_once(' ')?;
+        let token = state.find(Kind::Token, sent);
+        let usage = token.and_then(|token| token.text("use").flatten());
+        let scope = token.and_then(|token| token.text("scope").flatten());
         let fits = |from: TokenUse| match from {
             TokenUse::Account => usage == Some("account") && wanted != "account",
             TokenUse::Management => usage == Some("management") && wanted != "management",
             TokenUse::Scopeless => usage == Some("management") && scope.is_none(),
             TokenUse::Unknown => token.is_none() && !sent.is_empty(),
-            TokenUse::Revoked | TokenUse::OtherScheme => false,
+            TokenUse::Missing | TokenUse::Revoked | TokenUse::OtherScheme => false,
         };
         for change in self.of(&operation.id) {
             let Change::Accept { token: from } = change else { continue };
             let replaced = match from {
                 TokenUse::OtherScheme if scheme.eq_ignore_ascii_case("bearer") => Some(sent.to_owned()),
-                from if scheme == "Bearer" && fits(*from) => {
-                    let client =
-                        |token: &Entity| token.text("client").flatten().is_some_and(|id| state.find(Kind::Application, id).is_some());
-                    let live =
-                        |token: &Entity| token.text("use") == Some(Some(wanted)) && token.flag("alive") == Some(true) && client(token);
-                    let opens = |token: &Entity| token.text("scope").flatten().map(str::len);
-                    let best = state.all(Kind::Token).filter(|(_, token)| live(token)).max_by_key(|(_, token)| opens(token));
-                    best.map(|(text, _)| text.to_owned())
-                }
+                from if scheme == "Bearer" && fits(*from) => best(),
                 _ => None,
             };
             if let Some(text) = replaced {

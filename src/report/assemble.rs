@@ -12,9 +12,9 @@ use super::document::{
 use super::verdict::{RunVerdict, Verdict};
 use crate::check::Waivers;
 use crate::contract::guard::Status;
-use crate::contract::{self, Operation, Requirement, glob};
+use crate::contract::{self, Operation, Origin, PUBLISHED_AT, PublishedOperation, Requirement, Unprobed, glob};
 use crate::engine::{Found, REPLAYS, RunResult};
-use crate::plan::{Epoch, Plan};
+use crate::plan::{Epoch, Facts, Plan};
 
 /// What a report says besides what was found out.
 #[derive(Debug, Clone)]
@@ -73,8 +73,7 @@ pub fn assemble(result: &RunResult, circumstances: &Circumstances, waivers: &mut
     }
     let succeeded = result
         .contract
-        .operations
-        .iter()
+        .specified()
         .filter(|operation| operation.answers.iter().any(|answer| assembly.status_count(operation, answer.status) > 0))
         .count();
     let summary = Summary {
@@ -83,9 +82,17 @@ pub fn assemble(result: &RunResult, circumstances: &Circumstances, waivers: &mut
         duration_ms: result.duration_ms,
         requests_per_second: Summary::rate(result.requests, result.duration_ms),
         operations: OperationCounts {
-            specified: count(result.contract.operations.len()),
-            exercised: count(result.operations.len()),
+            specified: count(result.contract.specified().count()),
+            exercised: count(result.contract.specified().filter(|operation| assembly.is_exercised(operation)).count()),
             succeeded: count(succeeded),
+            published: count(assembly.published().count()),
+            published_exercised: count(
+                assembly
+                    .published()
+                    .filter_map(|listed| result.contract.listed(listed))
+                    .filter(|operation| assembly.is_exercised(operation))
+                    .count(),
+            ),
         },
         outcomes: OutcomeCounts {
             specified: count(outcomes.len()),
@@ -113,7 +120,13 @@ pub fn assemble(result: &RunResult, circumstances: &Circumstances, waivers: &mut
         verdict,
         exit_code: verdict.exit_code(),
         summary,
-        operations: result.contract.operations.iter().map(|operation| assembly.operation(operation)).collect(),
+        operations: result
+            .contract
+            .operations
+            .iter()
+            .filter(|operation| operation.origin == Origin::Contract || assembly.is_exercised(operation))
+            .map(|operation| assembly.operation(operation))
+            .collect(),
         facts: BTreeMap::from([
             ("account_center".to_owned(), result.plan.facts.account_center.clone()),
             ("sign_in_experience".to_owned(), result.plan.facts.sign_in_experience.clone()),
@@ -190,6 +203,8 @@ impl Assembly<'_> {
                         alone: true,
                         sequences: vec![confirmation.sequence.clone()],
                     }],
+                    // What a target publishes is read again when the sequence is replayed.
+                    facts: Facts { published: None, ..self.result.plan.facts.clone() },
                     ..self.result.plan.clone()
                 },
             );
@@ -326,8 +341,10 @@ impl Assembly<'_> {
         for row in rows {
             let excluded = self.result.contract.requirement(&row.id).and_then(|requirement| requirement.excluded.clone());
             let mode = self.circumstances.mode != Mode::Exclusive;
+            let unpublished = self.result.plan.facts.unpublished.clone().filter(|_| self.speaks_of_document(&row.id));
             let (reason, fix) = match excluded {
                 Some(reason) => (reason, "not planned by this version".to_owned()),
+                None if unpublished.is_some() => (unpublished.unwrap_or_default(), format!("let the deployment serve {PUBLISHED_AT}")),
                 None if mode => (
                     "needs settings of the account center that may not be changed in this mode".into(),
                     "use `--mode exclusive` on a deployment that nobody else needs now".into(),
@@ -347,7 +364,12 @@ impl Assembly<'_> {
                 _ => {}
             }
         }
+        out_of_scope.extend(self.unprobed());
         (untestable, out_of_scope)
+    }
+
+    fn speaks_of_document(&self, requirement: &str) -> bool {
+        self.result.contract.requirement(requirement).is_some_and(|requirement| requirement.document)
     }
 
     fn outcomes(&self) -> Vec<OutcomeRow> {
@@ -358,7 +380,7 @@ impl Assembly<'_> {
             }
         }
         let mut rows = Vec::new();
-        for operation in &self.result.contract.operations {
+        for operation in self.result.contract.specified() {
             for outcome in operation.outcomes() {
                 let Status::Exact(status) = outcome.status else { continue };
                 let name = outcome.to_string();
@@ -375,6 +397,31 @@ impl Assembly<'_> {
             }
         }
         rows
+    }
+
+    fn is_exercised(&self, operation: &Operation) -> bool {
+        self.result.operations.contains_key(&operation.id)
+    }
+
+    /// The operations of the target's own document.
+    fn published(&self) -> impl Iterator<Item = &PublishedOperation> {
+        self.result.plan.facts.published.iter().flat_map(|published| &published.operations)
+    }
+
+    /// Operations that nobody was turned away from, because a target that let them in would have been harmed.
+    fn unprobed(&self) -> Option<NotTested> {
+        // What is specified is tried in other ways.
+        let is_specified =
+            |listed: &PublishedOperation| self.result.contract.listed(listed).is_some_and(|operation| operation.origin == Origin::Contract);
+        let harmful = |listed: &&PublishedOperation| listed.unprobed() == Some(Unprobed::Harmful) && !is_specified(listed);
+        let routes: Vec<String> = self.published().filter(harmful).map(PublishedOperation::route).collect();
+        let requirement =
+            self.result.contract.requirements.iter().find(|requirement| requirement.document && !requirement.guards.is_empty())?;
+        (!routes.is_empty()).then(|| NotTested {
+            requirement: requirement.id.clone(),
+            reason: format!("a target that let the caller in would carry these out: {}", routes.join(", ")),
+            fix: "try them by hand on a deployment that may be harmed".into(),
+        })
     }
 
     fn status_count(&self, operation: &Operation, status: u16) -> u64 {

@@ -186,6 +186,12 @@ pub struct OperationCounts {
     pub exercised: u64,
     /// Of these, operations that succeeded at least once.
     pub succeeded: u64,
+    /// Operations that the deployment's own document lists, specified or not; 0 without a document.
+    #[serde(default)]
+    pub published: u64,
+    /// Of these, operations that were called at least once.
+    #[serde(default)]
+    pub published_exercised: u64,
 }
 
 /// Outcomes, (operation, status, error code) triples, in numbers.

@@ -98,6 +98,10 @@ fn numbers(report: &Report) -> Option<String> {
             format!("{} exercised, {} succeeded, {} specified", operations.exercised, operations.succeeded, operations.specified),
         ],
         [
+            "Operations of the target's document".to_owned(),
+            format!("{} exercised, {} listed", operations.published_exercised, operations.published),
+        ],
+        [
             "Outcomes".to_owned(),
             format!("{} observed, {} predicted, {} specified", outcomes.observed, outcomes.predicted, outcomes.specified),
         ],
@@ -221,6 +225,7 @@ mod tests {
         | Requests | 1204 in 96 sequences |
         | Duration | 4.2 s, 286.6 req/s |
         | Operations | 78 exercised, 70 succeeded, 91 specified |
+        | Operations of the target's document | 268 exercised, 284 listed |
         | Outcomes | 305 observed, 310 predicted, 400 specified |
         | Requirements | 1 pass, 2 fail, 1 waived, 1 stale waiver, 1 flaky, 1 untestable, 2 unjudged, 9 total |
         | Residue | none |
@@ -245,6 +250,7 @@ mod tests {
         | Requests | 0 in 0 sequences |
         | Duration | 0 ms, 0.0 req/s |
         | Operations | 0 exercised, 0 succeeded, 0 specified |
+        | Operations of the target's document | 0 exercised, 0 listed |
         | Outcomes | 0 observed, 0 predicted, 0 specified |
         | Requirements | 0 pass, 0 fail, 0 waived, 0 stale waiver, 0 flaky, 0 untestable, 0 unjudged, 0 total |
         | Residue | none |

@@ -54,7 +54,7 @@ pub(super) fn full() -> Report {
             sequences: 96,
             duration_ms: 4_200,
             requests_per_second: Summary::rate(1_204, 4_200),
-            operations: OperationCounts { specified: 91, exercised: 78, succeeded: 70 },
+            operations: OperationCounts { specified: 91, exercised: 78, succeeded: 70, published: 284, published_exercised: 268 },
             outcomes: OutcomeCounts { specified: 400, predicted: 310, observed: 305 },
             requirements: RequirementCounts::of(&requirements),
             checks: BTreeMap::from([

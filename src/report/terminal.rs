@@ -240,9 +240,13 @@ fn numbers(report: &Report) -> Vec<Row> {
         (left, None) => Row::cut("residue:", Colour::Red, format!("{left} not put back")),
         (left, Some(restore)) => Row::whole("residue:", Colour::Red, format!("{left} not put back, undo with {restore}")),
     };
+    let published = match operations.published {
+        0 => String::new(),
+        listed => format!(", {}/{listed} published operations", operations.published_exercised),
+    };
     vec![
         Row::plain(format!(
-            "{} in {}, {}, {:.1} req/s",
+            "{} in {}, {}, {:.1} req/s{published}",
             plural(report.summary.requests, "request"),
             plural(report.summary.sequences, "sequence"),
             duration(report.summary.duration_ms),

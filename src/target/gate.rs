@@ -60,6 +60,7 @@ impl FromStr for Mode {
 
 /// What the sender of a call knows about its effects.
 #[derive(Debug, Clone, PartialEq, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each says one thing about a call, independent of the others")]
 pub struct Clearance {
     /// The call may change something on the deployment.
     pub writes: bool,
@@ -69,6 +70,8 @@ pub struct Clearance {
     pub sends_messages: bool,
     /// Ids of what the call would delete, suspend or change.
     pub destructive_on: Option<Vec<String>>,
+    /// The call is only sent to see it turned away, and could not be carried out if it were not. The gate sees for itself.
+    pub inert: bool,
     /// What the call would create or change, for the ledger.
     pub intents: Vec<Intent>,
 }
@@ -82,6 +85,11 @@ impl Clearance {
     /// A call that writes, without further effects.
     pub fn write() -> Self {
         Self { writes: true, ..Self::default() }
+    }
+
+    /// A write that must be turned away and could not be carried out.
+    pub fn inert() -> Self {
+        Self { inert: true, ..Self::write() }
     }
 
     /// A call that creates or changes what `intent` says.
@@ -125,12 +133,22 @@ pub struct Gate {
     namespace: Arc<str>,
     has_channel: bool,
     ours: Arc<Mutex<HashSet<String>>>,
+    unused: Arc<Mutex<HashSet<String>>>,
 }
 
 impl Gate {
     /// A gate for one run. `namespace` starts the names of all its objects, see [`namespace`](super::namespace()).
     pub fn new(client: Client, mode: Mode, ledger: Ledger, secrets: SecretRegister, namespace: impl Into<Arc<str>>) -> Self {
-        Self { client, mode, ledger, secrets, namespace: namespace.into(), has_channel: false, ours: Arc::default() }
+        Self {
+            client,
+            mode,
+            ledger,
+            secrets,
+            namespace: namespace.into(),
+            has_channel: false,
+            ours: Arc::default(),
+            unused: Arc::default(),
+        }
     }
 
     /// Allows calls that make the deployment send messages: they end in a channel of ours.
@@ -177,7 +195,17 @@ impl Gate {
 
     /// Notes an id that names nothing on the deployment, so that calls on it can harm nobody.
     pub fn declare_unused(&self, id: impl Into<String>) {
+        let id = id.into();
+        self.unused.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone());
         self.own(id);
+    }
+
+    /// Whether a write could not be carried out even by a deployment that lets its sender in: it aims at an id declared
+    /// unused, or carries a body without any instruction.
+    pub fn is_inert(&self, request: &Request) -> bool {
+        let Ok(url) = self.client.url_of(request) else { return false };
+        let aim = Aim::new(url.path().strip_prefix(self.prefix()).unwrap_or(url.path()));
+        aim.is_inert(&request.method, &request.body, &self.unused.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Sends a request if the run may send it; writes its intents to disk before.
@@ -221,6 +249,10 @@ impl Gate {
         }
         if self.mode == Mode::ReadOnly {
             return Err(forbidden("the mode is read-only", "use `--mode isolated` or `--mode exclusive`"));
+        }
+        if clearance.inert {
+            let why = || format!("{} {} is said to be inert and could be carried out", request.method, request.path());
+            return if self.is_inert(request) { Ok(()) } else { Err(forbidden(why(), "aim at an id declared unused, or send `[]`")) };
         }
         let shared = clearance.tenant_wide || !harmless && aim.is_shared();
         if shared && self.mode != Mode::Exclusive {

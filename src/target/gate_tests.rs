@@ -72,6 +72,40 @@ async fn what_is_allowed_is_sent() {
 }
 
 #[tokio::test]
+async fn what_could_not_be_carried_out_is_sent_without_further_rights() {
+    let (isolated, seen) = gate(Mode::Isolated).await;
+    isolated.declare_unused("nobody");
+    isolated.own("mine");
+    let body = |method: &str, target: &str, body: &str| {
+        let mut request = Request::new(method, target).with_header("content-type", "application/json");
+        request.body = body.as_bytes().to_vec();
+        request
+    };
+    isolated.send(&body("DELETE", "/api/connectors/nobody", ""), &Clearance::inert()).await.unwrap();
+    isolated.send(&body("PATCH", "/api/sign-in-exp", "[]"), &Clearance::inert()).await.unwrap();
+    assert_eq!(seen.lock().unwrap().len(), 2);
+    for (method, target, text) in [
+        ("DELETE", "/api/captcha-provider", ""),
+        ("DELETE", "/api/users/foreign", ""),
+        ("DELETE", "/api/users/mine", ""),
+        ("DELETE", "/api/users/nobody/../foreign", ""),
+        ("PATCH", "/api/sign-in-exp", "{}"),
+        ("PUT", "/api/custom-phrases/nobody", ""),
+    ] {
+        let answer = isolated.send(&body(method, target, text), &Clearance::inert()).await;
+        assert!(matches!(answer, Err(GateError::Forbidden { .. })), "{method} {target} {text}");
+    }
+    // Without the word of its sender, the shape of a call opens nothing.
+    refused(&isolated, "DELETE", "/api/connectors/nobody", Clearance::write()).await;
+    assert_eq!(seen.lock().unwrap().len(), 2);
+
+    let (read_only, seen) = gate(Mode::ReadOnly).await;
+    read_only.declare_unused("nobody");
+    refused(&read_only, "DELETE", "/api/connectors/nobody", Clearance::inert()).await;
+    assert!(seen.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
 async fn what_a_create_brought_is_owned_and_settled() {
     let (gate, _) = gate(Mode::Isolated).await;
     let delete = Request::new("DELETE", "/api/users/u1");

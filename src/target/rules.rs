@@ -1,6 +1,10 @@
 //! What method and path alone tell about the harm a call could do, whatever its sender says about it.
 
+use std::collections::HashSet;
+
 use percent_encoding::percent_decode_str;
+
+use crate::contract::EMPTY_BODIES;
 
 /// Collections below `/api` whose members may only be written when they are ours; the id follows the name.
 const OBJECTS: [&str; 15] = [
@@ -65,6 +69,20 @@ impl Aim {
         if collection { self.segments.get(2).map(String::as_str) } else { None }
     }
 
+    /// Whether a write with this body could not be carried out even by a deployment that lets its sender in: the body
+    /// carries no instruction and is refused; or there is none, and the path aims at what does not exist. Without body
+    /// `PUT` may make what it aims at, so it is never inert.
+    pub(super) fn is_inert(&self, method: &str, body: &[u8], unused: &HashSet<String>) -> bool {
+        if !body.is_empty() {
+            return EMPTY_BODIES.iter().any(|empty| empty.as_bytes() == body);
+        }
+        let aims_at_nothing = match self.object() {
+            Some(object) => unused.contains(object),
+            None => self.segments.iter().any(|segment| unused.contains(segment)),
+        };
+        !method.eq_ignore_ascii_case("PUT") && aims_at_nothing
+    }
+
     /// Logto's router ignores the case of letters.
     fn is(&self, index: usize, name: &str) -> bool {
         self.segments.get(index).is_some_and(|segment| segment.eq_ignore_ascii_case(name))
@@ -95,6 +113,26 @@ mod tests {
         assert!(Aim::new("/api/connectors/abc").is_shared());
         assert!(!Aim::new("/api/sign-in-exp/default/check-password").is_shared());
         assert!(!Aim::new("/api/users/abc").is_shared());
+    }
+
+    #[test]
+    fn inert_is_what_could_not_be_carried_out() {
+        let unused = HashSet::from(["nobody".to_owned()]);
+        let inert = |method: &str, path: &str, body: &str| Aim::new(path).is_inert(method, body.as_bytes(), &unused);
+        assert!(inert("DELETE", "/api/users/nobody", "") && inert("POST", "/api/hooks/nobody/test", "[]"));
+        assert!(inert("PATCH", "/api/sign-in-exp", "[]") && inert("POST", "/api/domains/cleanup", "\"lc-no-body\""));
+        assert!(inert("DELETE", "/api/configs/actions/nobody", ""));
+        for (method, path, body) in [
+            ("DELETE", "/api/captcha-provider", ""),
+            ("DELETE", "/api/users/alice", ""),
+            ("DELETE", "/api/users/alice/roles/nobody", ""),
+            ("PATCH", "/api/users/nobody", "{}"),
+            ("PATCH", "/api/sign-in-exp", " []"),
+            ("PUT", "/api/flags/nobody", ""),
+            ("POST", "/api/nobodyelse", ""),
+        ] {
+            assert!(!inert(method, path, body), "{method} {path} {body}");
+        }
     }
 
     #[test]

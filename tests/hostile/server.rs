@@ -152,6 +152,8 @@ pub struct Proxied {
 pub struct Log {
     /// `GET /api/users`, in order.
     pub lines: Vec<String>,
+    /// The body of each.
+    pub bodies: Vec<Vec<u8>>,
     /// Tokens that the reference gave out.
     pub tokens: Vec<String>,
 }
@@ -165,7 +167,11 @@ pub async fn proxied(secret: &'static str, delay: Duration, disturb: impl Fn(u64
     let (seen, disturb) = (Arc::clone(&log), Arc::new(disturb));
     let target = serve(move |number, mut request| {
         let (upstream, log, disturb) = (upstream.clone(), Arc::clone(&seen), Arc::clone(&disturb));
-        log.lock().unwrap().lines.push(format!("{} {}", request.method, request.path()));
+        {
+            let mut log = log.lock().unwrap();
+            log.lines.push(format!("{} {}", request.method, request.path()));
+            log.bodies.push(request.body.clone());
+        }
         let given = format!("Basic {}", STANDARD.encode(&credentials.0));
         for (name, value) in &mut request.headers {
             if name == "authorization" && *value == given {

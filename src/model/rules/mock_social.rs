@@ -8,18 +8,29 @@ pub const MOCK_SOCIAL: &str = "mock-social-connector";
 /// Members of an answer that become the account's, besides its id.
 const SHOWN: [&str; 4] = ["email", "phone", "name", "avatar"];
 
-/// The account that an answer speaks of; `None` when the connector cannot read the answer. Without an id in the answer the
-/// connector makes one up, so that nothing is known of it: `Some(None)`.
-pub fn mock_account(answer: &Value) -> Option<Option<Value>> {
+/// What the connector reads from an answer.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Account {
+    /// This identity.
+    Known(Value),
+    /// The answer names nobody, so the connector makes somebody up.
+    MadeUp,
+    /// Nothing: the answer cannot be read.
+    Unreadable,
+}
+
+/// The account that an answer speaks of.
+pub fn mock_account(answer: &Value) -> Account {
     let optional = |name: &str| answer.get(name).is_none_or(Value::is_string);
-    let readable = answer.get("code").is_some_and(Value::is_string) && optional("userId") && SHOWN.into_iter().all(optional);
-    readable.then(|| {
-        let id = answer.get("userId")?;
-        let mut details = Map::from_iter([("id".to_owned(), id.clone())]);
-        details.extend(SHOWN.iter().filter_map(|name| Some(((*name).to_owned(), answer.get(*name)?.clone()))));
-        details.insert("rawData".to_owned(), answer.clone());
-        Some(Value::Object(Map::from_iter([("userId".to_owned(), id.clone()), ("details".to_owned(), Value::Object(details))])))
-    })
+    if !(answer.get("code").is_some_and(Value::is_string) && optional("userId") && SHOWN.into_iter().all(optional)) {
+        return Account::Unreadable;
+    }
+    let Some(id) = answer.get("userId") else { return Account::MadeUp };
+    let mut details = Map::from_iter([("id".to_owned(), id.clone())]);
+    details.extend(SHOWN.iter().filter_map(|name| Some(((*name).to_owned(), answer.get(*name)?.clone()))));
+    details.insert("rawData".to_owned(), answer.clone());
+    let identity = [("userId".to_owned(), id.clone()), ("details".to_owned(), Value::Object(details))];
+    Account::Known(Value::Object(Map::from_iter(identity)))
 }
 
 #[cfg(test)]
@@ -31,10 +42,10 @@ mod tests {
     fn an_answer_with_a_code_is_believed() {
         let answer = json!({"code": "c", "userId": "u", "name": "N", "tokenResponse": {"access_token": "a"}});
         let account = json!({"userId": "u", "details": {"id": "u", "name": "N", "rawData": answer}});
-        assert_eq!(mock_account(&answer), Some(Some(account)));
-        assert_eq!(mock_account(&json!({"code": "c"})), Some(None));
+        assert_eq!(mock_account(&answer), Account::Known(account));
+        assert_eq!(mock_account(&json!({"code": "c"})), Account::MadeUp);
         for unreadable in [json!({}), json!({"code": 1}), json!({"code": "c", "email": null})] {
-            assert_eq!(mock_account(&unreadable), None, "{unreadable}");
+            assert_eq!(mock_account(&unreadable), Account::Unreadable, "{unreadable}");
         }
     }
 }

@@ -9,7 +9,7 @@ mod search;
 mod username_policy;
 
 pub use breach::breached;
-pub use mock_social::{MOCK_SOCIAL, mock_account};
+pub use mock_social::{Account, MOCK_SOCIAL, mock_account};
 pub use password_policy::{Breached, CharacterTypes, Issue, LengthBounds, PasswordPolicy, Rejects, UserInfo, Verdict};
 pub use phone::{Phone, parse as parse_phone};
 pub use search::{Search, is_truthy};

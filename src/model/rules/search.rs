@@ -66,9 +66,9 @@ impl Search {
         let mut searches: Vec<(Option<&str>, Vec<String>)> = Vec::new();
         for (key, value) in &pairs {
             if key.starts_with("mode") {
-                modes.insert(property(key)?, Mode::read(value)?);
+                modes.insert(property(key).ok()?, Mode::read(value)?);
             } else if key.starts_with("search") {
-                let name = property(key)?;
+                let name = property(key).ok()?;
                 match searches.iter_mut().find(|(known, _)| *known == name) {
                     Some((_, values)) => values.push(value.clone()),
                     None => searches.push((name, vec![value.clone()])),
@@ -127,11 +127,14 @@ impl Term {
     }
 }
 
-/// The property that a parameter names: `Some(None)` for any, `None` when the server refuses the name.
-fn property(key: &str) -> Option<Option<&str>> {
+/// The property of a property is nothing that can be searched.
+struct TooDeep;
+
+/// The property that a parameter names; none for any.
+fn property(key: &str) -> Result<Option<&str>, TooDeep> {
     let mut parts = key.split('.').skip(1);
     let name = parts.next();
-    parts.next().is_none().then_some(name)
+    if parts.next().is_none() { Ok(name) } else { Err(TooDeep) }
 }
 
 /// `primaryEmail`, `PrimaryEmail` and `primary-email` as `primary_email`.
@@ -159,7 +162,7 @@ fn snake_case(name: &str) -> String {
 }
 
 fn fits(mode: Mode, value: &str, text: &str, case_sensitive: bool) -> Truth {
-    if !case_sensitive && !(value.is_ascii() && text.is_ascii()) {
+    if !(case_sensitive || value.is_ascii() && text.is_ascii()) {
         return Truth::Unknown;
     }
     let fold = |text: &str| if case_sensitive { text.to_owned() } else { text.to_ascii_lowercase() };

@@ -40,7 +40,7 @@ fn a_deviating_run() {
       1x no channel for mail -> set [channel] in conformance.toml
       1x mode isolated writes no settings -> --mode exclusive
 
-    1204 requests in 96 sequences, 4.2 s, 286.6 req/s
+    1204 requests in 96 sequences, 4.2 s, 286.6 req/s, 268/284 published operations
     operations 78/91 exercised, 70 succeeded; outcomes 305 observed, 310 predicted, 400 specified
     requirements 9: 1 pass, 2 fail, 1 waived, 1 stale waiver, 1 flaky, 1 untestable, 2 unjudged
     residue: none
@@ -86,7 +86,7 @@ fn a_run_with_more_than_a_screen() {
     ... and 8 more (see conformance-out/r1)
     warnings: 9 (SHOULD; findings under --strict)
     not tested: 9 untestable, 1 out of scope
-    1204 requests in 96 sequences, 4.2 s, 286.6 req/s
+    1204 requests in 96 sequences, 4.2 s, 286.6 req/s, 268/284 published operations
     operations 78/91 exercised, 70 succeeded; outcomes 305 observed, 310 predicted, 400 specified
     requirements 9: 1 pass, 2 fail, 1 waived, 1 stale waiver, 1 flaky, 1 untestable, 2 unjudged
     residue: none
@@ -169,7 +169,7 @@ fn everything() {
     outcome UpdatePrimaryEmail 422 user.email_already_in_use: predicted, not observed
     outcome UpdatePrimaryEmail 500 -: observed, not predicted
 
-    1204 requests in 96 sequences, 4.2 s, 286.6 req/s
+    1204 requests in 96 sequences, 4.2 s, 286.6 req/s, 268/284 published operations
     operations 78/91 exercised, 70 succeeded; outcomes 305 observed, 310 predicted, 400 specified
     requirements 9: 1 pass, 2 fail, 1 waived, 1 stale waiver, 1 flaky, 1 untestable, 2 unjudged
     residue: none

@@ -6,9 +6,9 @@ use serde_json::{Map, Value, json};
 
 use super::call::Call;
 use super::guard::{Scene, scopes};
-use super::proof;
 use super::message;
 use super::one_time;
+use super::proof;
 use super::rules::{Account, MOCK_SOCIAL, Phone, mock_account, parse_phone};
 use super::select::{owner_of, targets};
 use super::session;

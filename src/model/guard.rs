@@ -7,8 +7,8 @@ use serde_json::Value;
 use super::body::{Body, has_nul};
 use super::call::Call;
 use super::json::same;
-use super::multipart;
 use super::message;
+use super::multipart;
 use super::rules::{
     Account, EmailPolicy, MOCK_SOCIAL, PasswordPolicy, Phone, Search, UserInfo, UsernamePolicy, Verdict, breached, email_domain,
     is_picture, mock_account, parse_phone,

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::call::Call;
 use super::rules::{Phone, parse_phone};
 use super::state::{Entity, Key, Kind, State, Term, Truth};
-use crate::contract::guard::{SentCodeRule, MessageRule};
+use crate::contract::guard::{MessageRule, SentCodeRule};
 
 /// Messages that one recipient gets at most within [`WINDOW_MS`].
 const MOST_MESSAGES: usize = 10;

@@ -98,14 +98,12 @@ fn predict_call<'a>(call: Call<'a>, state: &State, now: i64) -> Prediction<'a> {
         }
         let side = |holds| if (applies, broken) == (Truth::Yes, Truth::Unknown) { taken(&call, &state, &guard.kind, holds) } else { None };
         let (broken_side, held_side) = (side(false), side(true));
-        alternatives.extend(
-            after_refusal(&call, broken_side.as_ref().unwrap_or(&state), guard, now).into_iter().map(|next| Alternative {
-                outcome: guard.refusal().into(),
-                guard: Some(index),
-                body: Pattern::Any,
-                next,
-            }),
-        );
+        alternatives.extend(after_refusal(&call, broken_side.as_ref().unwrap_or(&state), guard, now).into_iter().map(|next| Alternative {
+            outcome: guard.refusal().into(),
+            guard: Some(index),
+            body: Pattern::Any,
+            next,
+        }));
         if broken == Truth::Unknown {
             unknown.get_or_insert_with(|| format!("{} cannot be told from what was seen", guard.label()));
         }

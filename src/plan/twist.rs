@@ -8,7 +8,9 @@ use super::probe::{Credential, Identifier, Payload, Probe, Proof, Who};
 use super::script::Client;
 use crate::contract::Given;
 use crate::contract::entity::Owner;
-use crate::contract::guard::{AuthorizationRule, BodyShape, ClientRule, SentCodeRule, Guard, GuardKind, MessageRule, Place, ValueRef, When};
+use crate::contract::guard::{
+    AuthorizationRule, BodyShape, ClientRule, Guard, GuardKind, MessageRule, Place, SentCodeRule, ValueRef, When,
+};
 
 /// A signed token that nobody issued.
 pub const FORGED_TOKEN: &str = "Bearer eyJhbGciOiJFUzM4NCIsInR5cCI6ImF0K2p3dCJ9.eyJzdWIiOiJmb3JnZWQiLCJzY29wZSI6ImFsbCIsImF1ZCI6Imh0dHBzOi8vZGVmYXVsdC5sb2d0by5hcHAvYXBpIn0.Zm9yZ2Vk";

@@ -727,6 +727,19 @@ impl Guard {
         self.refusal.as_ref().expect("the loader fills in the default refusal")
     }
 
+    /// What a schema is put to, what it is for, and when: several schemas may look at one value.
+    fn fits_label(&self, rule: &FitsRule) -> String {
+        let subject = rule.value.as_ref().map_or_else(|| rule.settings.clone().unwrap_or_default(), ToString::to_string);
+        let code = self.refusal.as_ref().and_then(|refusal| refusal.code.as_deref()?.rsplit('.').next());
+        let keys: Vec<String> = match self.when.as_ref().and_then(|when| when.body.as_ref()) {
+            Some(BodyShape::Has(key)) => vec![key.clone()],
+            Some(BodyShape::Keys(keys)) => keys.iter().map(|(key, shape)| format!("{key} {shape}")).collect(),
+            None => Vec::new(),
+        };
+        let words = [Some(subject), code.map(str::to_owned), (!keys.is_empty()).then(|| format!("with {}", keys.join(" and ")))];
+        words.into_iter().flatten().collect::<Vec<_>>().join(" ")
+    }
+
     /// A short name for people: the kind and its argument.
     pub fn label(&self) -> String {
         let argument = match &self.kind {
@@ -778,6 +791,7 @@ impl Guard {
             | GuardKind::NotLocked(Owner::Value(value))
             | GuardKind::TotpSecret(value)
             | GuardKind::BackupCodes(value)
+            | GuardKind::PolicyInformed(value)
             | GuardKind::SubjectToken(value) => value.to_string(),
             GuardKind::FactorOn(name) => name.to_string(),
             GuardKind::TotpCode(rule) => rule.code.to_string(),
@@ -799,8 +813,7 @@ impl Guard {
             | GuardKind::TokenSetUsable(selector)
             | GuardKind::TokenSetRenewed(selector) => selector.to_string(),
             GuardKind::Record(rule) => rule.id.to_string(),
-            GuardKind::PolicyInformed(value) => value.to_string(),
-            GuardKind::Fits(rule) => rule.value.as_ref().map_or_else(|| rule.settings.clone().unwrap_or_default(), ToString::to_string),
+            GuardKind::Fits(rule) => self.fits_label(rule),
             GuardKind::Ordered(values) => values.iter().map(ToString::to_string).collect::<Vec<_>>().join(","),
             GuardKind::IdentityFree(rule) => rule.id.to_string(),
             GuardKind::ConnectorAccepts(answer) => answer.data.to_string(),

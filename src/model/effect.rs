@@ -10,6 +10,7 @@ use super::proof;
 use super::rules::{Account, MOCK_SOCIAL, Phone, mock_account, parse_phone};
 use super::select::{owner_of, targets};
 use super::state::{Entity, Fresh, KNOWS_ALL, Key, Kind, State, Term, Truth};
+use super::tenant;
 use crate::contract::effect::Create;
 use crate::contract::entity::Target;
 use crate::contract::guard::ValueRef;
@@ -197,7 +198,7 @@ fn make(create: &Create, call: &Call<'_>, state: &mut State) -> Vec<Key> {
     };
     let mut made = Vec::new();
     for element in elements {
-        let mut entity = Entity::default().with(KNOWS_ALL, true).with("tenantId", tenant(state));
+        let mut entity = Entity::default().with(KNOWS_ALL, true).with("tenantId", tenant::id(state));
         for (name, value) in &create.with {
             entity.set(name.clone(), value.clone());
         }
@@ -235,11 +236,6 @@ fn make(create: &Create, call: &Call<'_>, state: &mut State) -> Vec<Key> {
         }
     }
     made
-}
-
-/// The id of the tenant, as its settings show it.
-fn tenant(state: &State) -> Term {
-    state.settings(&Key::account_center()).get("tenantId").clone()
 }
 
 /// Fills `{path.x}`, `{body.y}`, `{caller}` and `{each}` in; `None` when one of them is not there.
@@ -354,13 +350,13 @@ fn apply_named(effect: Named, call: &Call<'_>, state: &mut State, now: i64) -> O
             None
         }
         Named::StoreTokenSet => proof::store_token_set(call, state),
-        Named::CreateApplication => Some(create_application(input, state)),
-        Named::CreateConnector => Some(create_connector(input, state)),
+        Named::CreateApplication => Some(tenant::create_application(input, state)),
+        Named::CreateConnector => Some(tenant::create_connector(input, state)),
         Named::UpdateConnector => {
             let key = Key::new(Kind::Connector, call.path.get("id").cloned().unwrap_or_default());
             let factory = state.get(&key).and_then(|connector| connector.text("connectorId").flatten()).unwrap_or_default();
             let factory = state.find(Kind::ConnectorFactory, factory).cloned().unwrap_or_default();
-            state.update(&key, |connector| update_connector(connector, &factory, input));
+            state.update(&key, |connector| tenant::update_connector(connector, &factory, input));
             if input.get("enableTokenStorage") == Some(&json!(false)) {
                 proof::drop_tokens_of(state, &key);
             }
@@ -376,7 +372,7 @@ fn apply_named(effect: Named, call: &Call<'_>, state: &mut State, now: i64) -> O
         Named::DropProfileField => {
             let field = call.path.get("name").cloned().unwrap_or_default();
             for (key, property) in [(Key::account_center(), "profileFields"), (Key::sign_in_experience(), "signUpProfileFields")] {
-                state.update(&key, |settings| drop_named(settings, property, &field));
+                state.update(&key, |settings| tenant::drop_named(settings, property, &field));
             }
             None
         }
@@ -405,7 +401,7 @@ pub(super) fn change(state: &mut State, keys: &[Key], change: impl Fn(&mut Entit
 /// Sets the members of a body as they are stored.
 ///
 /// Names of `profileFields` that the tenant's catalogue does not have are dropped, and the catalogue is not known here.
-fn set_members(entity: &mut Entity, input: &Value) {
+pub fn set_members(entity: &mut Entity, input: &Value) {
     for (name, value) in input.as_object().into_iter().flatten() {
         entity.set(name.clone(), stored(name, value));
     }
@@ -495,126 +491,6 @@ fn create_user(input: &Value, state: &mut State) -> Key {
         state.insert(Key::new(Kind::UserRole, format!("{}/{role}", key.id)), assigned);
     }
     key
-}
-
-/// Kinds of applications that have secrets.
-const WITH_SECRETS: [&str; 3] = ["Traditional", "MachineToMachine", "Protected"];
-
-/// Name of the secret that an application is made with.
-const FIRST_SECRET: &str = "Default secret";
-
-fn create_application(input: &Value, state: &mut State) -> Key {
-    let mut application = Entity::from_json(&json!({
-        "description": null, "oidcClientMetadata": {"redirectUris": [], "postLogoutRedirectUris": []}, "customClientMetadata": {},
-        "protectedAppMetadata": null, "customData": {}, "isThirdParty": false, "appLevelAccessControlEnabled": false, "isAdmin": false,
-        KNOWS_ALL: true,
-    }));
-    application.set("tenantId", tenant(state));
-    application.set("id", Term::Fresh(Fresh::RecordId));
-    application.set("createdAt", Term::Fresh(Fresh::Now));
-    let kind = input.get("type").and_then(Value::as_str).unwrap_or_default();
-    let mut members: Map<String, Value> = input.as_object().cloned().unwrap_or_default();
-    members.remove("protectedAppMetadata");
-    set_members(&mut application, &Value::Object(members));
-    if kind == "Protected" {
-        application.set("protectedAppMetadata", Term::Unknown);
-        application.set("oidcClientMetadata", Term::Unknown);
-    }
-    let key = Key::unborn(Kind::Application, state);
-    if WITH_SECRETS.contains(&kind) {
-        let secret = Entity::default()
-            .with("tenantId", tenant(state))
-            .with("owner", key.id.as_str())
-            .with("applicationId", key.id.as_str())
-            .with("name", FIRST_SECRET)
-            .with("value", Term::Fresh(Fresh::Secret))
-            .with("createdAt", Term::Fresh(Fresh::Now))
-            .with("expiresAt", Value::Null);
-        state.insert(Key::new(Kind::ApplicationSecret, format!("{}/{FIRST_SECRET}", key.id)), secret);
-    } else {
-        application.set("clientSecret", Value::Null);
-    }
-    state.insert(key.clone(), application);
-    key
-}
-
-/// Kinds of connectors of which there is one.
-const SINGLE_CONNECTORS: [&str; 2] = ["Email", "Sms"];
-
-fn create_connector(input: &Value, state: &mut State) -> Key {
-    let factory = input.get("connectorId").and_then(Value::as_str).unwrap_or_default().to_owned();
-    let mut connector = state.find(Kind::ConnectorFactory, &factory).cloned().unwrap_or_default();
-    if let Some(Some(kind)) = connector.text("type").filter(|kind| kind.is_some_and(|kind| SINGLE_CONNECTORS.contains(&kind))) {
-        let same = |(id, other): (&str, &Entity)| (other.text("type") == Some(Some(kind))).then(|| Key::new(Kind::Connector, id));
-        for key in state.all(Kind::Connector).filter_map(same).collect::<Vec<_>>() {
-            state.delete(&key);
-        }
-    }
-    for (name, absent) in
-        [("syncProfile", json!(false)), ("enableTokenStorage", json!(false)), ("config", json!({})), ("metadata", json!({}))]
-    {
-        connector.set(name, clean(input.get(name).unwrap_or(&absent)));
-    }
-    connector.set("connectorId", factory.as_str());
-    set_look(&mut connector, input.get("metadata"));
-    let key = match input.get("id").and_then(Value::as_str) {
-        Some(id) => {
-            connector.set("id", id);
-            Key::new(Kind::Connector, id)
-        }
-        None => {
-            connector.set("id", Term::Fresh(Fresh::UserId));
-            Key::unborn(Kind::Connector, state)
-        }
-    };
-    state.insert(key.clone(), connector);
-    key
-}
-
-fn update_connector(connector: &mut Entity, factory: &Entity, input: &Value) {
-    for (name, value) in input.as_object().into_iter().flatten() {
-        connector.set(name.clone(), clean(value));
-    }
-    if let Some(metadata) = input.get("metadata") {
-        for name in ["name", "logo", "logoDark"] {
-            connector.set(name, factory.get(name).clone());
-        }
-        set_look(connector, Some(metadata));
-    }
-}
-
-/// What a connector shows of its own look in place of its factory's.
-fn set_look(connector: &mut Entity, metadata: Option<&Value>) {
-    let own = metadata.map(clean).unwrap_or_default();
-    for (name, value) in own.as_object().into_iter().flatten() {
-        connector.set(name.clone(), value.clone());
-    }
-}
-
-/// A value without the members that say nothing: null, empty texts, lists and objects.
-fn clean(value: &Value) -> Value {
-    let says = |value: &Value| match value {
-        Value::Null => false,
-        Value::String(text) => !text.is_empty(),
-        Value::Array(items) => !items.is_empty(),
-        Value::Object(members) => !members.is_empty(),
-        _ => true,
-    };
-    match value {
-        Value::Object(members) => {
-            Value::Object(members.iter().map(|(name, value)| (name.clone(), clean(value))).filter(|(_, value)| says(value)).collect())
-        }
-        Value::Array(items) => Value::Array(items.iter().map(clean).filter(says).collect()),
-        other => other.clone(),
-    }
-}
-
-/// Removes the `{name}` object of this name from a list.
-fn drop_named(settings: &mut Entity, property: &str, name: &str) {
-    if let Some(Value::Array(fields)) = settings.known(property) {
-        let kept: Vec<Value> = fields.iter().filter(|field| field.get("name").is_none_or(|known| known != name)).cloned().collect();
-        settings.set(property, Value::Array(kept));
-    }
 }
 
 fn issue_token(call: &Call<'_>, state: &mut State, now: i64) -> Key {

@@ -281,10 +281,13 @@ impl Scene<'_> {
         passkey::proves(&proof, part("challenge"), |origin| {
             let host = url::Url::parse(origin).ok().and_then(|url| url.host_str().map(str::to_owned));
             let own = match part("rp.id") {
-                // 1.43 looks at the header instead of its own address; browsers send the same in both.
-                Some(own) if Some(own) == host.as_deref() => {
-                    Truth::maybe((self.call.request.header("origin") == Some(origin)).then_some(true))
-                }
+                // 1.43 looks at the header instead of its own address. Browsers send the same in both; without the header both
+                // answers are right.
+                Some(own) if Some(own) == host.as_deref() => match self.call.request.header("origin") {
+                    Some(header) if header == origin => Truth::Yes,
+                    Some(_) => Truth::Unknown,
+                    None => Truth::Near,
+                },
                 Some(_) => Truth::No,
                 None => Truth::Unknown,
             };
@@ -312,10 +315,19 @@ impl Scene<'_> {
     fn is(&self, selector: &Selector) -> Truth {
         let bare = Selector { with: BTreeMap::new(), without: BTreeMap::new(), ..selector.clone() };
         self.selected(&bare, |look| match look {
-            Look::Found(key) => self.state.get(key).map_or(Truth::Unknown, |entity| has_all(entity, &selector.with)),
+            Look::Found(key) => self.state.get(key).map_or(Truth::Unknown, |entity| has_all(entity, &self.wanted(&selector.with))),
             Look::Missing => Truth::Yes,
             Look::Unknown => Truth::Unknown,
         })
+    }
+
+    /// Wanted properties, those filled in that are values of the request.
+    fn wanted(&self, with: &BTreeMap<String, Value>) -> BTreeMap<String, Value> {
+        let fill = |value: &Value| match value.as_str().map(ValueRef::parse) {
+            Some(Ok(reference)) => self.call.value(&reference).unwrap_or_default(),
+            _ => value.clone(),
+        };
+        with.iter().map(|(name, value)| (name.clone(), fill(value))).collect()
     }
 
     /// Whether the entity that the operation's last `exists` names has these properties.

@@ -49,8 +49,11 @@ pub fn list(view: &View<'_>, list: &ListSource, schema: &Value) -> Pattern {
         // Items that are alike are told apart by their age.
         shown.sort_by(|one, other| one.entity.map(age).cmp(&other.entity.map(age)));
     }
+    // A list of everything tells what else the tenant has, unless others share it.
+    let everything = owner.is_none() && page.is_none() && !view.state.is_closed() && view.call.query.is_empty();
     // What is shown in place of something else does not say to whom that belongs.
-    let mut pattern = ListPattern::of((list.kind, owner.filter(|_| list.shown.is_none())), complete);
+    let told = owner.filter(|_| list.shown.is_none()).or_else(|| everything.then(Key::tenant));
+    let mut pattern = ListPattern::of((list.kind, told), complete);
     pattern.falling = list.newest_first.then(|| MADE.to_owned());
     pattern.total = page.map(|_| shown.len());
     match page {

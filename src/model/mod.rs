@@ -20,6 +20,7 @@ mod route;
 pub mod rules;
 mod select;
 mod state;
+mod tenant;
 pub mod time;
 mod totp;
 pub mod wire;

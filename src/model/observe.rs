@@ -286,6 +286,7 @@ fn learn_elsewhere(contract: &Contract, state: &mut State, request: &Request, an
             ("users", _) => state.update_all(Kind::User, |_| true, forget),
             ("account-center", _) => state.update(&Key::account_center(), forget),
             ("profile-fields", _) => state.update_all(Kind::CustomProfileField, |_| true, forget),
+            ("tenant", _) => state.update(&Key::tenant(), forget),
             ("caller-tokens" | "user-tokens", Some(id)) => {
                 state.update_all(Kind::Token, |token| token.text("user") == Some(Some(&id)), forget);
             }

@@ -1,5 +1,6 @@
 //! `predict`: what a conforming deployment must answer in a state.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde_json::Value;
@@ -10,7 +11,7 @@ use super::guard::{Scene, has_security_method, scopes, sso_identity, sso_propert
 use super::pattern::{ListPattern, Member, Pattern, Teaching, Why};
 use super::route::{Route, route};
 use super::rules::is_truthy;
-use super::select::{owner_of, targets};
+use super::select::{assume, owner_of, targets};
 use super::state::{Entity, Key, Kind, State, Term, Truth};
 use super::wire::Request;
 use super::{effect, list, proof};
@@ -44,12 +45,10 @@ pub struct Prediction<'a> {
 }
 
 impl Prediction<'_> {
-    /// The only admitted answer, if there is exactly one.
-    pub fn certain(&self) -> Option<&Alternative> {
-        match self.alternatives.as_slice() {
-            [only] => Some(only),
-            _ => None,
-        }
+    /// The only admitted status and code, if there is exactly one, whatever state it leads to.
+    pub fn outcome(&self) -> Option<&Outcome> {
+        let (first, rest) = self.alternatives.split_first()?;
+        rest.iter().all(|other| other.outcome == first.outcome).then_some(&first.outcome)
     }
 
     /// The operation.
@@ -82,22 +81,29 @@ pub fn predict<'a>(contract: &'a Contract, state: &State, request: &'a Request, 
 fn predict_call<'a>(call: Call<'a>, state: &State, now: i64) -> Prediction<'a> {
     let mut alternatives = Vec::new();
     let mut unknown = None;
-    let scene = Scene { call: &call, state, now };
     let mut refused = false;
+    // What an answer tells of things not seen before: each alternative takes its side.
+    let mut state = Cow::Borrowed(state);
     for (index, guard) in call.operation.guards.iter().enumerate() {
-        let broken = match scene.applies(guard) {
+        let scene = Scene { call: &call, state: &state, now };
+        let applies = scene.applies(guard);
+        let broken = match applies {
             Truth::No => continue,
             applies => applies.and(scene.holds(&guard.kind).not()),
         };
         if broken == Truth::No {
             continue;
         }
-        alternatives.extend(after_refusal(&call, state, guard).into_iter().map(|next| Alternative {
-            outcome: guard.refusal().into(),
-            guard: Some(index),
-            body: Pattern::Any,
-            next,
-        }));
+        let side = |holds| if (applies, broken) == (Truth::Yes, Truth::Unknown) { taken(&call, &state, &guard.kind, holds) } else { None };
+        let (broken_side, held_side) = (side(false), side(true));
+        alternatives.extend(
+            after_refusal(&call, broken_side.as_ref().unwrap_or(&state), guard).into_iter().map(|next| Alternative {
+                outcome: guard.refusal().into(),
+                guard: Some(index),
+                body: Pattern::Any,
+                next,
+            }),
+        );
         if broken == Truth::Unknown {
             unknown.get_or_insert_with(|| format!("{} cannot be told from what was seen", guard.label()));
         }
@@ -105,15 +111,27 @@ fn predict_call<'a>(call: Call<'a>, state: &State, now: i64) -> Prediction<'a> {
             refused = true;
             break;
         }
+        if let Some(held) = held_side {
+            state = Cow::Owned(held);
+        }
     }
     if !refused {
-        let admitted = successes(&call, state, now);
+        let admitted = successes(&call, &state, now);
         if admitted.len() > 1 {
             unknown.get_or_insert_with(|| "which of its successes it is cannot be told from what was seen".to_owned());
         }
         alternatives.extend(admitted);
     }
     Prediction { call: Some(call), alternatives, unknown }
+}
+
+/// The state in which a guard that cannot be told from what was seen holds, or does not.
+fn taken(call: &Call<'_>, state: &State, kind: &GuardKind, holds: bool) -> Option<State> {
+    match kind {
+        GuardKind::Exists(selector) => assume(call, state, selector, holds),
+        GuardKind::Absent(selector) => assume(call, state, selector, !holds),
+        _ => None,
+    }
 }
 
 /// The states that a refusal can lead to.

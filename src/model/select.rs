@@ -10,8 +10,9 @@ use crate::contract::entity::{Owner, Selector, Target};
 
 /// Whether something belongs to an owner, or refers to it.
 pub fn belongs(entity: &Entity, owner: &Key) -> Truth {
-    let refers = entity.text(&owner.kind.reference()) == Some(Some(&owner.id));
-    if refers { Truth::Yes } else { Truth::maybe(entity.text("owner").map(|of| of == Some(&owner.id))) }
+    let known = [entity.text("owner"), entity.text(&owner.kind.reference())];
+    let ties = known.contains(&Some(Some(&owner.id)));
+    Truth::maybe((ties || known.iter().any(Option::is_some)).then_some(ties))
 }
 
 /// What is known of an entity that a call names.
@@ -120,8 +121,51 @@ fn look(state: &State, selector: &Selector, owner: Option<&Key>, value: &Value, 
             None => open = true,
         }
     }
-    // Whatever else was there before may be so unseen.
-    if open || !(selector.kind == Kind::User || state.knows_all(selector.kind, owner)) { Look::Unknown } else { Look::Missing }
+    // Users are known to be there by what is seen of them; whatever else was there before may be so unseen.
+    let told = selector.kind == Kind::User || state.knows_all(selector.kind, owner);
+    if !open && told || is_known_missing(state, selector, owner, value) { Look::Missing } else { Look::Unknown }
+}
+
+/// Whether an answer has told that there is no such entity.
+fn is_known_missing(state: &State, selector: &Selector, owner: Option<&Key>, value: &Value) -> bool {
+    let property = selector.by.as_deref().unwrap_or("id");
+    let same = |entity: &Entity| entity.known(property).is_some_and(|known| same(known, value));
+    let tied = |entity: &Entity| owner.is_none_or(|owner| belongs(entity, owner) == Truth::Yes);
+    state.all(selector.kind).any(|(_, entity)| !entity.exists() && same(entity) && tied(entity))
+}
+
+/// The state in which what a selector names, and what is not known of yet, is there; or in which it is not.
+///
+/// `None` where that says nothing of use: of several things only one may be missing.
+pub fn assume(call: &Call<'_>, state: &State, selector: &Selector, present: bool) -> Option<State> {
+    if matches!(selector.kind, Kind::User | Kind::Token | Kind::Record) || !selector.with.is_empty() || !selector.without.is_empty() {
+        return None;
+    }
+    let values = elements(call.value(selector.value.as_ref()?));
+    if values.len() != 1 && !present {
+        return None;
+    }
+    let owner = match &selector.of {
+        Some(owner) => Some(owner_of(call, state, selector.kind, owner)?),
+        None => None,
+    };
+    let mut next = state.clone();
+    for value in values.iter().filter(|value| look(state, selector, owner.as_ref(), value, &[]) == Look::Unknown) {
+        let key = match (&selector.by, &owner, value.as_str()) {
+            (None, None, Some(id)) => Key::new(selector.kind, id),
+            _ => Key::unborn(selector.kind, &next),
+        };
+        let mut entity = Entity::default().with(selector.by.as_deref().unwrap_or("id"), value.clone());
+        if let Some(owner) = &owner {
+            let property = if owner.kind == owner_kind(selector.kind) { "owner".to_owned() } else { owner.kind.reference() };
+            entity.set(property, owner.id.as_str());
+        }
+        if !present {
+            entity.set("removed", true);
+        }
+        next.insert(key, entity);
+    }
+    Some(next)
 }
 
 /// Whatever fits, the oldest first. Ends in the unknown unless everything is known.

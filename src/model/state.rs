@@ -43,6 +43,11 @@ impl Key {
         Self::new(Kind::Settings, "pending-sign-ins")
     }
 
+    /// The tenant, as the owner of what nobody else owns.
+    pub fn tenant() -> Self {
+        Self::new(Kind::Settings, "tenant")
+    }
+
     /// The sign-in experience.
     pub fn sign_in_experience() -> Self {
         Self::new(Kind::Settings, SIGN_IN_EXPERIENCE)
@@ -308,11 +313,16 @@ impl State {
         let told = |entity: &Entity| entity.flag(&format!("{KNOWS_ALL}:{kind}")).or(entity.flag(KNOWS_ALL)) == Some(true);
         // Of what several things own together, the first one knows.
         let proper = |owner: &Key| owner.id.split_once('/').map(|(first, _)| Key::new(owner.kind, first));
-        self.closed || owner.and_then(|owner| self.get(owner).or_else(|| self.get(&proper(owner)?))).is_some_and(told)
+        let tenant = Key::tenant();
+        self.closed
+            || Some(owner.unwrap_or(&tenant)).and_then(|owner| self.get(owner).or_else(|| self.get(&proper(owner)?))).is_some_and(told)
     }
 
     /// Remembers that all entities of a kind that belong to an owner are known.
     pub fn told_all(&mut self, kind: Kind, owner: &Key) {
+        if owner.kind == Kind::Settings && self.get(owner).is_none() {
+            self.insert(owner.clone(), Entity::default());
+        }
         self.update(owner, |entity| entity.set(format!("{KNOWS_ALL}:{kind}"), true));
     }
 

@@ -1,5 +1,7 @@
 //! The opening lap (each accepted case of each operation) and the guard matrix (each guard broken alone, and with others).
 
+use std::collections::BTreeSet;
+
 use super::build::Draft;
 use super::epoch::Need;
 use super::probe::{Cast, Probe};
@@ -200,7 +202,7 @@ fn refused(script: &mut Script<'_>, cast: &mut Cast, probe: &Probe<'_>) {
     }
     script.call(persona, Purpose::Probe(probe.label.clone()), call, &[]);
     let of = script.last();
-    if probe.operation.writes() {
+    if probe.operation.writes() && !probe.quiet {
         look(script, probe, &target, user, of, false);
     }
 }
@@ -209,23 +211,33 @@ fn spoiled<'a>(contract: &'a Contract, operation: &'a Operation, facts: &Facts) 
     let mut probes: Vec<Probe<'a>> = Vec::new();
     let possible = |probe: &Probe<'_>| facts.can_sign_in || probe.client != Client::Third;
     let mut shared_done = false;
+    let mut orders: Vec<BTreeSet<usize>> = Vec::new();
     // What can be spoiled of an operation that nothing brings to success is refused anyway.
     let bases = if operation.cases.is_empty() { &operation.tries } else { &operation.cases };
     for (name, case) in bases {
         let accepted = Probe::accepted(contract, operation, name, case);
         let mut order: Vec<Probe<'a>> = vec![accepted.clone()];
-        for guard in &operation.guards {
+        let mut ordered = BTreeSet::new();
+        for (index, guard) in operation.guards.iter().enumerate() {
             if guard.shared && shared_done {
                 continue;
             }
             let ways = break_guard(guard, &accepted);
             if counts_for_order(&guard.kind) && !guard.shared {
                 order = combine(order, ways.first(), &accepted);
+                if !ways.is_empty() && guard.when.as_ref().is_none_or(|when| accepted.concerns(when)) {
+                    ordered.insert(index);
+                }
             }
-            probes.extend(ways.into_iter().filter(|probe| possible(probe)));
+            let ways = ways.into_iter().filter(|probe| possible(probe)).enumerate();
+            probes.extend(ways.map(|(index, probe)| Probe { quiet: index > 0, ..probe }));
         }
         shared_done = true;
-        probes.extend(order.into_iter().filter(|probe| probe.label.matches(" + ").count() > 1 && possible(probe)));
+        // What a case shows about order is shown already when an earlier one met the same guards.
+        if !orders.iter().any(|earlier| ordered.is_subset(earlier)) {
+            probes.extend(order.into_iter().filter(|probe| probe.label.matches(" + ").count() > 1 && possible(probe)));
+            orders.push(ordered);
+        }
     }
     probes.extend(operation.tries.iter().map(|(name, case)| Probe::accepted(contract, operation, name, case)).filter(possible));
     let mut distinct: Vec<Probe<'a>> = Vec::new();
@@ -259,6 +271,7 @@ fn combine<'a>(probes: Vec<Probe<'a>>, way: Option<&Probe<'a>>, accepted: &Probe
     for probe in probes {
         let mut spoiled = probe.clone();
         spoiled.label = format!("{} + {what}", probe.label);
+        spoiled.quiet = true;
         spoiled.scopes = probe.scopes.intersection(&way.scopes).cloned().collect();
         if way.client != accepted.client {
             spoiled.client = way.client;

@@ -108,6 +108,8 @@ pub struct Probe<'a> {
     pub path: BTreeMap<String, String>,
     /// Query.
     pub query: BTreeMap<String, String>,
+    /// Nobody looks afterwards whether it changed something: another way to break the same guards is looked at.
+    pub quiet: bool,
     /// What must have been accepted before, by the name under which the request speaks of it.
     pub given: BTreeMap<String, Given>,
 }
@@ -134,6 +136,7 @@ impl<'a> Probe<'a> {
             payload,
             path: case.path.clone(),
             query: case.query.clone(),
+            quiet: false,
             given: case.given.clone(),
         };
         for guard in &operation.guards {
@@ -154,7 +157,7 @@ impl<'a> Probe<'a> {
     }
 
     /// Whether a condition can apply to this request. Facts about the caller count as given.
-    fn concerns(&self, when: &When) -> bool {
+    pub fn concerns(&self, when: &When) -> bool {
         let body = when.body.as_ref().is_none_or(|shape| match shape {
             BodyShape::Has(key) => self.member(key).is_some(),
             BodyShape::Keys(keys) => keys.iter().all(|(key, shape)| {

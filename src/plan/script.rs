@@ -130,13 +130,13 @@ impl<'a> Script<'a> {
     /// What the model predicts for a call, without adding it.
     pub fn foresee(&self, call: &Call) -> Option<Outcome> {
         let request = call.request(&self.binding).ok()?;
-        predict(self.contract, &self.state, &request, PLAN_NOW).certain().map(|only| only.outcome.clone())
+        predict(self.contract, &self.state, &request, PLAN_NOW).outcome().cloned()
     }
 
     fn think(&mut self, call: &Call, capture: &[(&str, &str)]) -> Option<Outcome> {
         let request = call.request(&self.binding).expect("a plan only uses symbols that earlier steps capture");
         let prediction = predict(self.contract, &self.state, &request, PLAN_NOW);
-        let certain = prediction.certain().map(|only| only.outcome.clone());
+        let certain = prediction.outcome().cloned();
         let alternative = prediction.alternatives.into_iter().next_back()?;
         let born = &mut self.born;
         let refused = alternative.guard.is_some();
@@ -428,16 +428,18 @@ pub fn start(facts: &Facts, settings: Option<&Settings>, binding: &Binding, now:
         ("admin", false, "MachineToMachine", Term::Unknown),
     ];
     for (client, third, kind, options) in clients {
+        let id = value(&format!("{client}.id"));
         let application = Entity::default()
+            .with("id", id.as_str())
             .with("isThirdParty", third)
             .with("type", kind)
             .with("customClientMetadata", options)
             .with("clientSecret", Term::Known(value(&format!("{client}.secret")).into()));
-        state.insert(Key::new(Kind::Application, value(&format!("{client}.id"))), application);
+        state.insert(Key::new(Kind::Application, id), application);
     }
     for factory in ["oauth2", "oidc"] {
         let standard = json!({"type": "Social", "isStandard": true, "platform": "Universal", "isTokenStorageSupported": true});
-        state.insert(Key::new(Kind::ConnectorFactory, factory), Entity::from_json(&standard));
+        state.insert(Key::new(Kind::ConnectorFactory, factory), Entity::from_json(&standard).with("id", factory));
     }
     for (name, scope) in [("admin.token", "all"), ("machine.token", "")] {
         let token = Entity::default()

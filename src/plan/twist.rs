@@ -154,7 +154,7 @@ pub fn break_guard<'a>(guard: &Guard, accepted: &Probe<'a>) -> Vec<Probe<'a>> {
         GuardKind::MaxChars(bounds) => {
             for (key, most) in bounds {
                 let text = match key.as_str() {
-                    "avatar" => format!("https://example.com/{}", "a".repeat(*most)),
+                    "avatar" | "termsOfUseUrl" | "privacyPolicyUrl" => format!("https://example.com/{}", "a".repeat(*most)),
                     "body.identifier.value" if base.member("identifier.type").is_some_and(|kind| kind == "phone") => "1".repeat(most + 1),
                     "primaryEmail" | "body.identifier.value" => format!("{}@example.com", "a".repeat(*most)),
                     "path.userId" => OVERLONG_ID.to_owned(),

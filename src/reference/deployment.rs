@@ -314,7 +314,9 @@ fn complete(body: &mut Value, schema: &Value) {
         }
         Value::Array(items) => {
             if let Some(inner) = schema.get("items") {
-                items.iter_mut().for_each(|item| complete(item, inner));
+                for item in items {
+                    complete(item, inner);
+                }
             }
         }
         Value::Null => {

@@ -83,8 +83,9 @@ pub fn observe(contract: &Contract, states: &States, request: &Request, answer: 
     let mut nearest: Option<Difference> = None;
     let mut unknown = None;
     let mut admitted = 0_usize;
-    for (_, prediction) in &predictions {
+    for (state, prediction) in &predictions {
         unknown = unknown.or_else(|| prediction.unknown.clone());
+        let before = kept.len();
         for alternative in &prediction.alternatives {
             admitted += 1;
             match seen.compare(alternative) {
@@ -108,6 +109,12 @@ pub fn observe(contract: &Contract, states: &States, request: &Request, answer: 
                     }
                 }
             }
+        }
+        // Of several refusals by what was never seen, the answer does not tell which it was: nothing is learnt, and the
+        // states do not multiply.
+        if prediction.unknown.is_some() && kept.len() > before + 1 && kept[before..].iter().all(|(_, (_, guard))| guard.is_some()) {
+            kept.truncate(before + 1);
+            kept[before].0 = (*state).clone();
         }
     }
     if let Some((_, matched)) = kept.first().cloned() {

@@ -62,8 +62,11 @@ pub(super) fn run(args: &Args, settings: &Settings) -> Result<RunVerdict, Failur
     }
     print(&text(&contract, &inspection, args.verbose))?;
     if args.mutants {
-        let scores = fates(&contract, &recordings, &waivers_before);
-        print(&format!("\n{}\n{}", by_operation(&scores), secrets.redact(&scored(&scores))))?;
+        let mut scores = fates(&contract, &recordings, &waivers_before);
+        for sight in scores.iter_mut().filter_map(|score| score.first.as_mut()) {
+            sight.detail = secrets.redact(&sight.detail);
+        }
+        print(&format!("\n{}\n{}", by_operation(&scores), scored(&scores)))?;
     }
     if inspection.total().total() == 0 {
         return Err(Failure::Usage("the recordings hold no exchange of a specified operation\n  help: `list` shows the operations".into()));

@@ -233,7 +233,13 @@ fn exercise(tape: &mut Tape) {
     own(tape, &exchanged[1]);
     tape.call(admin, "POST /api/users", json!({"username": "bob"}));
     tape.send(Request::new("PUT", "/api/account-center"));
-    for (method, path) in [("GET", "/api/roles"), ("GET", "/api/applications"), ("GET", PUBLISHED_AT), ("GET", "/api/roles/nobody")] {
+    for (method, path) in [
+        ("GET", "/api/roles"),
+        ("GET", "/api/applications"),
+        ("GET", PUBLISHED_AT),
+        ("GET", "/api/roles/nobody"),
+        ("GET", "/api/configs/cimd"),
+    ] {
         tape.send(Request::new(method, path));
         for token in [admin, wide, &scopeless, "garbage"] {
             tape.call(token, &format!("{method} {path}"), Value::Null);
@@ -298,7 +304,8 @@ fn a_wrong_name_is_answered_with_the_nearest() {
     assert_eq!(error.to_string(), "`record-used-upp` is no fault of the catalogue; did you mean `record-used-up`?");
     let mut fault = Fault::named("third-party-may-write").unwrap();
     let old = Contract::embedded(Version { major: 1, minor: 42 }).unwrap();
-    assert!(fault.apply(&mut old.clone()).unwrap_err().to_string().contains("contract 1.42: UpdateProfile has no guard `first-party`"));
+    assert!(fault.apply(&mut old.clone()).unwrap_err().to_string().contains("contract 1.42: there is no requirement `ACC-PARTY-01`"));
+    let newest = Contract::embedded(Version::NEWEST).unwrap();
     fault.operation = "UpdateProfil".into();
-    assert!(fault.apply(&mut old.clone()).unwrap_err().to_string().contains("did you mean `UpdateProfile`?"));
+    assert!(fault.apply(&mut newest.clone()).unwrap_err().to_string().contains("did you mean `UpdateProfile`?"));
 }

@@ -3,6 +3,7 @@
 use url::form_urlencoded;
 
 use crate::contract::Operation;
+use crate::contract::answer::{AnswerSpec, Source};
 use crate::contract::guard::{GuardKind, Paging};
 use crate::model::wire::{Answer, Request};
 
@@ -84,6 +85,12 @@ pub fn judge(operation: &Operation, request: &Request, answer: &Answer) -> Optio
             None => Ok(()),
             Some(_) => Err(misnumbered("no Total-Number without a page", "one")),
         });
+    }
+    // Totals that count everything say nothing of a part of it.
+    let parted = form_urlencoded::parse(request.query().as_bytes()).any(|(key, _)| !["page", "page_size"].contains(&key.as_ref()));
+    let counts_all = |answer: &AnswerSpec| matches!(&answer.body, Some(Source::List(list)) if list.counts_all);
+    if parted && operation.answers.iter().any(counts_all) {
+        return None;
     }
     let entries = answer.json().and_then(|json| json.as_array().map(Vec::len))?;
     Page::read(request.query()).map(|page| page_of(page, entries as u64, answer))

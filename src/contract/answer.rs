@@ -53,6 +53,8 @@ pub struct ListSource {
     pub paged: Option<Paging>,
     /// The member that holds the list; the list itself is the body when absent.
     pub under: Option<String>,
+    /// The member that says whether the caller's token came from the entity.
+    pub current: Option<String>,
     /// What is shown in place of the listed: the entity of this kind that this property names.
     pub shown: Option<(Kind, String)>,
     /// Properties of what is shown that can be searched.
@@ -61,6 +63,8 @@ pub struct ListSource {
     pub newest_first: bool,
     /// What any of these belongs to or refers to is left out.
     pub without: Vec<Selector>,
+    /// Totals count everything of the kind, whatever is shown.
+    pub counts_all: bool,
     /// Properties that must have the text a parameter asks for, where it is given.
     pub only: BTreeMap<String, ValueRef>,
     /// Properties of which one must contain the parameter `q`, letter case aside.
@@ -79,6 +83,8 @@ impl ListSource {
             search: Vec::new(),
             newest_first: false,
             without: Vec::new(),
+            current: None,
+            counts_all: false,
             only: BTreeMap::new(),
             holding: Vec::new(),
         }
@@ -187,6 +193,8 @@ impl<'de> Deserialize<'de> for Source {
                         "search" => list.search = map.next_value()?,
                         "newest-first" => list.newest_first = map.next_value()?,
                         "without" => list.without = map.next_value()?,
+                        "current" => list.current = Some(map.next_value()?),
+                        "counts-all" => list.counts_all = map.next_value()?,
                         "where" => list.only = map.next_value()?,
                         "q" => list.holding = map.next_value()?,
                         other => {
@@ -202,6 +210,8 @@ impl<'de> Deserialize<'de> for Source {
                                 "newest-first",
                                 "without",
                                 "where",
+                                "current",
+                                "counts-all",
                                 "q",
                             ];
                             return Err(de::Error::unknown_field(other, known));
@@ -256,6 +266,7 @@ mod tests {
     fn what_is_no_source_is_refused() {
         assert!(read("users").unwrap_err().contains("users"));
         assert!(read("{object: {}, paged: required}").unwrap_err().contains("belong to `list`"));
+        assert!(read("{entity: {role: path.id}, current: isCurrent}").unwrap_err().contains("belong to `list`"));
         assert!(read("{of: user}").unwrap_err().contains("name the source"));
     }
 }

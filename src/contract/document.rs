@@ -86,9 +86,9 @@ pub struct RawOperation {
     /// Requirements this operation is evidence for.
     #[serde(rename = "x-requirements")]
     pub requirements: Vec<String>,
-    /// Whether the document's own guards come first (default) or not.
-    #[serde(rename = "x-shared-guards", default = "yes")]
-    pub shared_guards: bool,
+    /// Which of the document's own guards come first.
+    #[serde(rename = "x-shared-guards", default)]
+    pub shared_guards: SharedGuards,
     /// Own guards that are evaluated after the credentials and before any input is looked at.
     #[serde(rename = "x-guards-before-input", default)]
     pub early_guards: Vec<Guard>,
@@ -112,8 +112,31 @@ pub struct RawOperation {
     pub tries: BTreeMap<String, RawCase>,
 }
 
-const fn yes() -> bool {
-    true
+/// Which of the document's own guards an operation has.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub enum SharedGuards {
+    /// All of them.
+    #[default]
+    All,
+    /// All (`true`) or none (`false`).
+    Whether(bool),
+    /// All but these.
+    Except {
+        /// Names of guard kinds.
+        without: Vec<String>,
+    },
+}
+
+impl SharedGuards {
+    /// Whether the operation has a guard of this kind.
+    pub fn include(&self, kind: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Whether(all) => *all,
+            Self::Except { without } => !without.iter().any(|name| name == kind),
+        }
+    }
 }
 
 /// An accepted request: what is in it besides what the guards need.
@@ -136,6 +159,9 @@ pub struct RawCase {
     /// Query parameters.
     #[serde(default)]
     pub query: BTreeMap<String, String>,
+    /// The caller signs in before; if it is the caller who sends this, with the token of that.
+    #[serde(rename = "signed-in", default)]
+    pub signed_in: bool,
 }
 
 /// One accepted request of another operation.

@@ -40,6 +40,8 @@ pub enum Fresh {
     IsoNow,
     /// ISO text, this many seconds after now.
     IsoAfter(u32),
+    /// Milliseconds since 1970, this many seconds after now.
+    MsAfter(u64),
     /// A whole number that the deployment counts.
     Number,
     /// A shared secret of an authenticator app: 20 bytes in base32.
@@ -53,7 +55,17 @@ pub enum Fresh {
 impl Fresh {
     /// Whether the value tells one thing from all others of its kind.
     pub const fn identifies(self) -> bool {
-        !matches!(self, Self::Now | Self::IsoNow | Self::IsoAfter(_) | Self::Number | Self::TotpSecret | Self::BackupCodes | Self::QrCode)
+        !matches!(
+            self,
+            Self::Now
+                | Self::IsoNow
+                | Self::IsoAfter(_)
+                | Self::MsAfter(_)
+                | Self::Number
+                | Self::TotpSecret
+                | Self::BackupCodes
+                | Self::QrCode
+        )
     }
 }
 
@@ -182,6 +194,20 @@ pub enum Named {
     LinkSocial,
     /// Stores the token that came with a social record.
     StoreTokenSet,
+    /// Ends the session in the path, and those of its grants that `revokeGrantsTarget` speaks of with their tokens.
+    EndSession,
+    /// Ends the grant in the path, with its tokens.
+    RevokeGrant,
+    /// Makes a one-time token for the address in the body.
+    CreateOneTimeToken,
+    /// Puts a new code for the recipient in the body in the place of an older one.
+    MakeCode,
+    /// Counts a message to the recipient in the body.
+    CountMessage,
+    /// Uses the code of the recipient in the body up.
+    UseCode,
+    /// Forgets what is counted against the targets in the body.
+    ForgetFailures,
     /// Makes an application, with a first secret where it can have secrets.
     CreateApplication,
     /// Makes a connector as its factory has it; one for messages takes the place of those of its kind.

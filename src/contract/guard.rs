@@ -244,6 +244,16 @@ guard_kinds! {
     "resource-known" ResourceKnown(ValueRef),
     /// The subject token can still be exchanged.
     "subject-token" SubjectToken(ValueRef),
+    /// The entities that the value names, where they exist, belong to that owner.
+    "belongs" Belongs(Box<Selector>),
+    /// The entities that the value names, where they exist, are not past their end.
+    "unexpired" Unexpired(Box<Selector>),
+    /// A message can be sent to the recipient in the body.
+    "message" Message(MessageRule),
+    /// The code of the recipient in the body can be used.
+    "sent-code" SentCode(SentCodeRule),
+    /// The tenant lets passwords expire.
+    "password-expiry-on" PasswordExpiryOn(bool),
     /// The tenant has switched this kind of factor on.
     "factor-on" FactorOn(FactorName),
     /// The text is a shared secret: 16 to 32 characters of base32.
@@ -366,6 +376,32 @@ pub struct FileRule {
     pub file: ValueRef,
     /// Most bytes.
     pub bytes: usize,
+}
+
+/// What a `message` guard demands. The recipient is the e-mail address in the body, or else the phone number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MessageRule {
+    /// Not too many messages went to the recipient lately.
+    Allowed,
+    /// The recipient can be stored.
+    Storable,
+    /// There is a connector for such messages.
+    Connected,
+}
+
+/// What a `sent-code` guard demands. The recipient is the e-mail address in the body, or else the phone number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SentCodeRule {
+    /// A code was sent and not used.
+    Pending,
+    /// It is not too old.
+    Fresh,
+    /// Not too many wrong codes were tried.
+    TriesLeft,
+    /// The code in the body is the one.
+    Right,
 }
 
 impl FitsRule {
@@ -623,10 +659,12 @@ pub enum TenantFact {
 pub enum RefusalEffect {
     /// Counts towards the lock-out that the operation's `not-locked` speaks of.
     CountFailure,
-    /// Counts as a wrong code for the record.
+    /// Counts as a wrong code, for the record or the recipient.
     CountTry,
     /// Forgets the stored token of the provider.
     ForgetTokenSet,
+    /// Puts a new code for the recipient in the body in the place of an older one.
+    MakeCode,
     /// May have done what the operation deletes all the same.
     MaybeDelete,
 }
@@ -811,7 +849,18 @@ impl Guard {
             | GuardKind::Absent(selector)
             | GuardKind::Is(selector)
             | GuardKind::TokenSetUsable(selector)
-            | GuardKind::TokenSetRenewed(selector) => selector.to_string(),
+            | GuardKind::TokenSetRenewed(selector)
+            | GuardKind::Belongs(selector)
+            | GuardKind::Unexpired(selector) => selector.to_string(),
+            GuardKind::Message(MessageRule::Allowed) => "allowed".into(),
+            GuardKind::Message(MessageRule::Storable) => "storable".into(),
+            GuardKind::Message(MessageRule::Connected) => "connected".into(),
+            GuardKind::SentCode(rule) => match rule {
+                SentCodeRule::Pending => "pending".into(),
+                SentCodeRule::Fresh => "fresh".into(),
+                SentCodeRule::TriesLeft => "tries-left".into(),
+                SentCodeRule::Right => "right".into(),
+            },
             GuardKind::Record(rule) => rule.id.to_string(),
             GuardKind::Fits(rule) => self.fits_label(rule),
             GuardKind::Ordered(values) => values.iter().map(ToString::to_string).collect::<Vec<_>>().join(","),

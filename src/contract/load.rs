@@ -226,7 +226,7 @@ impl Assembly<'_> {
             return Err(near(format!("`{method}` is no method"), method, "write get, put, post, patch or delete"));
         }
         let mut guards = Vec::new();
-        let shared = || self.document.guards.iter().filter(|_| raw.shared_guards);
+        let shared = || self.document.guards.iter().filter(|guard| raw.shared_guards.include(guard.kind.name()));
         let access = shared().filter(|guard| !guard.kind.reads_input()).map(|guard| (guard, true));
         let input = shared().filter(|guard| guard.kind.reads_input()).map(|guard| (guard, true));
         let early = raw.early_guards.iter().map(|guard| (guard, false));

@@ -6,9 +6,12 @@ use serde_json::{Map, Value, json};
 
 use super::call::Call;
 use super::guard::{Scene, scopes};
+use super::message;
+use super::one_time;
 use super::proof;
 use super::rules::{Account, MOCK_SOCIAL, Phone, mock_account, parse_phone};
 use super::select::{owner_of, targets};
+use super::session;
 use super::state::{Entity, Fresh, KNOWS_ALL, Key, Kind, State, Term, Truth};
 use super::tenant;
 use crate::contract::effect::Create;
@@ -320,6 +323,7 @@ fn apply_named(effect: Named, call: &Call<'_>, state: &mut State, now: i64) -> O
             change(state, subject.as_slice(), |user| user.set("isSuspended", suspended.clone()));
             if let (true, Some(subject)) = (suspended == true, subject) {
                 state.kill_tokens(&subject.id);
+                session::end_sessions(&subject.id, state);
             }
             None
         }
@@ -350,6 +354,27 @@ fn apply_named(effect: Named, call: &Call<'_>, state: &mut State, now: i64) -> O
             None
         }
         Named::StoreTokenSet => proof::store_token_set(call, state),
+        Named::CreateOneTimeToken => Some(one_time::create(input, state)),
+        Named::EndSession | Named::RevokeGrant => {
+            session::end(effect, call, state);
+            None
+        }
+        Named::MakeCode => {
+            message::make_code(call, state, now);
+            None
+        }
+        Named::CountMessage => {
+            message::count_message(call, state, now);
+            None
+        }
+        Named::UseCode => {
+            message::use_code(call, state);
+            None
+        }
+        Named::ForgetFailures => {
+            message::forget_failures(call, state);
+            None
+        }
         Named::CreateApplication => Some(tenant::create_application(input, state)),
         Named::CreateConnector => Some(tenant::create_connector(input, state)),
         Named::UpdateConnector => {
@@ -499,6 +524,8 @@ fn issue_token(call: &Call<'_>, state: &mut State, now: i64) -> Key {
     let grant = field("grant_type").unwrap_or_default();
     let resource = field("resource").filter(|resource| !resource.is_empty());
     let mut user = Term::Unknown;
+    let application = call.client().map_or(Term::Unknown, |(id, _)| Term::Known(id.into()));
+    let (mut from_grant, mut from_session) = (Term::Known(Value::Null), Term::Known(Value::Null));
     // Which scopes of a resource a client or user has is not part of the contract; what was granted is read from the answer.
     let mut scope = Term::Unknown;
     match grant {
@@ -526,6 +553,7 @@ fn issue_token(call: &Call<'_>, state: &mut State, now: i64) -> Key {
                     ACCOUNT_SCOPES.iter().filter(|known| scopes(&asked).any(|scope| scope == **known)).copied().collect();
                 scope = Term::Known(Value::String(granted.join(" ")));
             }
+            from_grant = session::begin_grant(&user, &application, now, state);
         }
         "authorization_code" => {
             state.insert(Key::new(Kind::Code, field("code").unwrap_or_default()), Entity::default());
@@ -536,11 +564,14 @@ fn issue_token(call: &Call<'_>, state: &mut State, now: i64) -> Key {
             {
                 user = Term::Known(only.clone());
             }
+            from_grant = session::begin_grant(&user, &application, now, state);
+            from_session = session::begin_session(&user, &application, &from_grant, now, state);
         }
         "refresh_token" => {
             let text = field("refresh_token").unwrap_or_default();
             if let Some((_, token)) = state.all(Kind::Token).find(|(_, token)| token.text("refresh_token") == Some(Some(text))) {
                 user = token.get("user").clone();
+                (from_grant, from_session) = (token.get("grant").clone(), token.get("session").clone());
             }
         }
         _ => {}
@@ -561,6 +592,8 @@ fn issue_token(call: &Call<'_>, state: &mut State, now: i64) -> Key {
         .with("id_token", if matches!(grant, "authorization_code" | "refresh_token") { Term::Unknown } else { Value::Null.into() })
         .with("use", json!(usage))
         .with("user", user)
+        .with("grant", from_grant)
+        .with("session", from_session)
         .with("client", client.as_ref().map_or(Value::Null, |(id, _)| json!(id)))
         .with("alive", json!(true))
         .with("expiresAt", json!(now + TOKEN_LIFE * 1000));

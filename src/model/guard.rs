@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::body::{Body, has_nul};
 use super::call::Call;
 use super::json::same;
+use super::message;
 use super::multipart;
 use super::rules::{
     Account, EmailPolicy, MOCK_SOCIAL, PasswordPolicy, Phone, Search, UserInfo, UsernamePolicy, Verdict, breached, email_domain,
@@ -223,6 +224,20 @@ impl Scene<'_> {
             }
             // Where files go is said outside the API, so either answer is right.
             GuardKind::Storage(_) => Truth::Near,
+            GuardKind::Belongs(selector) => self.belongs(selector),
+            GuardKind::Unexpired(selector) => self.selected(selector, |look| match look {
+                Look::Found(key) => state.get(key).map_or(Truth::Unknown, |entity| self.before(entity.get("expiresAt"))),
+                Look::Missing => Truth::Yes,
+                Look::Unknown => Truth::Unknown,
+            }),
+            GuardKind::Message(rule) => message::can_send(*rule, call, state, self.now),
+            GuardKind::SentCode(rule) => {
+                let policy = self.policy::<Value>("verificationCodePolicy");
+                message::can_use(*rule, call, state, policy.as_ref(), self.now, NEAR_MS)
+            }
+            GuardKind::PasswordExpiryOn(_) => Truth::maybe(self.policy::<Value>("passwordExpiration").map(|policy| {
+                policy.get("enabled") == Some(&Value::Bool(true)) && policy.get("validPeriodDays").and_then(Value::as_f64) > Some(0.0)
+            })),
             GuardKind::FactorOn(name) => self.factor_on(name),
             GuardKind::TotpSecret(value) => Truth::of(call.text(value).is_none_or(|text| totp::is_secret(&text))),
             GuardKind::TotpCode(rule) => match (call.text(&rule.secret), call.text(&rule.code)) {
@@ -232,6 +247,19 @@ impl Scene<'_> {
             GuardKind::BackupCodes(value) => Truth::of(call.value(value).is_none_or(|codes| are_backup_codes(&codes))),
             GuardKind::PasskeyProof(rule) => self.passkey_proof(rule),
         }
+    }
+
+    /// Whether the entities that a selector names, its owner aside, belong to that owner.
+    fn belongs(&self, selector: &Selector) -> Truth {
+        let Some(owner) = selector.of.as_ref().and_then(|owner| owner_of(self.call, self.state, selector.kind, owner)) else {
+            return Truth::Unknown;
+        };
+        let anybodys = Selector { of: None, ..selector.clone() };
+        self.selected(&anybodys, |look| match look {
+            Look::Found(key) => Truth::maybe(self.state.get(key).and_then(|entity| entity.text("owner")).map(|id| id == Some(&owner.id))),
+            Look::Missing => Truth::Yes,
+            Look::Unknown => Truth::Unknown,
+        })
     }
 
     /// Whether a value, or what settings would become, fits a schema.
@@ -393,16 +421,7 @@ impl Scene<'_> {
 
     /// Whether now is before a time given in milliseconds or ISO text. No time means no limit.
     pub(super) fn before(&self, limit: &Term) -> Truth {
-        let limit = match limit {
-            Term::Known(Value::Null) => return Truth::Yes,
-            Term::Known(value) => super::time::millis(value),
-            _ => None,
-        };
-        match limit {
-            None => Truth::Unknown,
-            Some(limit) if (limit - self.now).abs() < NEAR_MS => Truth::Near,
-            Some(limit) => Truth::of(self.now < limit),
-        }
+        before(limit, self.now)
     }
 
     fn input_is_valid(&self) -> bool {
@@ -722,6 +741,20 @@ fn is_distinct(list: &Value) -> bool {
 const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
 const IMPERSONATION_TOKEN: &str = "urn:logto:token-type:impersonation_token";
 const PERSONAL_ACCESS_TOKEN: &str = "urn:logto:token-type:personal_access_token";
+
+/// Whether now is before a time given in milliseconds or ISO text. No time means no limit.
+pub fn before(limit: &Term, now: i64) -> Truth {
+    let limit = match limit {
+        Term::Known(Value::Null) => return Truth::Yes,
+        Term::Known(value) => super::time::millis(value),
+        _ => None,
+    };
+    match limit {
+        None => Truth::Unknown,
+        Some(limit) if (limit - now).abs() < NEAR_MS => Truth::Near,
+        Some(limit) => Truth::of(now < limit),
+    }
+}
 
 /// Property of a user that holds the enterprise identity of one connector, where not all of them are known.
 pub fn sso_property(connector: &str) -> String {

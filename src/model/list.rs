@@ -6,6 +6,7 @@ use super::pattern::{ListPattern, Member, Pattern};
 use super::predict::View;
 use super::rules::Search;
 use super::select::{age, belongs, owner_of};
+use super::session;
 use super::state::{Entity, Key, Kind, State, Truth};
 use crate::contract::answer::ListSource;
 use crate::contract::entity::Selector;
@@ -23,26 +24,28 @@ pub fn list(view: &View<'_>, list: &ListSource, schema: &Value) -> Pattern {
     let (Ok(page), Some(search)) = (Page::read(view, list), search(view, list)) else { return Pattern::Any };
     let Some(owner) = owner.map_or(Some(None), |owner| owner.map(Some)) else { return Pattern::Any };
     let (mut shown, mut barred): (Vec<Item<'_>>, Vec<String>) = (Vec::new(), Vec::new());
-    for (id, entity) in view
-        .state
-        .all(list.kind)
-        .filter(|(_, entity)| entity.exists() && owner.as_ref().is_none_or(|owner| belongs(entity, owner) == Truth::Yes))
-    {
+    let complete = match &owner {
+        Some(owner) => view.state.knows_all(list.kind, Some(owner)),
+        None => view.state.is_whole() || search.only("id", |id| view.state.find(list.kind, id).is_some()),
+    };
+    let owned = |entity: &Entity| owner.as_ref().is_none_or(|owner| belongs(entity, owner) == Truth::Yes);
+    for (id, entity) in view.state.all(list.kind).filter(|(_, entity)| entity.exists() && owned(entity)) {
+        // Among others that are not known yet, one that was never shown cannot be told apart.
+        if !complete && session::is_anonymous(list.kind, entity) {
+            continue;
+        }
         let Some(item) = Item::read(view.state, list, id, entity) else { return Pattern::Any };
-        let admitted = search.admits(|name| item.entity?.text(name));
+        let admitted = search.admits(|name| item.entity?.text(name)).and(session::is_listed(list.kind, entity, view.state));
         let asked_for = wanted(view, list, item.entity);
         match admitted.and(asked_for).and(is_left_out(view, &list.without, &item.key).not()) {
             Truth::Yes => shown.push(item),
-            Truth::No => barred.push(item.key.id),
+            Truth::No => barred.push(session::naming(list.kind).and_then(|name| entity.text(name)?).unwrap_or(&item.key.id).to_owned()),
             // A deployment itself must say something; expressions that are not followed find nothing there.
             _ if view.state.is_whole() => barred.push(item.key.id),
             Truth::Unknown | Truth::Near => return Pattern::Any,
         }
     }
-    let complete = match &owner {
-        Some(owner) => view.state.knows_all(list.kind, Some(owner)),
-        None => view.state.is_whole() || search.only("id", |id| view.state.find(list.kind, id).is_some()),
-    };
+    shown.sort_by_key(|item| item.entity.map(|entity| session::rank(list.kind, &item.key, entity)));
     if list.newest_first {
         shown.sort_by(|one, other| other.made().total_cmp(&one.made()));
     } else {
@@ -55,7 +58,9 @@ pub fn list(view: &View<'_>, list: &ListSource, schema: &Value) -> Pattern {
     let told = owner.filter(|_| list.shown.is_none()).or_else(|| everything.then(Key::tenant));
     let mut pattern = ListPattern::of((list.kind, told), complete);
     pattern.falling = list.newest_first.then(|| MADE.to_owned());
-    pattern.total = page.map(|_| shown.len());
+    pattern.total = page.map(|_| if list.counts_all { view.state.all(list.kind).count() } else { shown.len() });
+    pattern.by = session::naming(list.kind).map(|_| session::ORDER);
+    pattern.partial = list.only.values().any(|value| view.call.text(value).is_some_and(|text| !text.is_empty()));
     match page {
         // Others may push what is known off the page.
         Some(page) if !complete => pattern.full = Some(if page.offset == 0 { page.size } else { 0 }),
@@ -63,7 +68,7 @@ pub fn list(view: &View<'_>, list: &ListSource, schema: &Value) -> Pattern {
         None => {}
     }
     pattern.barred = barred;
-    pattern.items = shown.iter().map(|item| item.pattern(view, schema)).collect();
+    pattern.items = shown.iter().map(|item| item.pattern(view, list, schema)).collect();
     Pattern::List(pattern)
 }
 
@@ -77,7 +82,11 @@ fn wanted(view: &View<'_>, list: &ListSource, entity: Option<&Entity>) -> Truth 
     let Some(entity) = entity else { return Truth::maybe((list.only.is_empty() && list.holding.is_empty()).then_some(true)) };
     let only = list.only.iter().fold(Truth::Yes, |all, (name, value)| {
         let Some(text) = view.call.text(value).filter(|text| !text.is_empty()) else { return all };
-        all.and(Truth::maybe(entity.known(name).map(|known| known.as_str().map_or_else(|| known.to_string(), str::to_owned) == text)))
+        all.and(Truth::maybe(
+            view.stored(list.kind, entity, name)
+                .known()
+                .map(|known| known.as_str().map_or_else(|| known.to_string(), str::to_owned) == text),
+        ))
     });
     let Some(part) = view.call.query.get("q").filter(|part| !part.is_empty() && !list.holding.is_empty()) else { return only };
     let part = part.to_lowercase();
@@ -166,9 +175,9 @@ impl<'a> Item<'a> {
         self.entity.and_then(|entity| entity.known(MADE)).and_then(Value::as_f64).unwrap_or(f64::NAN)
     }
 
-    fn pattern(&self, view: &View<'_>, schema: &Value) -> Pattern {
+    fn pattern(&self, view: &View<'_>, list: &ListSource, schema: &Value) -> Pattern {
         match (self.entity, self.tie) {
-            (Some(entity), None) => view.object(&self.key, entity, schema),
+            (Some(entity), None) => view.listed(&self.key, entity, list.current.as_deref(), schema),
             (Some(entity), Some(tie)) => {
                 let has = |name: &str| entity.iter().any(|(known, _)| known == name);
                 let whole =

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::pattern::{Lesson, Mismatch, Teaching, brief};
 use super::predict::{Alternative, Prediction, predict, successes};
 use super::route::{Route, route};
+use super::session;
 use super::state::{Entity, Key, Kind, State, States, Term};
 use super::wire::{Answer, Request};
 use crate::contract::guard::Status;
@@ -192,17 +193,30 @@ fn learn(mut state: State, lessons: &[Lesson]) -> State {
     for lesson in lessons {
         if let (Teaching::Identity(property), Some(id)) = (&lesson.teaching, lesson.value.as_str()) {
             state.update(&lesson.key, |entity| entity.set(property.clone(), lesson.value.clone()));
-            born.insert(lesson.key.clone(), state.rename(&lesson.key, id));
+            match born.get(&lesson.key) {
+                // A second made-up text is a property like others.
+                Some(known) => state.update(known, |entity| entity.set(property.clone(), lesson.value.clone())),
+                None => drop(born.insert(lesson.key.clone(), state.rename(&lesson.key, id))),
+            }
         }
     }
     for lesson in lessons {
         match &lesson.teaching {
+            Teaching::Member(kind) if session::naming(*kind).is_some() => {
+                if let Some(entity) = session::adopted(*kind, &lesson.value) {
+                    session::adopt(*kind, entity.with("owner", lesson.key.id.as_str()), &mut state);
+                }
+            }
             Teaching::Member(kind) => {
                 let entity = Entity::from_json(&lesson.value).with("owner", lesson.key.id.as_str());
                 let key = lesson.value.get("id").and_then(Value::as_str).map(|id| Key::new(*kind, id));
                 state.insert(key.unwrap_or_else(|| Key::unborn(*kind, &state)), entity);
             }
-            Teaching::All(kind) => state.told_all(*kind, &lesson.key),
+            Teaching::All(kind) => {
+                session::forget_anonymous(*kind, &lesson.key, &mut state);
+                state.told_all(*kind, &lesson.key);
+            }
+            Teaching::Some(kind) => session::may_have_been_shown(*kind, &lesson.key, &mut state),
             Teaching::Property(_) | Teaching::Identity(_) => {}
         }
         let Teaching::Property(property) = &lesson.teaching else { continue };

@@ -47,6 +47,10 @@ pub struct ListPattern {
     pub falling: Option<String>,
     /// How many items there are on all pages; `None` where the list comes as a whole.
     pub total: Option<usize>,
+    /// The numeric member by which items that are alike are told apart, the first item having the least one.
+    pub by: Option<&'static str>,
+    /// Only some of what belongs to the owner is listed.
+    pub partial: bool,
 }
 
 /// What a value seen in an answer says about an entity.
@@ -60,6 +64,8 @@ pub enum Teaching {
     Member(Kind),
     /// All entities of this kind that belong to the key have been seen.
     All(Kind),
+    /// Some entities of this kind that belong to the key have been seen.
+    Some(Kind),
 }
 
 /// A member of an object pattern.
@@ -193,7 +199,18 @@ impl Pattern {
 impl ListPattern {
     /// A list without items so far.
     pub const fn of(of: (Kind, Option<Key>), complete: bool) -> Self {
-        Self { items: Vec::new(), complete, of, part: None, full: None, barred: Vec::new(), falling: None, total: None }
+        Self {
+            items: Vec::new(),
+            complete,
+            of,
+            part: None,
+            full: None,
+            barred: Vec::new(),
+            falling: None,
+            total: None,
+            by: None,
+            partial: false,
+        }
     }
 
     /// Exactly these items, in any order.
@@ -214,8 +231,12 @@ impl ListPattern {
             return Err(mismatch(pointer, &format!("{part} items"), &format!("{} items", seen.len())));
         }
         let may_lack = self.part.is_some() || self.full.is_some_and(|full| seen.len() >= full);
-        let fits = |item: usize, place: usize| self.items[item].compare(&seen[place], pointer, &mut Vec::new()).is_ok();
-        let pairs = assign(self.items.len(), seen.len(), &fits);
+        let order = self.order(seen);
+        let fits = |item: usize, place: usize| self.items[item].compare(&seen[order[place]], pointer, &mut Vec::new()).is_ok();
+        let mut pairs = vec![None; seen.len()];
+        for (place, item) in assign(self.items.len(), seen.len(), &fits).into_iter().enumerate() {
+            pairs[order[place]] = item;
+        }
         let lacking = (0..self.items.len()).find(|item| !pairs.contains(&Some(*item)));
         if let Some(item) = lacking.filter(|_| !may_lack) {
             // With one item left on either side, what differs between the two says most.
@@ -235,23 +256,39 @@ impl ListPattern {
             match (pair, &self.of.1) {
                 (Some(item), _) => self.items[*item].compare(&seen[place], &inner, lessons)?,
                 (None, _) if self.complete => return Err(mismatch(&inner, "no further item", &brief(&seen[place]))),
-                (None, Some(owner)) => {
+                (None, Some(owner)) if !self.partial => {
                     let teaching = Teaching::Member(self.of.0);
                     lessons.push(Lesson { key: owner.clone(), teaching, value: seen[place].clone() });
                 }
-                (None, None) => {}
+                (None, _) => {}
             }
         }
         if let (false, Some(owner)) = (self.complete, &self.of.1) {
-            lessons.push(Lesson { key: owner.clone(), teaching: Teaching::All(self.of.0), value: Value::Null });
+            let teaching = if self.partial { Teaching::Some(self.of.0) } else { Teaching::All(self.of.0) };
+            lessons.push(Lesson { key: owner.clone(), teaching, value: Value::Null });
         }
         Ok(())
+    }
+
+    /// The places of a list in the order in which items are to be looked for.
+    fn order(&self, seen: &[Value]) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..seen.len()).collect();
+        if let Some(member) = self.by {
+            let number = |place: &usize| seen[*place].get(member).and_then(Value::as_f64).unwrap_or(f64::MAX);
+            order.sort_by(|one, other| number(one).total_cmp(&number(other)));
+        }
+        order
     }
 }
 
 /// Pairs items with places so that as many items as possible have one (augmenting paths); the item of each place.
 fn assign(items: usize, places: usize, fits: &dyn Fn(usize, usize) -> bool) -> Vec<Option<usize>> {
     fn place_for(item: usize, fits: &dyn Fn(usize, usize) -> bool, taken: &mut [Option<usize>], tried: &mut [bool]) -> bool {
+        // Items that are alike keep their order: nobody is moved on while there is room.
+        if let Some(place) = (0..taken.len()).find(|place| taken[*place].is_none() && !tried[*place] && fits(item, *place)) {
+            taken[place] = Some(item);
+            return true;
+        }
         for place in 0..taken.len() {
             if tried[place] || !fits(item, place) {
                 continue;
@@ -276,7 +313,7 @@ fn term_admits(term: &Term, value: &Value) -> Result<(), String> {
         Term::Unknown => true,
         Term::Known(expected) => json::same(expected, value),
         Term::AtLeast(least) => value.as_f64().is_some_and(|number| number >= *least),
-        Term::Fresh(Fresh::Now | Fresh::Number) => value.is_number(),
+        Term::Fresh(Fresh::Now | Fresh::MsAfter(_) | Fresh::Number) => value.is_number(),
         Term::Fresh(Fresh::BackupCodes) => value.is_array(),
         Term::Fresh(Fresh::PersonalAccessToken) => value.as_str().is_some_and(|text| text.starts_with("pat_")),
         Term::Fresh(_) => value.as_str().is_some_and(|text| !text.is_empty()),
@@ -287,7 +324,7 @@ fn term_admits(term: &Term, value: &Value) -> Result<(), String> {
     Err(match term {
         Term::Known(expected) => brief(expected),
         Term::AtLeast(least) => format!("a number of at least {least}"),
-        Term::Fresh(Fresh::Now) => "a time in milliseconds".into(),
+        Term::Fresh(Fresh::Now | Fresh::MsAfter(_)) => "a time in milliseconds".into(),
         Term::Fresh(Fresh::Number) => "a number".into(),
         Term::Fresh(Fresh::BackupCodes) => "a list".into(),
         _ => "a text".into(),
@@ -355,6 +392,26 @@ mod tests {
         assert!(differs.pointer.starts_with("/1/"), "{differs}");
         assert!(pattern.matches(Some(&json!([{"id": "a", "type": "Totp"}, {"id": "b", "type": "Totp"}, {"id": "c"}]))).is_err());
         assert!(pattern.matches(Some(&json!({}))).is_err());
+    }
+
+    #[test]
+    fn items_that_are_alike_are_told_apart_by_their_age() {
+        let owner = Key::new(Kind::User, "u");
+        let item = |number: usize| {
+            let teaches = Some((Key::new(Kind::Session, number.to_string()), Teaching::Property("uid".into())));
+            let uid = Pattern::Leaf { term: Term::Unknown, teaches };
+            let last = (number == 2).then(|| ("last".to_owned(), Member::Present(Pattern::exactly(true.into()))));
+            Pattern::Object([("uid".to_owned(), Member::Present(uid))].into_iter().chain(last).collect())
+        };
+        let of = ListPattern::of((Kind::Session, Some(owner)), true);
+        let list = ListPattern { items: (0..3).map(item).collect(), by: Some("expiresAt"), ..of };
+        let seen = json!([
+            {"uid": "c", "expiresAt": 3, "last": true}, {"uid": "b", "expiresAt": 2, "last": false}, {"uid": "a", "expiresAt": 1, "last": false},
+        ]);
+        let mut learnt: Vec<(String, Value)> =
+            Pattern::List(list).matches(Some(&seen)).unwrap().into_iter().map(|lesson| (lesson.key.id, lesson.value)).collect();
+        learnt.sort_by(|one, other| one.0.cmp(&other.0));
+        assert_eq!(learnt, [("0".to_owned(), json!("a")), ("1".to_owned(), json!("b")), ("2".to_owned(), json!("c"))]);
     }
 
     #[test]

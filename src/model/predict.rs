@@ -7,11 +7,13 @@ use serde_json::Value;
 
 use super::call::Call;
 use super::consent::consent_scopes;
-use super::guard::{Scene, has_security_method, scopes, sso_identity, sso_property};
+use super::guard::{Scene, before, has_security_method, scopes, sso_identity, sso_property};
+use super::message;
 use super::pattern::{ListPattern, Member, Pattern, Teaching, Why};
 use super::route::{Route, route};
 use super::rules::is_truthy;
 use super::select::{assume, owner_of, targets};
+use super::session;
 use super::state::{Entity, Key, Kind, State, Term, Truth};
 use super::wire::Request;
 use super::{effect, list, proof};
@@ -96,14 +98,12 @@ fn predict_call<'a>(call: Call<'a>, state: &State, now: i64) -> Prediction<'a> {
         }
         let side = |holds| if (applies, broken) == (Truth::Yes, Truth::Unknown) { taken(&call, &state, &guard.kind, holds) } else { None };
         let (broken_side, held_side) = (side(false), side(true));
-        alternatives.extend(
-            after_refusal(&call, broken_side.as_ref().unwrap_or(&state), guard).into_iter().map(|next| Alternative {
-                outcome: guard.refusal().into(),
-                guard: Some(index),
-                body: Pattern::Any,
-                next,
-            }),
-        );
+        alternatives.extend(after_refusal(&call, broken_side.as_ref().unwrap_or(&state), guard, now).into_iter().map(|next| Alternative {
+            outcome: guard.refusal().into(),
+            guard: Some(index),
+            body: Pattern::Any,
+            next,
+        }));
         if broken == Truth::Unknown {
             unknown.get_or_insert_with(|| format!("{} cannot be told from what was seen", guard.label()));
         }
@@ -135,15 +135,17 @@ fn taken(call: &Call<'_>, state: &State, kind: &GuardKind, holds: bool) -> Optio
 }
 
 /// The states that a refusal can lead to.
-fn after_refusal(call: &Call<'_>, state: &State, guard: &Guard) -> Vec<State> {
+fn after_refusal(call: &Call<'_>, state: &State, guard: &Guard, now: i64) -> Vec<State> {
     let mut next = state.clone();
     let mut dropped = None;
     for effect in &guard.on_refusal {
         match (effect, &guard.kind) {
             (RefusalEffect::CountFailure, _) => count_failure(call, &mut next),
             (RefusalEffect::CountTry, GuardKind::CodeMatches(rule)) => proof::count_try(call, &mut next, rule),
+            (RefusalEffect::CountTry, _) => message::count_try(call, &mut next),
+            (RefusalEffect::MakeCode, _) => message::make_code(call, &mut next, now),
             (RefusalEffect::ForgetTokenSet, GuardKind::TokenSetUsable(selector)) => proof::forget_tokens(call, &mut next, selector),
-            (RefusalEffect::CountTry | RefusalEffect::ForgetTokenSet, _) => {}
+            (RefusalEffect::ForgetTokenSet, _) => {}
             (RefusalEffect::MaybeDelete, _) => {
                 let mut without = next.clone();
                 effect::delete_only(call, &mut without);
@@ -190,7 +192,7 @@ fn success(call: &Call<'_>, state: &State, answer: &AnswerSpec, now: i64) -> Alt
     let mut next = state.clone();
     let created = effect::apply(call, &mut next, now);
     let schema = call.operation.responses.get(&answer.status).and_then(Option::as_ref).map(Schema::raw);
-    let view = View { call, state: &next };
+    let view = View { call, state: &next, now };
     let body = match (&answer.body, schema) {
         (Some(source), Some(schema)) => view.source(source, &created, schema),
         (None, None) if answer.status == 204 => Pattern::Empty,
@@ -203,6 +205,8 @@ fn success(call: &Call<'_>, state: &State, answer: &AnswerSpec, now: i64) -> Alt
 pub(super) struct View<'a> {
     pub(super) call: &'a Call<'a>,
     pub(super) state: &'a State,
+    /// Milliseconds since 1970.
+    now: i64,
 }
 
 impl View<'_> {
@@ -273,6 +277,38 @@ impl View<'_> {
         }
     }
 
+    /// What a property is stored as, for a search: unknown where time may have changed it.
+    pub(super) fn stored(&self, kind: Kind, entity: &Entity, name: &str) -> Term {
+        match (kind, name) {
+            (Kind::Grant, "party") => session::party(entity, self.state),
+            _ if self.property(kind, entity, name) != *entity.get(name) => Term::Unknown,
+            _ => entity.get(name).clone(),
+        }
+    }
+
+    /// An item of a list. `current` is the member that says whether the caller's token came from it.
+    pub(super) fn listed(&self, key: &Key, entity: &Entity, current: Option<&str>, schema: &Value) -> Pattern {
+        match key.kind {
+            Kind::Session => {
+                let own = self.call.token(self.state).map_or(&Term::Unknown, |token| token.get("session"));
+                session::session(key, entity, self.state, current.map(|name| (name, own)))
+            }
+            Kind::Grant => session::grant(key, entity, self.state),
+            _ => self.object(key, entity, schema),
+        }
+    }
+
+    /// A property of an entity as it is shown, derived ones included.
+    fn property(&self, kind: Kind, entity: &Entity, name: &str) -> Term {
+        let begun = !matches!(entity.get("expiresAt"), Term::Fresh(_));
+        let running = begun && is_derived(kind, name) && entity.text(name) == Some(Some("active"));
+        match running.then(|| before(entity.get("expiresAt"), self.now)) {
+            Some(Truth::No) => "expired".into(),
+            Some(Truth::Unknown | Truth::Near) => Term::Unknown,
+            Some(Truth::Yes) | None => user_property(entity, name),
+        }
+    }
+
     /// Whether it is known of everything that the operation makes whether it was there before.
     fn knows_made(&self) -> bool {
         self.call.operation.effects.iter().all(|effect| match effect {
@@ -314,7 +350,7 @@ impl View<'_> {
                 let (term, whole) = self.filter(&user_property(entity, property), schema);
                 Pattern::Leaf { term, teaches: whole.then(|| (key, Teaching::Property(property.to_owned()))) }
             }
-            (None, Some(key), Some(entity)) => self.object(&key, entity, schema),
+            (None, Some(key), Some(entity)) => self.listed(&key, entity, None, schema),
             // Settings are always there, seen or not.
             (None, Some(key), None) => self.object(&key, &Entity::default(), schema),
             _ => Pattern::Any,
@@ -328,7 +364,8 @@ impl View<'_> {
                 members.insert(name.clone(), Member::Present(parts(key, entity, name, inner)));
                 continue;
             }
-            let (term, whole) = self.filter(&user_property(entity, name), inner);
+            let (term, whole) = self.filter(&self.property(key.kind, entity, name), inner);
+            let whole = whole && !is_derived(key.kind, name);
             let identity = key.is_unborn() && matches!(term, Term::Fresh(fresh) if fresh.identifies());
             let teaching = if identity { Teaching::Identity(name.clone()) } else { Teaching::Property(name.clone()) };
             // What is another value at each look is not remembered.
@@ -412,6 +449,11 @@ impl View<'_> {
         let query = text("query").map_or(Truth::Yes, |name| Truth::of(self.call.query.get(name).is_some_and(|value| is_truthy(value))));
         scope.and(field).and(query)
     }
+}
+
+/// Whether what is shown of a property is not what is stored: the status of a one-time token follows the clock.
+fn is_derived(kind: Kind, name: &str) -> bool {
+    (kind, name) == (Kind::OneTimeToken, "status")
 }
 
 /// The members that a schema leaves no choice about.

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::call::Call;
 use super::guard::has_all;
 use super::json::same;
-use super::state::{Entity, Key, Kind, State, Truth};
+use super::state::{Entity, Key, Kind, State, Term, Truth};
 use crate::contract::entity::{Owner, Selector, Target};
 
 /// Whether something belongs to an owner, or refers to it.
@@ -115,6 +115,8 @@ fn look(state: &State, selector: &Selector, owner: Option<&Key>, value: &Value, 
         }
         match entity.known(property) {
             Some(known) if same(known, value) => return fits(Key::new(selector.kind, id), entity, selector),
+            // Nobody can name what was made up and never shown.
+            None if matches!(entity.get(property), Term::Fresh(fresh) if fresh.identifies()) => {}
             Some(_) => {}
             // What is known by one id has no other.
             None if selector.kind == Kind::User && selector.by.is_none() && !Key::new(Kind::User, id).is_unborn() => {}

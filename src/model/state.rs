@@ -315,6 +315,7 @@ impl State {
         let proper = |owner: &Key| owner.id.split_once('/').map(|(first, _)| Key::new(owner.kind, first));
         let tenant = Key::tenant();
         self.closed
+            || self.whole
             || Some(owner.unwrap_or(&tenant)).and_then(|owner| self.get(owner).or_else(|| self.get(&proper(owner)?))).is_some_and(told)
     }
 
@@ -326,8 +327,13 @@ impl State {
         self.update(owner, |entity| entity.set(format!("{KNOWS_ALL}:{kind}"), true));
     }
 
-    /// Removes an entity with everything that belongs to it or refers to it. An application leaves a trace: tokens that
-    /// were issued to it go on, as those of a third party.
+    /// One more entity of a kind is there, and it is not known whose.
+    pub fn lost_sight(&mut self, kind: Kind) {
+        self.update_all(Kind::User, |_| true, |user| user.set(format!("{KNOWS_ALL}:{kind}"), false));
+    }
+
+    /// Removes an entity with everything that belongs to it or refers to it. Grants outlive their user. An application
+    /// leaves a trace: tokens that were issued to it go on, as those of a third party.
     pub fn delete(&mut self, key: &Key) {
         let removed = self.remove(key);
         if let (Kind::ApplicationSecret, Some(secret)) = (key.kind, &removed) {
@@ -338,17 +344,29 @@ impl State {
             [entity.text("owner"), entity.text(&reference)].contains(&Some(Some(&key.id)))
                 || key.kind == Kind::OrganizationMember && removed.as_ref().is_some_and(|member| rests_on(entity, member))
         };
-        let stays = |other: &Key| matches!(other.kind, Kind::User | Kind::Token | Kind::Record);
+        let stays = |other: &Key| matches!(other.kind, Kind::User | Kind::Token | Kind::Record | Kind::Grant);
         let doomed: Vec<Key> =
             self.entities.iter().filter(|(other, entity)| !stays(other) && tied(entity)).map(|(other, _)| other.clone()).collect();
         for other in doomed {
             self.delete(&other);
         }
         if key.kind == Kind::User {
+            self.orphan_grants(&key.id);
             self.kill_tokens(&key.id);
         }
         if key.kind == Kind::Application {
             self.insert(key.clone(), Entity::default().with("isThirdParty", true).with("removed", true));
+        }
+    }
+
+    /// Nothing is promised about the grants of a user who is gone.
+    fn orphan_grants(&mut self, user: &str) {
+        if !self.whole {
+            let own = |grant: &Entity| grant.text("owner") == Some(Some(user));
+            self.update_all(Kind::Grant, own, |grant| {
+                grant.forget_all();
+                grant.set("owner", user);
+            });
         }
     }
 
@@ -366,6 +384,14 @@ impl State {
     pub fn kill_tokens(&mut self, user: &str) {
         let acts = |token: &Entity| token.text("user") == Some(Some(user)) && token.text("use") == Some(Some("account"));
         self.update_all(Kind::Token, acts, |token| token.set("alive", false));
+    }
+
+    /// Whether a user's access tokens are still alive is no longer known.
+    pub fn doubt_tokens(&mut self, user: &str) {
+        let acts = |token: &Entity| {
+            token.text("user") == Some(Some(user)) && token.text("use") == Some(Some("account")) && token.flag("alive") == Some(true)
+        };
+        self.update_all(Kind::Token, acts, |token| token.set("alive", Term::Unknown));
     }
 
     /// Keys of entities that are new here or differ from another state.

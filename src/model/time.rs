@@ -33,6 +33,11 @@ pub fn iso(millis: i64) -> String {
     )
 }
 
+/// A time this many seconds later, in milliseconds; the last one that can be said when it is too far.
+pub fn after(now: i64, seconds: u64) -> i64 {
+    i64::try_from(seconds).ok().and_then(|seconds| now.checked_add(seconds.checked_mul(1000)?)).unwrap_or(i64::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

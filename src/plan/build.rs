@@ -57,7 +57,7 @@ pub struct Built {
 pub fn build(contract: &Contract, facts: &Facts, seed: u64, profile: Profile, only: &[String]) -> Built {
     let mut rng = rand::rngs::StdRng::seed_from_u64(seed);
     let mut drafts = vec![matrix::routes(contract)];
-    drafts.extend(matrix::lap(contract));
+    drafts.extend(matrix::lap(contract, facts));
     drafts.extend(lives::lives(contract, facts));
     let toggles = toggles::toggles(contract, &mut rng);
     if profile == Profile::Quick {

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::build::Draft;
+use super::endings;
 use super::epoch::Need;
 use super::script::{ALL_SCOPES, Client, Script, Traits, User, call_with, exchange_form, token_call};
 use super::sequence::{Call, Facts, Persona, Purpose};
@@ -16,7 +17,7 @@ type Story = fn(&mut Script<'_>);
 
 /// All stories that the contract has the operations for.
 pub fn lives<'a>(contract: &'a Contract, facts: &Facts) -> Vec<Draft<'a>> {
-    let stories: [(&str, Story); 10] = [
+    let stories: [(&str, Story); 12] = [
         ("lives/suspension", suspension),
         ("lives/deletion", deletion),
         ("lives/subject-token", subject_token),
@@ -27,11 +28,15 @@ pub fn lives<'a>(contract: &'a Contract, facts: &Facts) -> Vec<Draft<'a>> {
         ("lives/records", records),
         ("lives/reads", reads),
         ("lives/limits", limits),
+        ("lives/grants", endings::grants),
+        ("lives/one-time-tokens", endings::one_time_tokens),
     ];
     let mut drafts: Vec<Draft<'a>> =
         stories.into_iter().map(|(id, story)| Draft { id: id.into(), need: open(), alone: false, write: Box::new(story) }).collect();
     if facts.can_sign_in {
-        drafts.push(Draft { id: "lives/signed-in".into(), need: open(), alone: false, write: Box::new(signed_in) });
+        for (id, story) in [("lives/signed-in", signed_in as Story), ("lives/sessions", endings::sessions)] {
+            drafts.push(Draft { id: id.into(), need: open(), alone: false, write: Box::new(story) });
+        }
     }
     let known = |id: &str| contract.operation(id).is_some();
     if !["CreateUser", "GetUser", "UpdateUser", "DeleteUser", "UpdateUserIsSuspended", "GetProfile", "UpdateProfile"]
@@ -45,7 +50,7 @@ pub fn lives<'a>(contract: &'a Contract, facts: &Facts) -> Vec<Draft<'a>> {
 
 /// The account center on, and every field that the stories write at Edit.
 fn open() -> Need {
-    let fields = ["name", "avatar", "username", "customData", "profile", "password", "email", "phone", "social"];
+    let fields = ["name", "avatar", "username", "customData", "profile", "password", "email", "phone", "social", "session"];
     Need {
         enabled: Some(true),
         levels: fields.iter().map(|field| ((*field).to_owned(), Some("Edit".to_owned()))).collect(),

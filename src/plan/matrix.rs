@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::build::Draft;
 use super::epoch::Need;
 use super::probe::{Cast, Probe};
-use super::script::{Client, Script, User};
+use super::script::{Script, User};
 use super::sequence::{Call, Facts, Persona, Purpose};
 use super::twist::break_guard;
 use crate::contract::entity::Owner;
@@ -35,10 +35,11 @@ fn need(probe: &Probe<'_>) -> Need {
 }
 
 /// Every accepted case of every operation, and a look at what it did through both collections.
-pub fn lap<'a>(contract: &'a Contract) -> Vec<Draft<'a>> {
+pub fn lap<'a>(contract: &'a Contract, facts: &Facts) -> Vec<Draft<'a>> {
     let mut drafts = Vec::new();
     for operation in &contract.operations {
-        let probes: Vec<Probe<'a>> = operation.cases.iter().map(|(name, case)| Probe::accepted(contract, operation, name, case)).collect();
+        let cases = operation.cases.iter().map(|(name, case)| Probe::accepted(contract, operation, name, case));
+        let probes: Vec<Probe<'a>> = cases.filter(|probe| facts.can_sign_in || !probe.needs_sign_in(contract)).collect();
         let Some(need) = probes.iter().try_fold(Need::default(), |all, probe| all.join(&need(probe))) else { continue };
         drafts.push(Draft {
             id: format!("lap/{}", operation.id),
@@ -58,6 +59,10 @@ pub fn lap<'a>(contract: &'a Contract) -> Vec<Draft<'a>> {
 fn accepted(script: &mut Script<'_>, cast: &mut Cast, probe: &Probe<'_>) {
     let operation = probe.operation;
     let (persona, call, user, password) = probe.render(script, cast);
+    // Nobody reads the messages that a deployment sends.
+    if operation.harm.sends && script.foresee(&call).is_none_or(|outcome| outcome.status.is_success()) {
+        return;
+    }
     let made = operation.harm.undo.as_deref().and_then(|undo| made(script, undo));
     let capture: Vec<(&str, &str)> = made.iter().map(|made| (made.symbol.as_str(), made.pointer.as_str())).collect();
     let target = call.target.clone();
@@ -209,12 +214,13 @@ fn refused(script: &mut Script<'_>, cast: &mut Cast, probe: &Probe<'_>) {
 
 fn spoiled<'a>(contract: &'a Contract, operation: &'a Operation, facts: &Facts) -> Vec<Probe<'a>> {
     let mut probes: Vec<Probe<'a>> = Vec::new();
-    let possible = |probe: &Probe<'_>| facts.can_sign_in || probe.client != Client::Third;
+    let possible = |probe: &Probe<'_>| facts.can_sign_in || !probe.needs_sign_in(contract);
     let mut shared_done = false;
     let mut orders: Vec<BTreeSet<usize>> = Vec::new();
     // What can be spoiled of an operation that nothing brings to success is refused anyway.
     let bases = if operation.cases.is_empty() { &operation.tries } else { &operation.cases };
-    for (name, case) in bases {
+    // Why a call is refused does not depend on how its token was got.
+    for (name, case) in bases.iter().filter(|(_, case)| !case.signed_in) {
         let accepted = Probe::accepted(contract, operation, name, case);
         let mut order: Vec<Probe<'a>> = vec![accepted.clone()];
         let mut ordered = BTreeSet::new();
@@ -255,6 +261,7 @@ fn spoiled<'a>(contract: &'a Contract, operation: &'a Operation, facts: &Facts) 
                 && other.path == probe.path
                 && other.query == probe.query
                 && other.given == probe.given
+                && other.signed_in == probe.signed_in
         };
         if !distinct.iter().any(same) {
             distinct.push(probe);

@@ -112,6 +112,8 @@ pub struct Probe<'a> {
     pub quiet: bool,
     /// What must have been accepted before, by the name under which the request speaks of it.
     pub given: BTreeMap<String, Given>,
+    /// Whether the caller signs in for it.
+    pub signed_in: bool,
 }
 
 impl<'a> Probe<'a> {
@@ -138,6 +140,7 @@ impl<'a> Probe<'a> {
             query: case.query.clone(),
             quiet: false,
             given: case.given.clone(),
+            signed_in: case.signed_in,
         };
         for guard in &operation.guards {
             if guard.when.as_ref().is_none_or(|when| probe.concerns(when)) {
@@ -267,15 +270,22 @@ impl<'a> Probe<'a> {
         self.operation.guards.iter().any(|guard| guard.kind == GuardKind::Authorization(AuthorizationRule::UserToken))
     }
 
+    /// Whether somebody signs in for it.
+    pub fn needs_sign_in(&self, contract: &Contract) -> bool {
+        let given = || self.given.values().filter_map(|given| Probe::of_given(contract, given));
+        self.signed_in || self.client != Client::First || given().any(|given| given.needs_sign_in(contract))
+    }
+
     /// Whether the caller must have a password.
     fn needs_password(&self, contract: &Contract) -> bool {
         let speaks = matches!(&self.payload, Payload::Json(body) if ["{{own.password}}", "{{own.record}}"].iter().any(|own| body.to_string().contains(own)));
         let given = || self.given.values().filter_map(|given| Probe::of_given(contract, given));
         speaks
             || self.proof == Proof::Own
+            || self.signed_in
             || self.client != Client::First
             || self.credential == Credential::IdToken
-            || given().any(|given| given.by_user() && given.needs_password(contract))
+            || given().any(|given| given.signed_in || given.by_user() && given.needs_password(contract))
     }
 
     /// All texts of the request in which symbols can stand.
@@ -453,9 +463,12 @@ impl Probe<'_> {
     ) -> (Persona, Call, Option<User>, Option<String>) {
         // Who has a second factor cannot sign in without it, so a token comes before anything that is given.
         let (persona, authorization) = self.authorization(script, caller);
+        if let (true, false, Some(caller)) = (self.signed_in, self.by_user(), caller) {
+            script.fresh_token(caller, ALL_SCOPES, Client::FirstBySignIn);
+        }
         let contract = script.contract();
         let texts = self.texts();
-        let speaks_of_subject = self.has_subject()
+        let speaks_of_subject = self.has_subject() && !self.path.contains_key("userId")
             || self.gives_to_subject(contract)
             || texts.contains("{{subject.id}}")
             || texts.contains("{{subject-token}}");
@@ -584,6 +597,9 @@ impl Probe<'_> {
                     _ => Persona::Forged,
                 };
                 (persona, Some(header.clone()))
+            }
+            (Credential::Caller, Some(caller)) if self.signed_in => {
+                (persona, Some(format!("Bearer {}", script.fresh_token(caller, &scopes, Client::FirstBySignIn))))
             }
             (Credential::Caller, Some(caller)) => (persona, Some(format!("Bearer {}", script.token(caller, &scopes, self.client)))),
             (Credential::LowerCase, Some(caller)) => (persona, Some(format!("bearer {}", script.token(caller, &scopes, self.client)))),

@@ -10,6 +10,7 @@ use super::probe::Identifier;
 use super::sequence::{Action, Call, Facts, Persona, Purpose, Sequence, Settings, SignIn, Step};
 use super::symbol::Binding;
 use crate::contract::{Contract, Outcome};
+use crate::model::session::{begin_grant, begin_session};
 use crate::model::{Entity, Fresh, Key, Kind, State, Term, accept, predict};
 
 /// The moment plans are thought through at; any would do.
@@ -457,11 +458,17 @@ pub fn start(facts: &Facts, settings: Option<&Settings>, binding: &Binding, now:
 /// What a sign-in leaves in the state: a token, and traces on the user.
 pub fn signed_in(state: &mut State, sign_in: &SignIn, scope: &str, binding: &Binding, now: i64) {
     let user = binding.resolve(&sign_in.user).unwrap_or_default();
+    let client = Term::Known(binding.get(&format!("{}.id", sign_in.client)).unwrap_or_default().into());
+    let owner = Term::Known(user.clone().into());
+    let grant = begin_grant(&owner, &client, now, state);
+    let session = begin_session(&owner, &client, &grant, now, state);
     let token = Entity::default()
         .with("use", "account")
-        .with("user", Term::Known(user.clone().into()))
+        .with("user", owner)
         .with("scope", scope)
-        .with("client", Term::Known(binding.get(&format!("{}.id", sign_in.client)).unwrap_or_default().into()))
+        .with("client", client)
+        .with("grant", grant)
+        .with("session", session)
         .with("alive", true)
         .with("expiresAt", json!(now + 3_600_000));
     if let Some(text) = binding.get(&sign_in.token) {
@@ -494,6 +501,7 @@ fn stand_in(fresh: Fresh, number: u64) -> Value {
         Fresh::Now => json!(PLAN_NOW),
         Fresh::Number => json!(number),
         Fresh::IsoAfter(seconds) => json!(crate::model::time::iso(PLAN_NOW + i64::from(seconds) * 1000)),
+        Fresh::MsAfter(seconds) => json!(crate::model::time::after(PLAN_NOW, seconds)),
         Fresh::UserId => json!(format!("u{number:011}")),
         Fresh::SubjectToken => json!(format!("sub_{number:021}")),
         Fresh::PersonalAccessToken => json!(format!("pat_{number:021}")),

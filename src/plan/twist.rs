@@ -8,7 +8,9 @@ use super::probe::{Credential, Identifier, Payload, Probe, Proof, Who};
 use super::script::Client;
 use crate::contract::Given;
 use crate::contract::entity::Owner;
-use crate::contract::guard::{AuthorizationRule, BodyShape, ClientRule, Guard, GuardKind, Place, ValueRef, When};
+use crate::contract::guard::{
+    AuthorizationRule, BodyShape, ClientRule, Guard, GuardKind, MessageRule, Place, SentCodeRule, ValueRef, When,
+};
 
 /// A signed token that nobody issued.
 pub const FORGED_TOKEN: &str = "Bearer eyJhbGciOiJFUzM4NCIsInR5cCI6ImF0K2p3dCJ9.eyJzdWIiOiJmb3JnZWQiLCJzY29wZSI6ImFsbCIsImF1ZCI6Imh0dHBzOi8vZGVmYXVsdC5sb2d0by5hcHAvYXBpIn0.Zm9yZ2Vk";
@@ -320,6 +322,19 @@ pub fn break_guard<'a>(guard: &Guard, accepted: &Probe<'a>) -> Vec<Probe<'a>> {
                 add(label, &|probe| probe.put(value, json!({"name": "picture.png", "type": "image/png", "base64": content})));
             }
         }
+        GuardKind::Belongs(selector) => match &selector.of {
+            Some(Owner::User) => add(&format!("{} of another user", selector.kind), &|probe| {
+                probe.path.insert("userId".into(), "{{other.id}}".into());
+            }),
+            Some(Owner::Value(owner)) => add(&format!("another {}", owner.name), &|probe| probe.put(owner, json!("{{email}}"))),
+            Some(Owner::Caller | Owner::Composed(_)) | None => {}
+        },
+        GuardKind::SentCode(SentCodeRule::Pending) => add("nothing was sent", &|_| {}),
+        GuardKind::Message(MessageRule::Storable) if base.member("email").is_some() => {
+            add("email too long", &|probe| probe.set("email", json!(format!("{}@example.com", "a".repeat(128)))));
+        }
+        GuardKind::Message(MessageRule::Storable) => add("phone too long", &|probe| probe.set("phone", json!("1".repeat(33)))),
+        GuardKind::PasswordExpiryOn(_) => add("no policy", &|_| {}),
         // Needs another policy of the sign-in experience, a message channel, a provider, or a file too large to be sent for this.
         GuardKind::NoSubaddress(_)
         | GuardKind::EmailListed(_)
@@ -341,6 +356,10 @@ pub fn break_guard<'a>(guard: &Guard, accepted: &Probe<'a>) -> Vec<Probe<'a>> {
         | GuardKind::Storage(_)
         // Needs a user of the tenant with the Management API's scope, a suspended user with a live token, or a changed lock-out policy.
         // What breaks a property of some entity is a matter of the operation: see its tries.
+        // Codes need messages that are sent and read; ends need time.
+        | GuardKind::SentCode(_)
+        | GuardKind::Message(MessageRule::Allowed | MessageRule::Connected)
+        | GuardKind::Unexpired(_)
         | GuardKind::NotSelf(_)
         | GuardKind::NotSuspended(_)
         | GuardKind::NotLocked(_)

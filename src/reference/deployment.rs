@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde_json::{Map, Value, json};
 
 use super::clock::Clock;
-use super::issue::{Redeemed, claims, companions, registration_options};
+use super::issue::{Redeemed, claims, companions, furnish, registration_options};
 use super::mint::Mint;
 use super::refusal::{empty_answer, json_answer, refusal, text_answer};
 use super::sign_in::{Grant, SignIns};
@@ -273,13 +273,14 @@ fn succeed(
     let lessons = chosen.body.matches(body.as_ref()).unwrap_or_default();
     let born = lessons.iter().find_map(|lesson| match &lesson.teaching {
         Teaching::Identity(_) => Some(Key::new(lesson.key.kind, lesson.value.as_str()?)),
-        Teaching::Property(_) | Teaching::Member(_) | Teaching::All(_) => None,
+        Teaching::Property(_) | Teaching::Member(_) | Teaching::All(_) | Teaching::Some(_) => None,
     });
     for key in next.changed_since(view) {
         next.update(&key, |entity| {
             if let (Kind::Token, Some(grant), true) = (key.kind, grant, Some(&key) == born.as_ref()) {
                 entity.set("user", grant.user.as_str());
             }
+            furnish(key.kind, entity, mint, now);
             settle(entity, mint, &call.input, now);
         });
     }

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use super::mint::Mint;
 use super::sign_in::{Grant, SignIns};
 use crate::contract::Named;
+use crate::model::time::after;
 use crate::model::{Call, Entity, Key, Kind, State};
 
 /// Scopes that the machine-to-machine administrator may have.
@@ -62,6 +63,35 @@ pub fn companions(mint: &mut Mint, call: &Call<'_>, view: &State, grant: Option<
     body
 }
 
+/// Seconds a session lasts.
+const SESSION_LIFE: u64 = 14 * 86_400;
+/// Seconds a grant lasts.
+const GRANT_LIFE: u64 = 180 * 86_400;
+
+/// What the model leaves open of a session or grant that has just begun.
+pub fn furnish(kind: Kind, entity: &mut Entity, mint: &mut Mint, now: i64) {
+    let life = match kind {
+        Kind::Session => SESSION_LIFE,
+        Kind::Grant => GRANT_LIFE,
+        _ => return,
+    };
+    if entity.known("expiresAt").is_some() {
+        return;
+    }
+    let end = after(now, life);
+    let mut members = vec![("iat", json!(now / 1000)), ("exp", json!(end / 1000)), ("expiresAt", json!(end))];
+    if kind == Kind::Session {
+        members.push(("loginTs", json!(now / 1000)));
+        members.push(("jti", mint.opaque().into()));
+        members.push(("sid", mint.opaque().into()));
+        let submission = json!({"interactionEvent": "SignIn", "userId": entity.known("owner"), "verificationRecords": []});
+        members.push(("lastSubmission", submission));
+    }
+    for (name, value) in members {
+        entity.set(name, value);
+    }
+}
+
 /// What a browser needs to make a passkey for the caller.
 pub fn registration_options(mint: &mut Mint, call: &Call<'_>, view: &State) -> Value {
     let caller = call.caller(view);
@@ -106,7 +136,12 @@ impl Redeemed {
                 view.insert(key.clone(), Entity::default());
                 Self { grant: None, bad: Some(key) }
             }
-            grant => Self { grant, bad: None },
+            grant => {
+                // The one who signed in, so that the model knows whose token it is.
+                let users = grant.as_ref().map_or(Value::Null, |grant| json!([grant.user]));
+                view.insert(Key::pending_sign_ins(), Entity::default().with("users", users));
+                Self { grant, bad: None }
+            }
         }
     }
 

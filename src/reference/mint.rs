@@ -7,7 +7,7 @@ use rand::{RngExt as _, SeedableRng as _};
 use serde_json::{Value, json};
 
 use crate::model::Fresh;
-use crate::model::time::iso;
+use crate::model::time::{after, iso};
 
 const ID_CHARACTERS: &[u8] = b"abcdefghijklmnopqrstuvwxyz0123456789";
 
@@ -70,6 +70,7 @@ impl Mint {
             Fresh::Now => now.into(),
             Fresh::Number => self.random.random_range(1..1000).into(),
             Fresh::IsoAfter(seconds) => iso(now + i64::from(seconds) * 1000).into(),
+            Fresh::MsAfter(seconds) => after(now, seconds).into(),
         }
     }
 }

@@ -1,0 +1,184 @@
+//! Codes that are sent to an address or number without a verification record, and how often messages may be sent.
+
+use serde_json::{Value, json};
+
+use super::call::Call;
+use super::rules::{Phone, parse_phone};
+use super::state::{Entity, Key, Kind, State, Term, Truth};
+use crate::contract::guard::{MessageRule, SentCodeRule};
+
+/// Messages that one recipient gets at most within [`WINDOW_MS`].
+const MOST_MESSAGES: usize = 10;
+/// The time within which messages are counted, in milliseconds.
+const WINDOW_MS: i64 = 600_000;
+/// Digits of a code.
+const CODE_DIGITS: usize = 6;
+/// Seconds a code lives where the tenant says nothing.
+const CODE_LIFE: i64 = 600;
+/// Wrong codes that are accepted where the tenant says nothing.
+const MOST_TRIES: u64 = 10;
+
+/// Where a message goes.
+struct Recipient {
+    text: String,
+    /// Type of the connector that sends there.
+    connector: &'static str,
+    /// Characters that can be stored.
+    room: usize,
+}
+
+/// The e-mail address in the body if it looks like one, else the phone number.
+fn recipient(call: &Call<'_>) -> Option<Recipient> {
+    let text = |name: &str| call.input.get(name).and_then(Value::as_str);
+    match (text("email").filter(|text| looks_like_address(text)), text("phone")) {
+        (Some(email), _) => Some(Recipient { text: email.to_owned(), connector: "Email", room: 128 }),
+        (None, Some(phone)) => Some(Recipient { text: phone.to_owned(), connector: "Sms", room: 32 }),
+        (None, None) => None,
+    }
+}
+
+fn looks_like_address(text: &str) -> bool {
+    let has_inner_dot = |domain: &str| {
+        let mut rest = domain.chars();
+        rest.next();
+        rest.as_str().rfind('.').is_some_and(|at| at + 1 < rest.as_str().len())
+    };
+    let mut signs = text.char_indices().skip(1).filter(|(_, one)| *one == '@');
+    !text.contains(char::is_whitespace) && signs.any(|(at, _)| has_inner_dot(&text[at + 1..]))
+}
+
+/// The code that waits for a recipient: letters count as they are.
+fn code_key(recipient: &Recipient) -> Key {
+    Key::new(Kind::MessageCode, recipient.text.clone())
+}
+
+/// The messages a recipient got, however it is written.
+fn count_key(recipient: &str) -> Key {
+    let recipient = recipient.trim();
+    let normal = match parse_phone(recipient) {
+        _ if recipient.contains('@') => recipient.to_lowercase(),
+        Phone::Valid(stored) => stored,
+        _ => recipient.to_owned(),
+    };
+    Key::new(Kind::MessageCode, format!("messages to {normal}"))
+}
+
+/// Whether a message can be sent.
+pub fn can_send(rule: MessageRule, call: &Call<'_>, state: &State, now: i64) -> Truth {
+    let Some(recipient) = recipient(call) else { return Truth::Yes };
+    match rule {
+        MessageRule::Allowed => {
+            let sent = times(state.get(&count_key(&recipient.text)));
+            let recent = sent.iter().filter(|sent| now - *sent < WINDOW_MS).count();
+            // Messages that went out before anything was seen count too.
+            if recent >= MOST_MESSAGES {
+                Truth::No
+            } else if state.is_closed() {
+                Truth::Yes
+            } else {
+                Truth::Unknown
+            }
+        }
+        MessageRule::Storable => Truth::of(recipient.text.chars().count() <= recipient.room),
+        MessageRule::Connected => {
+            let fits = |connector: &Entity| connector.exists() && connector.text("type") == Some(Some(recipient.connector));
+            if state.all(Kind::Connector).any(|(_, connector)| fits(connector)) { Truth::Yes } else { Truth::Unknown }
+        }
+    }
+}
+
+fn times(counted: Option<&Entity>) -> Vec<i64> {
+    let sent = counted.and_then(|counted| counted.known("sent")).and_then(Value::as_array);
+    sent.into_iter().flatten().filter_map(Value::as_i64).collect()
+}
+
+/// Whether the code of the recipient can be used. `policy` is the tenant's policy for codes, if it is known.
+pub fn can_use(rule: SentCodeRule, call: &Call<'_>, state: &State, policy: Option<&Value>, now: i64, near: i64) -> Truth {
+    let Some(key) = recipient(call).map(|recipient| code_key(&recipient)) else { return Truth::Unknown };
+    let Some(code) = state.get(&key) else {
+        return if state.is_closed() && rule == SentCodeRule::Pending { Truth::No } else { Truth::Unknown };
+    };
+    let number = |name: &str| policy.map(|policy| policy.get(name).and_then(Value::as_i64));
+    match rule {
+        SentCodeRule::Pending => Truth::maybe(code.flag("used").map(|used| !used)),
+        SentCodeRule::Fresh => match (number("expirationDuration"), code.known("createdAt").and_then(Value::as_i64)) {
+            (Some(life), Some(created)) => match created + life.unwrap_or(CODE_LIFE) * 1000 - now {
+                left if left.abs() < near => Truth::Near,
+                left => Truth::of(left > 0),
+            },
+            _ => Truth::Unknown,
+        },
+        SentCodeRule::TriesLeft => match (number("maxRetryAttempts"), code.known("tries").and_then(Value::as_u64)) {
+            (Some(most), Some(tries)) => Truth::of(tries < most.and_then(|most| u64::try_from(most).ok()).unwrap_or(MOST_TRIES)),
+            _ => Truth::Unknown,
+        },
+        SentCodeRule::Right => {
+            let given = call.input.get("verificationCode").and_then(Value::as_str).unwrap_or_default();
+            let possible = given.len() == CODE_DIGITS && given.bytes().all(|byte| byte.is_ascii_digit());
+            if possible { Truth::Unknown } else { Truth::No }
+        }
+    }
+}
+
+/// A new code takes the place of an older one.
+pub fn make_code(call: &Call<'_>, state: &mut State, now: i64) {
+    if let Some(recipient) = recipient(call) {
+        let code = Entity::default().with("createdAt", json!(now)).with("tries", json!(0)).with("used", false);
+        state.insert(code_key(&recipient), code);
+    }
+}
+
+/// A message went out.
+pub fn count_message(call: &Call<'_>, state: &mut State, now: i64) {
+    let Some(recipient) = recipient(call) else { return };
+    let key = count_key(&recipient.text);
+    let mut sent = times(state.get(&key));
+    sent.push(now);
+    state.insert(key, Entity::default().with("sent", json!(sent)));
+}
+
+/// A wrong code was tried.
+pub fn count_try(call: &Call<'_>, state: &mut State) {
+    if let Some(recipient) = recipient(call) {
+        state.update(&code_key(&recipient), |code| {
+            let tries = code.known("tries").and_then(Value::as_u64).map_or(Term::Unknown, |tries| Term::Known((tries + 1).into()));
+            code.set("tries", tries);
+        });
+    }
+}
+
+/// The right code was given.
+pub fn use_code(call: &Call<'_>, state: &mut State) {
+    if let Some(recipient) = recipient(call) {
+        state.insert(code_key(&recipient), Entity::default().with("used", true));
+    }
+}
+
+/// Forgets failures of users and messages to recipients.
+pub fn forget_failures(call: &Call<'_>, state: &mut State) {
+    if call.input.get("targetType").and_then(Value::as_str) != Some("User") {
+        return;
+    }
+    for target in call.input.get("targets").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
+        state.update(&Key::new(Kind::User, target), |user| user.set("failures", json!(0)));
+        // Only the digest of the normal form was stored.
+        if count_key(target).id.ends_with(target) {
+            state.remove(&count_key(target));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_looks_like_an_address_is_one() {
+        for address in ["a@b.c", "a@b.c.d", "@@b.c", "a@@b.c", "a@b@c.d"] {
+            assert!(looks_like_address(address), "{address}");
+        }
+        for other in ["", "a", "a@b", "@b.c", "a@.c", "a@b.", "a b@c.d", "a@.", "a.b@c"] {
+            assert!(!looks_like_address(other), "{other}");
+        }
+    }
+}

@@ -310,7 +310,11 @@ fn apply_named(effect: Named, call: &Call<'_>, state: &mut State, now: i64) -> O
             state.insert(key.clone(), record);
             Some(key)
         }
-        Named::CreateUser => Some(create_user(input, state)),
+        Named::CreateUser => {
+            let key = create_user(input, state);
+            state.update(&key, |user| user.set(session::SINCE, json!(now)));
+            Some(key)
+        }
         Named::SuspendUser => {
             let suspended = input.get("isSuspended").cloned().unwrap_or_default();
             let subject = call.subject();

@@ -76,6 +76,8 @@ kinds! {
     "one-time-token" OneTimeToken,
     /// A code that was sent, by its recipient or record.
     "message-code" MessageCode,
+    /// Whoever messages are sent to, by address or number.
+    "recipient" Recipient,
     /// A scope that a third-party application may ask users for; owned by the application.
     "consent-scope" ConsentScope,
     /// An organisation that a user opened to an application; owned by the application.

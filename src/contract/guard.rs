@@ -251,7 +251,7 @@ guard_kinds! {
     /// A message can be sent to the recipient in the body.
     "message" Message(MessageRule),
     /// The code of the recipient in the body can be used.
-    "sent-code" SentCode(CodeRule),
+    "sent-code" SentCode(SentCodeRule),
     /// The tenant lets passwords expire.
     "password-expiry-on" PasswordExpiryOn(bool),
     /// The tenant has switched this kind of factor on.
@@ -281,7 +281,7 @@ pub enum MessageRule {
 /// What a `sent-code` guard demands. The recipient is the e-mail address in the body, or else the phone number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum CodeRule {
+pub enum SentCodeRule {
     /// A code was sent and not used.
     Pending,
     /// It is not too old.
@@ -532,7 +532,7 @@ pub enum RefusalEffect {
     /// Counts towards the lock-out of the caller.
     CountFailure,
     /// Counts a wrong code for the recipient in the body.
-    CountTry,
+    CountWrongCode,
     /// Puts a new code for the recipient in the body in the place of an older one.
     MakeCode,
     /// May have done what the operation deletes all the same.
@@ -704,10 +704,10 @@ impl Guard {
             GuardKind::Message(MessageRule::Storable) => "storable".into(),
             GuardKind::Message(MessageRule::Connected) => "connected".into(),
             GuardKind::SentCode(rule) => match rule {
-                CodeRule::Pending => "pending".into(),
-                CodeRule::Fresh => "fresh".into(),
-                CodeRule::TriesLeft => "tries-left".into(),
-                CodeRule::Right => "right".into(),
+                SentCodeRule::Pending => "pending".into(),
+                SentCodeRule::Fresh => "fresh".into(),
+                SentCodeRule::TriesLeft => "tries-left".into(),
+                SentCodeRule::Right => "right".into(),
             },
             GuardKind::Record(rule) => rule.id.to_string(),
             GuardKind::Fits(rule) => self.fits_label(rule),

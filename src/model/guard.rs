@@ -200,7 +200,7 @@ impl Scene<'_> {
             GuardKind::Message(rule) => message::can_send(*rule, call, state, self.now),
             GuardKind::SentCode(rule) => {
                 let policy = self.policy::<Value>("verificationCodePolicy");
-                message::can_use(*rule, call, state, policy.as_ref(), self.now, NEAR_MS)
+                message::can_use(*rule, call, state, policy.as_ref(), self.now)
             }
             GuardKind::PasswordExpiryOn(_) => Truth::maybe(self.policy::<Value>("passwordExpiration").map(|policy| {
                 policy.get("enabled") == Some(&Value::Bool(true)) && policy.get("validPeriodDays").and_then(Value::as_f64) > Some(0.0)

@@ -3,9 +3,10 @@
 use serde_json::{Value, json};
 
 use super::call::Call;
+use super::guard::NEAR_MS;
 use super::rules::{Phone, parse_phone};
 use super::state::{Entity, Key, Kind, State, Term, Truth};
-use crate::contract::guard::{CodeRule, MessageRule};
+use crate::contract::guard::{MessageRule, SentCodeRule};
 
 /// Messages that one recipient gets at most within [`WINDOW_MS`].
 const MOST_MESSAGES: usize = 10;
@@ -52,15 +53,14 @@ fn code_key(recipient: &Recipient) -> Key {
     Key::new(Kind::MessageCode, recipient.text.clone())
 }
 
-/// The messages a recipient got, however it is written.
-fn count_key(recipient: &str) -> Key {
+/// A recipient however it is written: messages to it are counted together.
+fn normal(recipient: &str) -> String {
     let recipient = recipient.trim();
-    let normal = match parse_phone(recipient) {
+    match parse_phone(recipient) {
         _ if recipient.contains('@') => recipient.to_lowercase(),
         Phone::Valid(stored) => stored,
         _ => recipient.to_owned(),
-    };
-    Key::new(Kind::MessageCode, format!("messages to {normal}"))
+    }
 }
 
 /// Whether a message can be sent.
@@ -68,54 +68,60 @@ pub fn can_send(rule: MessageRule, call: &Call<'_>, state: &State, now: i64) -> 
     let Some(recipient) = recipient(call) else { return Truth::Yes };
     match rule {
         MessageRule::Allowed => {
-            let sent = times(state.get(&count_key(&recipient.text)));
-            let recent = sent.iter().filter(|sent| now - *sent < WINDOW_MS).count();
-            // Messages that went out before anything was seen count too.
-            if recent >= MOST_MESSAGES {
-                Truth::No
-            } else if state.is_closed() {
+            let sends = times(state.find(Kind::Recipient, &normal(&recipient.text)));
+            let within = |window: i64| sends.iter().filter(|sent| now - *sent < window).count();
+            if within(WINDOW_MS + NEAR_MS) < MOST_MESSAGES {
                 Truth::Yes
+            } else if within(WINDOW_MS - NEAR_MS) >= MOST_MESSAGES {
+                Truth::No
             } else {
-                Truth::Unknown
+                Truth::Near
             }
         }
         MessageRule::Storable => Truth::of(recipient.text.chars().count() <= recipient.room),
         MessageRule::Connected => {
             let fits = |connector: &Entity| connector.exists() && connector.text("type") == Some(Some(recipient.connector));
-            if state.all(Kind::Connector).any(|(_, connector)| fits(connector)) { Truth::Yes } else { Truth::Unknown }
+            if state.all(Kind::Connector).any(|(_, connector)| fits(connector)) {
+                Truth::Yes
+            } else if state.knows_all(Kind::Connector, None) && !state.is_closed() {
+                Truth::No
+            } else {
+                Truth::Unknown
+            }
         }
     }
 }
 
 fn times(counted: Option<&Entity>) -> Vec<i64> {
-    let sent = counted.and_then(|counted| counted.known("sent")).and_then(Value::as_array);
+    let sent = counted.and_then(|counted| counted.known("sends")).and_then(Value::as_array);
     sent.into_iter().flatten().filter_map(Value::as_i64).collect()
 }
 
 /// Whether the code of the recipient can be used. `policy` is the tenant's policy for codes, if it is known.
-pub fn can_use(rule: CodeRule, call: &Call<'_>, state: &State, policy: Option<&Value>, now: i64, near: i64) -> Truth {
+pub fn can_use(rule: SentCodeRule, call: &Call<'_>, state: &State, policy: Option<&Value>, now: i64) -> Truth {
     let Some(key) = recipient(call).map(|recipient| code_key(&recipient)) else { return Truth::Unknown };
     let Some(code) = state.get(&key) else {
-        return if state.is_closed() && rule == CodeRule::Pending { Truth::No } else { Truth::Unknown };
+        return if state.is_closed() && rule == SentCodeRule::Pending { Truth::No } else { Truth::Unknown };
     };
     let number = |name: &str| policy.map(|policy| policy.get(name).and_then(Value::as_i64));
     match rule {
-        CodeRule::Pending => Truth::maybe(code.flag("used").map(|used| !used)),
-        CodeRule::Fresh => match (number("expirationDuration"), code.known("createdAt").and_then(Value::as_i64)) {
+        SentCodeRule::Pending => Truth::maybe(code.flag("used").map(|used| !used)),
+        SentCodeRule::Fresh => match (number("expirationDuration"), code.known("createdAt").and_then(Value::as_i64)) {
             (Some(life), Some(created)) => match created + life.unwrap_or(CODE_LIFE) * 1000 - now {
-                left if left.abs() < near => Truth::Near,
+                left if left.abs() < NEAR_MS => Truth::Near,
                 left => Truth::of(left > 0),
             },
             _ => Truth::Unknown,
         },
-        CodeRule::TriesLeft => match (number("maxRetryAttempts"), code.known("tries").and_then(Value::as_u64)) {
+        SentCodeRule::TriesLeft => match (number("maxRetryAttempts"), code.known("tries").and_then(Value::as_u64)) {
             (Some(most), Some(tries)) => Truth::of(tries < most.and_then(|most| u64::try_from(most).ok()).unwrap_or(MOST_TRIES)),
             _ => Truth::Unknown,
         },
-        CodeRule::Right => {
+        SentCodeRule::Right => {
             let given = call.input.get("verificationCode").and_then(Value::as_str).unwrap_or_default();
             let possible = given.len() == CODE_DIGITS && given.bytes().all(|byte| byte.is_ascii_digit());
-            if possible { Truth::Unknown } else { Truth::No }
+            let wrong = code.known("wrong").and_then(Value::as_array).is_some_and(|wrong| wrong.iter().any(|one| one == given));
+            if possible && !wrong { Truth::Unknown } else { Truth::No }
         }
     }
 }
@@ -131,20 +137,27 @@ pub fn make_code(call: &Call<'_>, state: &mut State, now: i64) {
 /// A message went out.
 pub fn count_message(call: &Call<'_>, state: &mut State, now: i64) {
     let Some(recipient) = recipient(call) else { return };
-    let key = count_key(&recipient.text);
-    let mut sent = times(state.get(&key));
-    sent.push(now);
-    state.insert(key, Entity::default().with("sent", json!(sent)));
+    let key = Key::new(Kind::Recipient, normal(&recipient.text));
+    if state.get(&key).is_none() {
+        state.insert(key.clone(), Entity::default());
+    }
+    state.update(&key, |recipient| {
+        let mut sends = times(Some(recipient));
+        sends.push(now);
+        recipient.set("sends", json!(sends));
+    });
 }
 
 /// A wrong code was tried.
-pub fn count_try(call: &Call<'_>, state: &mut State) {
-    if let Some(recipient) = recipient(call) {
-        state.update(&code_key(&recipient), |code| {
-            let tries = code.known("tries").and_then(Value::as_u64).map_or(Term::Unknown, |tries| Term::Known((tries + 1).into()));
-            code.set("tries", tries);
-        });
-    }
+pub fn count_wrong_code(call: &Call<'_>, state: &mut State) {
+    let Some(recipient) = recipient(call) else { return };
+    state.update(&code_key(&recipient), |code| {
+        let tries = code.known("tries").and_then(Value::as_u64).map_or(Term::Unknown, |tries| Term::Known((tries + 1).into()));
+        code.set("tries", tries);
+        let mut wrong = code.known("wrong").and_then(Value::as_array).cloned().unwrap_or_default();
+        wrong.extend(call.input.get("verificationCode").cloned());
+        code.set("wrong", Value::Array(wrong));
+    });
 }
 
 /// The right code was given.
@@ -161,10 +174,7 @@ pub fn forget_failures(call: &Call<'_>, state: &mut State) {
     }
     for target in call.input.get("targets").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
         state.update(&Key::new(Kind::User, target), |user| user.set("failures", json!(0)));
-        // Only the digest of the normal form was stored.
-        if count_key(target).id.ends_with(target) {
-            state.remove(&count_key(target));
-        }
+        state.remove(&Key::new(Kind::Recipient, target));
     }
 }
 

@@ -154,7 +154,7 @@ fn after_refusal(call: &Call<'_>, state: &State, effects: &[RefusalEffect], now:
                     });
                 }
             }
-            RefusalEffect::CountTry => message::count_try(call, &mut next),
+            RefusalEffect::CountWrongCode => message::count_wrong_code(call, &mut next),
             RefusalEffect::MakeCode => message::make_code(call, &mut next, now),
             RefusalEffect::MaybeDelete => {
                 let mut without = next.clone();

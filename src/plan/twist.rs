@@ -8,7 +8,9 @@ use super::probe::{Credential, Payload, Probe, Proof, Who};
 use super::script::Client;
 use crate::contract::Given;
 use crate::contract::entity::Owner;
-use crate::contract::guard::{AuthorizationRule, BodyShape, ClientRule, CodeRule, Guard, GuardKind, MessageRule, Place, ValueRef, When};
+use crate::contract::guard::{
+    AuthorizationRule, BodyShape, ClientRule, Guard, GuardKind, MessageRule, Place, SentCodeRule, ValueRef, When,
+};
 
 /// A signed token that nobody issued.
 pub const FORGED_TOKEN: &str = "Bearer eyJhbGciOiJFUzM4NCIsInR5cCI6ImF0K2p3dCJ9.eyJzdWIiOiJmb3JnZWQiLCJzY29wZSI6ImFsbCIsImF1ZCI6Imh0dHBzOi8vZGVmYXVsdC5sb2d0by5hcHAvYXBpIn0.Zm9yZ2Vk";
@@ -311,7 +313,7 @@ pub fn break_guard<'a>(guard: &Guard, accepted: &Probe<'a>) -> Vec<Probe<'a>> {
             Some(Owner::Value(owner)) => add(&format!("another {}", owner.name), &|probe| probe.put(owner, json!("{{email}}"))),
             Some(Owner::Caller | Owner::Composed(_)) | None => {}
         },
-        GuardKind::SentCode(CodeRule::Pending) => add("nothing was sent", &|_| {}),
+        GuardKind::SentCode(SentCodeRule::Pending) => add("nothing was sent", &|_| {}),
         GuardKind::Message(MessageRule::Storable) if base.member("email").is_some() => {
             add("email too long", &|probe| probe.set("email", json!(format!("{}@example.com", "a".repeat(128)))));
         }

@@ -62,6 +62,10 @@ kinds! {
     "identity" Identity,
     /// An identity at an enterprise provider; owned by a user.
     "sso-identity" SsoIdentity,
+    /// A token that an identity provider issued for a user; owned by the user.
+    "token-set" TokenSet,
+    /// Whoever messages go to, by the address or number.
+    "recipient" Recipient,
     /// A session; owned by a user.
     "session" Session,
     /// A grant; owned by a user.
@@ -76,8 +80,6 @@ kinds! {
     "one-time-token" OneTimeToken,
     /// A code that was sent, by its recipient or record.
     "message-code" MessageCode,
-    /// Whoever messages are sent to, by address or number.
-    "recipient" Recipient,
     /// A scope that a third-party application may ask users for; owned by the application.
     "consent-scope" ConsentScope,
     /// An organisation that a user opened to an application; owned by the application.

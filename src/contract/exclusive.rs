@@ -59,7 +59,7 @@ fn to_break(kind: &GuardKind) -> Vec<Needs> {
         GuardKind::AnyKey(keys) => vec![keys.iter().map(|key| (key.clone(), Need::Absent)).collect()],
         GuardKind::HasKey(name) => key(name, Need::Absent),
         GuardKind::NotEmpty(place) => value(place, Need::Exactly("".into())),
-        GuardKind::Unique(name) => key(name, Need::Filled),
+        GuardKind::Unique(rule) => value(&rule.value(), Need::Filled),
         GuardKind::PhoneValid(place) => value(place, Need::Filled),
         GuardKind::UsernamePolicy(place) | GuardKind::PasswordPolicy(place) | GuardKind::LegacyDigest(place) => value(place, Need::Text),
         GuardKind::DistinctNames(place) => value(place, Need::Present),

@@ -177,7 +177,7 @@ guard_kinds! {
     /// The password is that of the user in the path.
     "user-password" UserPassword(ValueRef),
     /// Nobody else has this value of the property (`username`, `primaryEmail`, `primaryPhone`).
-    "unique" Unique(String),
+    "unique" Unique(UniqueRule),
     /// The number can be parsed as a phone number.
     "phone-valid" PhoneValid(ValueRef),
     /// No text is longer than its column, counted in characters.
@@ -228,8 +228,8 @@ guard_kinds! {
     "not-self" NotSelf(ValueRef),
     /// The user is not suspended.
     "not-suspended" NotSuspended(Who),
-    /// The caller has not failed too often.
-    "not-locked" NotLocked(Who),
+    /// The caller, or the recipient that the value names, has not failed too often.
+    "not-locked" NotLocked(Owner),
     /// The token endpoint knows and accepts the client.
     "client" Client(ClientRule),
     /// The value, if any, is one of these.
@@ -264,6 +264,118 @@ guard_kinds! {
     "backup-codes" BackupCodes(ValueRef),
     /// The authenticator's answer fits the registration that the record stands for.
     "passkey-proof" PasskeyProof(PasskeyRule),
+    /// The e-mail address has a domain.
+    "email-domain" EmailDomain(ValueRef),
+    /// The e-mail address has no plus sign before its at sign where the tenant refuses one.
+    "no-subaddress" NoSubaddress(ValueRef),
+    /// The tenant's lists admit the e-mail address.
+    "email-listed" EmailListed(ValueRef),
+    /// Fewer messages than the limit went to the recipient within the last ten minutes.
+    "send-allowed" SendAllowed(ValueRef),
+    /// The tenant can send messages to addresses of this type, `email` or `phone`.
+    "channel" Channel(ValueRef),
+    /// The code that was sent for the record was not used yet.
+    "code-pending" CodePending(ValueRef),
+    /// The code that was sent for the record is not too old.
+    "code-fresh" CodeFresh(ValueRef),
+    /// Fewer wrong codes than the tenant allows were given for the record.
+    "tries-left" TriesLeft(ValueRef),
+    /// The code is the one that was sent for the record.
+    "code-matches" CodeMatches(CodeRule),
+    /// Nobody else is linked to the social account that the record proves.
+    "social-unbound" SocialUnbound(ValueRef),
+    /// The caller has no linked account of the provider that the record is of.
+    "social-new" SocialNew(ValueRef),
+    /// The social account that the record proves is linked to the caller.
+    "social-bound" SocialBound(ValueRef),
+    /// The proof of the social account brought a token to store.
+    "social-token" SocialToken(ValueRef),
+    /// The record is of this provider.
+    "social-target" SocialTarget(SocialTarget),
+    /// The provider stands by what it is said to have sent back.
+    "social-proof" SocialProof(SocialProof),
+    /// The stored token has not run out, or there are means to renew it.
+    "token-set-usable" TokenSetUsable(Box<Selector>),
+    /// The stored token has not run out, or its provider renews it.
+    "token-set-renewed" TokenSetRenewed(Box<Selector>),
+    /// The file has at most this many bytes.
+    "max-file" MaxFile(FileRule),
+    /// The file is a whole picture of an accepted kind.
+    "picture" Picture(ValueRef),
+    /// The deployment has a place for files.
+    "storage" Storage(bool),
+}
+
+/// Argument of `unique`: a property, which the body has under the same name unless another place is named.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub enum UniqueRule {
+    /// The body's member of that name.
+    Member(String),
+    /// A value under another name.
+    Value {
+        /// The property.
+        property: String,
+        /// Where the value is.
+        value: ValueRef,
+    },
+}
+
+impl UniqueRule {
+    /// The property.
+    pub fn property(&self) -> &str {
+        match self {
+            Self::Member(property) | Self::Value { property, .. } => property,
+        }
+    }
+
+    /// Where the value is.
+    pub fn value(&self) -> ValueRef {
+        match self {
+            Self::Member(name) => ValueRef { place: Place::Body, name: name.clone() },
+            Self::Value { value, .. } => value.clone(),
+        }
+    }
+}
+
+/// Argument of `code-matches`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CodeRule {
+    /// Where the record's id is.
+    pub record: ValueRef,
+    /// Where the code is.
+    pub code: ValueRef,
+}
+
+/// Argument of `social-target`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SocialTarget {
+    /// Where the record's id is.
+    pub record: ValueRef,
+    /// Where the provider's name is.
+    pub is: ValueRef,
+}
+
+/// Argument of `social-proof`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SocialProof {
+    /// Where the record's id is.
+    pub record: ValueRef,
+    /// Where the provider's answer is.
+    pub data: ValueRef,
+}
+
+/// Argument of `max-file`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileRule {
+    /// Where the file is.
+    pub file: ValueRef,
+    /// Most bytes.
+    pub bytes: usize,
 }
 
 /// What a `message` guard demands. The recipient is the e-mail address in the body, or else the phone number.
@@ -312,6 +424,9 @@ impl GuardKind {
 pub struct LastIdentifier {
     /// The property that would be emptied.
     pub without: String,
+    /// The only member of the property that would go; the whole property when absent.
+    #[serde(default)]
+    pub key: Option<ValueRef>,
 }
 
 /// Argument of `identity-free`: an account at a social provider.
@@ -476,6 +591,9 @@ pub struct When {
     /// A fact about the caller.
     #[serde(default)]
     pub caller: Option<CallerFact>,
+    /// A value that is what the caller has already.
+    #[serde(default)]
+    pub own: Option<OwnValue>,
     /// A fact about the user in the path.
     #[serde(default)]
     pub user: Option<UserFact>,
@@ -485,6 +603,16 @@ pub struct When {
     /// The opposite of another condition.
     #[serde(default)]
     pub not: Option<Box<When>>,
+}
+
+/// A value of the request and a property of the caller that may be the same, letter by letter.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OwnValue {
+    /// The property.
+    pub property: String,
+    /// Where the value is.
+    pub value: ValueRef,
 }
 
 /// Condition on the body.
@@ -529,12 +657,16 @@ pub enum TenantFact {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RefusalEffect {
-    /// Counts towards the lock-out of the caller.
+    /// Counts towards the lock-out that the operation's `not-locked` speaks of.
     CountFailure,
     /// Counts a wrong code for the recipient in the body.
     CountWrongCode,
     /// Puts a new code for the recipient in the body in the place of an older one.
     MakeCode,
+    /// Counts as a wrong code for the record.
+    CountTry,
+    /// Forgets the stored token of the provider.
+    ForgetTokenSet,
     /// May have done what the operation deletes all the same.
     MaybeDelete,
 }
@@ -639,18 +771,20 @@ impl Guard {
     fn fits_label(&self, rule: &FitsRule) -> String {
         let subject = rule.value.as_ref().map_or_else(|| rule.settings.clone().unwrap_or_default(), ToString::to_string);
         let code = self.refusal.as_ref().and_then(|refusal| refusal.code.as_deref()?.rsplit('.').next());
-        let keys = match self.when.as_ref().and_then(|when| when.body.as_ref()) {
-            Some(BodyShape::Has(key)) => format!(" with {key}"),
-            Some(BodyShape::Keys(keys)) => keys.iter().map(|(key, shape)| format!(" with {key} {shape}")).collect(),
-            None => String::new(),
+        let keys: Vec<String> = match self.when.as_ref().and_then(|when| when.body.as_ref()) {
+            Some(BodyShape::Has(key)) => vec![key.clone()],
+            Some(BodyShape::Keys(keys)) => keys.iter().map(|(key, shape)| format!("{key} {shape}")).collect(),
+            None => Vec::new(),
         };
-        format!("{subject}{}{keys}", code.map(|code| format!(" {code}")).unwrap_or_default())
+        let words = [Some(subject), code.map(str::to_owned), (!keys.is_empty()).then(|| format!("with {}", keys.join(" and ")))];
+        words.into_iter().flatten().collect::<Vec<_>>().join(" ")
     }
 
     /// A short name for people: the kind and its argument.
     pub fn label(&self) -> String {
         let argument = match &self.kind {
-            GuardKind::Scope(name) | GuardKind::Unique(name) | GuardKind::HasKey(name) => name.clone(),
+            GuardKind::Scope(name) | GuardKind::HasKey(name) => name.clone(),
+            GuardKind::Unique(rule) => rule.property().to_owned(),
             GuardKind::Field(rule) | GuardKind::FieldReadable(rule) => match rule {
                 FieldRule::One(name) => name.clone(),
                 FieldRule::Each { each } => each.join(","),
@@ -681,13 +815,31 @@ impl Guard {
             | GuardKind::RefreshToken(value)
             | GuardKind::Distinct(value)
             | GuardKind::InFuture(value)
-            | GuardKind::PolicyInformed(value)
+            | GuardKind::EmailDomain(value)
+            | GuardKind::NoSubaddress(value)
+            | GuardKind::EmailListed(value)
+            | GuardKind::SendAllowed(value)
+            | GuardKind::Channel(value)
+            | GuardKind::CodePending(value)
+            | GuardKind::CodeFresh(value)
+            | GuardKind::TriesLeft(value)
+            | GuardKind::SocialUnbound(value)
+            | GuardKind::SocialNew(value)
+            | GuardKind::SocialBound(value)
+            | GuardKind::SocialToken(value)
+            | GuardKind::Picture(value)
+            | GuardKind::NotLocked(Owner::Value(value))
             | GuardKind::TotpSecret(value)
             | GuardKind::BackupCodes(value)
+            | GuardKind::PolicyInformed(value)
             | GuardKind::SubjectToken(value) => value.to_string(),
             GuardKind::FactorOn(name) => name.to_string(),
             GuardKind::TotpCode(rule) => rule.code.to_string(),
             GuardKind::PasskeyProof(rule) => rule.proof.to_string(),
+            GuardKind::CodeMatches(rule) => rule.code.to_string(),
+            GuardKind::SocialTarget(rule) => rule.is.to_string(),
+            GuardKind::SocialProof(rule) => rule.data.to_string(),
+            GuardKind::MaxFile(rule) => rule.file.to_string(),
             GuardKind::OneOf(rule) => rule.value.to_string(),
             GuardKind::Client(rule) => match rule {
                 ClientRule::Presented => "presented".into(),
@@ -698,6 +850,8 @@ impl Guard {
             GuardKind::Exists(selector)
             | GuardKind::Absent(selector)
             | GuardKind::Is(selector)
+            | GuardKind::TokenSetUsable(selector)
+            | GuardKind::TokenSetRenewed(selector)
             | GuardKind::Belongs(selector)
             | GuardKind::Unexpired(selector) => selector.to_string(),
             GuardKind::Message(MessageRule::Allowed) => "allowed".into(),

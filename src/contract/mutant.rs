@@ -92,22 +92,27 @@ fn of_list(list: &[&Guard], owner: &str, operation: Option<&str>, collection: Co
         let id = format!("{owner}/{name}/{entry}");
         mutants.push(Mutant { id, operation: operation.map(str::to_owned), collection, change });
     };
-    for guard in list {
-        add("drop", guard.label(), Change::Drop(Box::new((*guard).clone())));
+    let names = names(list);
+    for (guard, name) in list.iter().zip(&names) {
+        add("drop", name.clone(), Change::Drop(Box::new((*guard).clone())));
     }
-    for guard in list.iter().filter(|guard| guard.when.is_some()) {
-        add("always", guard.label(), Change::Always(Box::new((*guard).clone())));
+    for (guard, name) in list.iter().zip(&names).filter(|(guard, _)| guard.when.is_some()) {
+        add("always", name.clone(), Change::Always(Box::new((*guard).clone())));
     }
-    for pair in list.windows(2) {
+    for (pair, names) in list.windows(2).zip(names.windows(2)) {
         let [first, second] = pair else { continue };
         if (&first.refusal, &first.on_refusal) != (&second.refusal, &second.on_refusal) {
-            add(
-                "swap",
-                format!("{}+{}", first.label(), second.label()),
-                Change::Swap(Box::new((*first).clone()), Box::new((*second).clone())),
-            );
+            add("swap", names.join("+"), Change::Swap(Box::new((*first).clone()), Box::new((*second).clone())));
         }
     }
+}
+
+/// A name for each entry of a list: its label, with a number from the second one on that has the same.
+fn names(list: &[&Guard]) -> Vec<String> {
+    let labels: Vec<String> = list.iter().map(|guard| guard.label()).collect();
+    let number = |index: usize| labels[..index].iter().filter(|label| **label == labels[index]).count();
+    let name = |(index, label): (usize, &String)| if number(index) == 0 { label.clone() } else { format!("{label}#{}", number(index) + 1) };
+    labels.iter().enumerate().map(name).collect()
 }
 
 fn change(guards: &mut Vec<Guard>, change: &Change) {

@@ -448,8 +448,14 @@ async fn read_facts(gate: &Gate, admin: &str, options: &RunOptions) -> Result<Fa
         Ok(published) => (Some(published), None),
         Err(why) => (None, Some(why)),
     };
+    let connectors = get(gate, admin, "/api/connectors").await.map_err(fail)?;
+    let connectors = connectors.as_array().into_iter().flatten().map(|connector| {
+        let kept = ["id", "connectorId", "type", "target", "enableTokenStorage"];
+        Value::Object(kept.iter().filter_map(|name| Some(((*name).to_owned(), connector.get(*name)?.clone()))).collect())
+    });
     Ok(Facts {
         account_center,
+        connectors: connectors.collect(),
         sign_in_experience: experience,
         resource: options.credentials.resource.clone(),
         may_change_settings: options.mode == Mode::Exclusive,

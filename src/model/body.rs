@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::json;
+use super::{json, multipart};
 
 /// A body as the server reads it.
 #[derive(Debug, Clone, PartialEq)]
@@ -45,6 +45,25 @@ pub fn read(content_type: Option<&str>, body: &[u8]) -> Body {
         }
         _ => nothing,
     }
+}
+
+/// Reads a body for an operation that wants this content type: where it wants files, nothing but files counts.
+pub fn read_as(wanted: &str, content_type: Option<&str>, body: &[u8]) -> Body {
+    if !is_multipart(Some(wanted)) {
+        return read(content_type, body);
+    }
+    match read(content_type, body) {
+        Body::Unparsable => Body::Unparsable,
+        Body::Value(_) => {
+            let form = content_type.filter(|_| is_multipart(content_type)).and_then(|content_type| multipart::read(content_type, body));
+            Body::Value(form.unwrap_or_else(|| Value::Object(Map::new())))
+        }
+    }
+}
+
+/// Whether a content type is that of a form that may carry files.
+pub fn is_multipart(content_type: Option<&str>) -> bool {
+    content_type.is_some_and(|text| text.trim_start().to_ascii_lowercase().starts_with("multipart/form-data"))
 }
 
 /// A form as an object of texts; a repeated key becomes a list.

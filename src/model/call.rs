@@ -35,7 +35,7 @@ impl<'a> Call<'a> {
     pub fn read(operation: &'a Operation, path: BTreeMap<String, String>, request: &'a Request) -> Self {
         let query = url::form_urlencoded::parse(request.query().as_bytes()).into_owned().collect();
         let body = match &operation.body {
-            Some(_) => body::read(request.header("content-type"), &request.body),
+            Some((content_type, _)) => body::read_as(content_type, request.header("content-type"), &request.body),
             None => Body::Value(Value::Object(Map::new())),
         };
         let input = match (&body, &operation.body) {
@@ -49,11 +49,21 @@ impl<'a> Call<'a> {
     pub fn value(&self, reference: &ValueRef) -> Option<Value> {
         let text = |text: &String| Value::String(text.clone());
         match reference.place {
-            Place::Body => reference.name.split('.').try_fold(&self.input, |value, name| value.get(name)).cloned(),
+            Place::Body => self.member(&reference.name).cloned(),
             Place::Path => self.path.get(&reference.name).map(text),
             Place::Query => self.query.get(&reference.name).map(text),
             Place::Header => self.request.header(&reference.name).map(|value| Value::String(value.to_owned())),
         }
+    }
+
+    /// A member of the body; `outer.inner` is a member of a member.
+    pub fn member(&self, name: &str) -> Option<&Value> {
+        name.split('.').try_fold(&self.input, |value, name| value.get(name))
+    }
+
+    /// Whether the body is a form that may carry files.
+    pub fn has_files(&self) -> bool {
+        body::is_multipart(self.request.header("content-type"))
     }
 
     /// The text a reference names.

@@ -8,6 +8,7 @@ use super::call::Call;
 use super::guard::{Scene, scopes};
 use super::message;
 use super::one_time;
+use super::proof;
 use super::rules::{Account, MOCK_SOCIAL, Phone, mock_account, parse_phone};
 use super::select::{owner_of, targets};
 use super::session;
@@ -38,7 +39,7 @@ const ACCOUNT_SCOPES: &[&str] = &[
 /// Seconds a subject token lives.
 const SUBJECT_TOKEN_LIFE: i64 = 600;
 /// Seconds a verification record lives.
-const RECORD_LIFE: u32 = 600;
+pub(super) const RECORD_LIFE: u32 = 600;
 /// Seconds an access token lives.
 const TOKEN_LIFE: i64 = 3600;
 
@@ -157,6 +158,11 @@ fn set_member(state: &mut State, keys: &[Key], property: &str, name: Option<&str
         };
         entity.set(property, changed);
     });
+    if property == "identities" {
+        for key in keys {
+            proof::settle_tokens(state, key);
+        }
+    }
 }
 
 /// What the deletions of an operation do, should they be done alone.
@@ -358,6 +364,21 @@ fn apply_named(effect: Named, call: &Call<'_>, state: &mut State, now: i64) -> O
             message::forget_failures(call, state);
             None
         }
+        Named::CreateCodeRecord => Some(proof::create_code_record(call, state, now)),
+        Named::VerifyCodeRecord => {
+            proof::verify_code_record(call, state);
+            None
+        }
+        Named::CreateSocialRecord => Some(proof::create_social_record(call, state)),
+        Named::VerifySocialRecord => {
+            proof::verify_social_record(call, state, now);
+            None
+        }
+        Named::LinkSocial => {
+            proof::link_social(call, state);
+            None
+        }
+        Named::StoreTokenSet => proof::store_token_set(call, state),
         Named::CreateApplication => Some(tenant::create_application(input, state)),
         Named::CreateConnector => Some(tenant::create_connector(input, state)),
         Named::UpdateConnector => {
@@ -365,6 +386,9 @@ fn apply_named(effect: Named, call: &Call<'_>, state: &mut State, now: i64) -> O
             let factory = state.get(&key).and_then(|connector| connector.text("connectorId").flatten()).unwrap_or_default();
             let factory = state.find(Kind::ConnectorFactory, factory).cloned().unwrap_or_default();
             state.update(&key, |connector| tenant::update_connector(connector, &factory, input));
+            if input.get("enableTokenStorage") == Some(&json!(false)) {
+                proof::drop_tokens_of(state, &key);
+            }
             None
         }
         Named::SettleAdaptiveMfa => {
@@ -385,7 +409,7 @@ fn apply_named(effect: Named, call: &Call<'_>, state: &mut State, now: i64) -> O
 }
 
 /// Changes entities; a user's `updatedAt` moves on. Settings that were never seen are there nevertheless.
-fn change(state: &mut State, keys: &[Key], change: impl Fn(&mut Entity)) {
+pub(super) fn change(state: &mut State, keys: &[Key], change: impl Fn(&mut Entity)) {
     for key in keys {
         if key.kind == Kind::Settings && state.get(key).is_none() {
             state.insert(key.clone(), Entity::default());

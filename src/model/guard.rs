@@ -8,16 +8,18 @@ use super::body::{Body, has_nul};
 use super::call::Call;
 use super::json::same;
 use super::message;
+use super::multipart;
 use super::rules::{
-    Account, MOCK_SOCIAL, PasswordPolicy, Phone, Search, UserInfo, UsernamePolicy, Verdict, breached, mock_account, parse_phone,
+    Account, EmailPolicy, MOCK_SOCIAL, PasswordPolicy, Phone, Search, UserInfo, UsernamePolicy, Verdict, breached, email_domain,
+    is_picture, mock_account, parse_phone,
 };
 use super::select::{Look, owner_of, select};
 use super::state::{Entity, Key, Kind, State, Term, Truth};
 use super::{passkey, totp};
-use crate::contract::entity::Selector;
+use crate::contract::entity::{Owner, Selector};
 use crate::contract::guard::{
     AuthorizationRule, BodyShape, CallerFact, ClientRule, FactorName, FieldRule, FitsRule, Guard, GuardKind, IdentityRule, PasskeyRule,
-    Place, RecordKind, RecordRule, TenantFact, UserFact, ValueRef, When, Who,
+    Place, RecordKind, RecordRule, RefusalEffect, TenantFact, UniqueRule, UserFact, ValueRef, When, Who,
 };
 
 /// Two readings of a limit in time this close to it are both right (clocks differ, requests travel).
@@ -55,6 +57,10 @@ impl Scene<'_> {
                 _ => Truth::Unknown,
             },
         });
+        let own = when.own.as_ref().map_or(Truth::Yes, |own| {
+            let current = self.caller().and_then(|user| user.known(&own.property));
+            Truth::maybe(current.map(|current| Some(current) == self.call.value(&own.value).as_ref()))
+        });
         let tenant = when.tenant.map_or(Truth::Yes, |fact| match fact {
             TenantFact::Development => Truth::No,
             TenantFact::PasskeyFactorOn => self.has_factor("WebAuthn"),
@@ -70,7 +76,7 @@ impl Scene<'_> {
         });
         let found = when.found.as_ref().map_or(Truth::Yes, |wanted| self.found(wanted));
         let not = when.not.as_ref().map_or(Truth::Yes, |inner| self.fits(inner).not());
-        body.and(query).and(caller).and(user).and(tenant).and(found).and(not)
+        body.and(query).and(caller).and(own).and(user).and(tenant).and(found).and(not)
     }
 
     /// Whether the condition of an entry that applies holds.
@@ -84,7 +90,7 @@ impl Scene<'_> {
             GuardKind::CenterEnabled(wanted) => {
                 Truth::maybe(state.settings(&Key::account_center()).flag("enabled").map(|on| on == *wanted))
             }
-            GuardKind::MaxBody(most) => Truth::of(call.operation.body.is_none() || call.request.body.len() <= *most),
+            GuardKind::MaxBody(most) => Truth::of(call.operation.body.is_none() || call.has_files() || call.request.body.len() <= *most),
             GuardKind::Parsable(_) => Truth::of(call.body != Body::Unparsable),
             GuardKind::ValidInput(_) => Truth::of(self.input_is_valid()),
             GuardKind::NoNul(_) => Truth::of(
@@ -100,7 +106,9 @@ impl Scene<'_> {
                 Truth::maybe(client.and_then(|client| client.flag("isThirdParty")).map(|third| !third))
             }
             GuardKind::IdentityVerified(_) => self.identity_verified(),
-            GuardKind::LastIdentifier(rule) => self.caller().map_or(Truth::Unknown, |user| keeps_identifier(user, &rule.without)),
+            GuardKind::LastIdentifier(rule) => self.caller().map_or(Truth::Unknown, |user| {
+                keeps_identifier(user, &rule.without, rule.key.as_ref().and_then(|key| call.text(key)).as_deref())
+            }),
             GuardKind::UsernamePolicy(value) => {
                 let Some(username) = call.text(value) else { return Truth::Yes };
                 Truth::maybe(self.username_policy().map(|policy| policy.violation(&username).is_none()))
@@ -124,7 +132,7 @@ impl Scene<'_> {
                 }
             }
             GuardKind::Search(properties) => Truth::of(Search::read(call.request.query(), properties).is_some()),
-            GuardKind::Unique(property) => self.unique(property),
+            GuardKind::Unique(rule) => self.unique(rule),
             GuardKind::PhoneValid(value) => match call.text(value).filter(|digits| !digits.is_empty()) {
                 Some(digits) => match parse_phone(&digits) {
                     Phone::Valid(_) => Truth::Yes,
@@ -179,7 +187,7 @@ impl Scene<'_> {
                 };
                 Truth::maybe(user.and_then(|user| user.flag("isSuspended")).map(|suspended| !suspended))
             }
-            GuardKind::NotLocked(_) => self.not_locked(),
+            GuardKind::NotLocked(who) => self.not_locked(who),
             GuardKind::Client(rule) => self.client(*rule),
             GuardKind::OneOf(rule) => Truth::of(call.text(&rule.value).is_none_or(|text| rule.of.contains(&text))),
             GuardKind::CodeUsable(value) => Truth::of(call.text(value).is_none_or(|code| state.find(Kind::Code, &code).is_none())),
@@ -205,6 +213,31 @@ impl Scene<'_> {
             GuardKind::PasswordExpiryOn(_) => Truth::maybe(self.policy::<Value>("passwordExpiration").map(|policy| {
                 policy.get("enabled") == Some(&Value::Bool(true)) && policy.get("validPeriodDays").and_then(Value::as_f64) > Some(0.0)
             })),
+            GuardKind::EmailDomain(value) => Truth::of(call.text(value).is_none_or(|email| email_domain(&email).is_some())),
+            GuardKind::NoSubaddress(value) => self.email_policy(value, EmailPolicy::admits_local_part),
+            GuardKind::EmailListed(value) => self.email_policy(value, EmailPolicy::lists_admit),
+            GuardKind::SendAllowed(value) => self.send_allowed(value),
+            GuardKind::Channel(value) => self.channel(value),
+            GuardKind::CodePending(value) => self.code_pending(value),
+            GuardKind::CodeFresh(value) => self.code_fresh(value),
+            GuardKind::TriesLeft(value) => self.tries_left(value),
+            GuardKind::CodeMatches(rule) => self.code_matches(rule),
+            GuardKind::SocialUnbound(value) => self.social_unbound(value),
+            GuardKind::SocialNew(value) => self.social_new(value),
+            GuardKind::SocialBound(value) => self.social_bound(value),
+            GuardKind::SocialToken(value) => self.social_token(value),
+            GuardKind::SocialTarget(rule) => self.social_target(rule),
+            GuardKind::SocialProof(rule) => self.social_proof(rule),
+            GuardKind::TokenSetUsable(selector) => self.token_set(selector, |tokens| self.is_usable(tokens)),
+            GuardKind::TokenSetRenewed(selector) => self.token_set(selector, |tokens| self.is_renewed(tokens)),
+            GuardKind::MaxFile(rule) => {
+                Truth::of(call.value(&rule.file).and_then(|file| multipart::content(&file)).is_none_or(|bytes| bytes.len() <= rule.bytes))
+            }
+            GuardKind::Picture(value) => {
+                Truth::of(call.value(value).and_then(|file| multipart::content(&file)).is_some_and(|bytes| is_picture(&bytes)))
+            }
+            // Where files go is said outside the API, so either answer is right.
+            GuardKind::Storage(_) => Truth::Near,
             GuardKind::FactorOn(name) => self.factor_on(name),
             GuardKind::TotpSecret(value) => Truth::of(call.text(value).is_none_or(|text| totp::is_secret(&text))),
             GuardKind::TotpCode(rule) => match (call.text(&rule.secret), call.text(&rule.code)) {
@@ -291,7 +324,7 @@ impl Scene<'_> {
     }
 
     /// Folds what is known of the entities a selector names.
-    fn selected(&self, selector: &Selector, truth: impl Fn(&Look) -> Truth) -> Truth {
+    pub(super) fn selected(&self, selector: &Selector, truth: impl Fn(&Look) -> Truth) -> Truth {
         select(self.call, self.state, selector).iter().fold(Truth::Yes, |all, look| all.and(truth(look)))
     }
 
@@ -386,7 +419,8 @@ impl Scene<'_> {
         }
     }
 
-    fn before(&self, limit: &Term) -> Truth {
+    /// Whether now is before a time given in milliseconds or ISO text. No time means no limit.
+    pub(super) fn before(&self, limit: &Term) -> Truth {
         before(limit, self.now)
     }
 
@@ -444,13 +478,18 @@ impl Scene<'_> {
             .and(self.before(record.get("expiresAt")))
     }
 
-    fn policy<T: serde::de::DeserializeOwned>(&self, name: &str) -> Option<T> {
+    pub(super) fn policy<T: serde::de::DeserializeOwned>(&self, name: &str) -> Option<T> {
         let policy = self.state.settings(&Key::sign_in_experience()).known(name)?;
         serde_json::from_value(policy.clone()).ok()
     }
 
     fn username_policy(&self) -> Option<UsernamePolicy> {
         self.policy("usernamePolicy")
+    }
+
+    fn email_policy(&self, value: &ValueRef, admits: impl Fn(&EmailPolicy, &str) -> bool) -> Truth {
+        let Some(email) = self.call.text(value) else { return Truth::Yes };
+        Truth::maybe(self.policy::<EmailPolicy>("emailBlocklistPolicy").map(|policy| admits(&policy, &email)))
     }
 
     fn password_policy(&self, value: &ValueRef) -> Truth {
@@ -488,7 +527,7 @@ impl Scene<'_> {
     }
 
     fn has_identity(&self, target: &ValueRef) -> Truth {
-        let identities = self.subject().and_then(|user| user.known("identities"));
+        let identities = self.subject().or_else(|| self.caller()).and_then(|user| user.known("identities"));
         Truth::maybe(identities.zip(self.call.text(target)).map(|(identities, target)| identities.get(target).is_some()))
     }
 
@@ -528,16 +567,21 @@ impl Scene<'_> {
     }
 
     /// The attempt that reaches the limit is itself answered as locked.
-    fn not_locked(&self) -> Truth {
-        let Some(user) = self.caller() else { return Truth::Unknown };
+    fn not_locked(&self, who: &Owner) -> Truth {
         let most =
             self.policy::<Value>("sentinelPolicy").and_then(|policy| policy.get("maxAttempts").and_then(Value::as_u64)).unwrap_or(100);
-        let Some(failures) = user.known("failures").and_then(Value::as_u64) else { return Truth::Unknown };
-        let fails = self.call.operation.guards.iter().find_map(|guard| match &guard.kind {
-            GuardKind::PasswordMatches(value) => Some(self.is_password(user, value).not()),
-            _ => None,
-        });
-        match fails.unwrap_or(Truth::No) {
+        let failures = match who {
+            Owner::Value(value) => self.recipient_failures(value),
+            Owner::Caller | Owner::User | Owner::Composed(_) => {
+                self.caller().and_then(|user| user.known("failures")).and_then(Value::as_u64)
+            }
+        };
+        let Some(failures) = failures else { return Truth::Unknown };
+        let counted = self.call.operation.guards.iter().filter(|guard| guard.on_refusal.contains(&RefusalEffect::CountFailure));
+        let fails = counted
+            .filter(|guard| !matches!(guard.kind, GuardKind::NotLocked(_)))
+            .fold(Truth::No, |fails, guard| fails.or(self.applies(guard).and(self.holds(&guard.kind).not())));
+        match fails {
             Truth::Yes => Truth::of(failures + 1 < most),
             Truth::No => Truth::of(failures < most),
             open if failures + 1 >= most => open,
@@ -545,10 +589,9 @@ impl Scene<'_> {
         }
     }
 
-    fn unique(&self, property: &str) -> Truth {
-        let Some(value) = self.call.input.get(property).and_then(Value::as_str).filter(|value| !value.is_empty()) else {
-            return Truth::Yes;
-        };
+    fn unique(&self, rule: &UniqueRule) -> Truth {
+        let Some(value) = self.call.text(&rule.value()).filter(|value| !value.is_empty()) else { return Truth::Yes };
+        let (property, value) = (rule.property(), value.as_str());
         let own = self.call.subject().or_else(|| self.call.caller(self.state));
         let own = own.as_ref().map(|key| key.id.as_str());
         let policy = self.username_policy();
@@ -738,10 +781,12 @@ pub fn has_security_method(user: &Entity) -> Truth {
     Truth::maybe(user.flag("hasPassword")).or(has("primaryEmail")).or(has("primaryPhone"))
 }
 
-fn keeps_identifier(user: &Entity, without: &str) -> Truth {
+/// Whether an identifier remains without a property, or without one member of it.
+fn keeps_identifier(user: &Entity, without: &str, member: Option<&str>) -> Truth {
     let text = |name: &str| if name == without { Truth::No } else { Truth::maybe(user.known(name).map(|value| !value.is_null())) };
     let some = |name: &str| {
         Truth::maybe(user.known(name).map(|value| match value {
+            Value::Object(map) if name == without => map.keys().any(|key| Some(key.as_str()) != member),
             Value::Object(map) => !map.is_empty(),
             Value::Array(list) => !list.is_empty(),
             _ => false,

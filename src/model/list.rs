@@ -28,8 +28,8 @@ pub fn list(view: &View<'_>, list: &ListSource, schema: &Value) -> Pattern {
         Some(owner) => view.state.knows_all(list.kind, Some(owner)) && !session::has_strays(list.kind, owner, view.state),
         None => view.state.is_whole() || search.only("id", |id| view.state.find(list.kind, id).is_some()),
     };
-    let owned = |entity: &Entity| owner.as_ref().is_none_or(|owner| belongs(entity, owner) == Truth::Yes);
-    for (id, entity) in view.state.all(list.kind).filter(|(_, entity)| entity.exists() && owned(entity)) {
+    let is_theirs = |entity: &Entity| owner.as_ref().is_none_or(|owner| belongs(entity, owner) == Truth::Yes);
+    for (id, entity) in view.state.all(list.kind).filter(|(_, entity)| entity.exists() && is_theirs(entity)) {
         // Among others that are not known yet, one that was never shown cannot be told apart.
         if !complete && session::is_anonymous(list.kind, entity) {
             continue;

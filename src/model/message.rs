@@ -1,4 +1,4 @@
-//! Codes that are sent to an address or number without a verification record, and how often messages may be sent.
+//! Messages: how often and whether they can be sent; codes that belong to no verification record.
 
 use serde_json::{Value, json};
 
@@ -15,9 +15,9 @@ const WINDOW_MS: i64 = 600_000;
 /// Digits of a code.
 const CODE_DIGITS: usize = 6;
 /// Seconds a code lives where the tenant says nothing.
-const CODE_LIFE: i64 = 600;
+pub const CODE_LIFE: i64 = 600;
 /// Wrong codes that are accepted where the tenant says nothing.
-const MOST_TRIES: u64 = 10;
+pub const MOST_TRIES: u64 = 10;
 
 /// Where a message goes.
 struct Recipient {
@@ -67,28 +67,34 @@ fn normal(recipient: &str) -> String {
 pub fn can_send(rule: MessageRule, call: &Call<'_>, state: &State, now: i64) -> Truth {
     let Some(recipient) = recipient(call) else { return Truth::Yes };
     match rule {
-        MessageRule::Allowed => {
-            let sends = times(state.find(Kind::Recipient, &normal(&recipient.text)));
-            let within = |window: i64| sends.iter().filter(|sent| now - *sent < window).count();
-            if within(WINDOW_MS + NEAR_MS) < MOST_MESSAGES {
-                Truth::Yes
-            } else if within(WINDOW_MS - NEAR_MS) >= MOST_MESSAGES {
-                Truth::No
-            } else {
-                Truth::Near
-            }
-        }
+        MessageRule::Allowed => may_send(state, &recipient.text, now),
         MessageRule::Storable => Truth::of(recipient.text.chars().count() <= recipient.room),
-        MessageRule::Connected => {
-            let fits = |connector: &Entity| connector.exists() && connector.text("type") == Some(Some(recipient.connector));
-            if state.all(Kind::Connector).any(|(_, connector)| fits(connector)) {
-                Truth::Yes
-            } else if state.knows_all(Kind::Connector, None) && !state.is_closed() {
-                Truth::No
-            } else {
-                Truth::Unknown
-            }
-        }
+        MessageRule::Connected => has_channel(state, recipient.connector),
+    }
+}
+
+/// Whether one more message to a recipient is allowed.
+pub fn may_send(state: &State, recipient: &str, now: i64) -> Truth {
+    let sends = times(state.find(Kind::Recipient, &normal(recipient)));
+    let within = |window: i64| sends.iter().filter(|sent| now - *sent < window).count();
+    if within(WINDOW_MS + NEAR_MS) < MOST_MESSAGES {
+        Truth::Yes
+    } else if within(WINDOW_MS - NEAR_MS) >= MOST_MESSAGES {
+        Truth::No
+    } else {
+        Truth::Near
+    }
+}
+
+/// Whether there is a connector of a type for messages: `Email` or `Sms`.
+pub fn has_channel(state: &State, kind: &str) -> Truth {
+    let fits = |connector: &Entity| connector.exists() && connector.text("type") == Some(Some(kind));
+    if state.all(Kind::Connector).any(|(_, connector)| fits(connector)) {
+        Truth::Yes
+    } else if state.knows_all(Kind::Connector, None) {
+        Truth::No
+    } else {
+        Truth::Unknown
     }
 }
 
@@ -134,18 +140,29 @@ pub fn make_code(call: &Call<'_>, state: &mut State, now: i64) {
     }
 }
 
-/// A message went out.
+/// A message went out to the recipient of a call.
 pub fn count_message(call: &Call<'_>, state: &mut State, now: i64) {
-    let Some(recipient) = recipient(call) else { return };
-    let key = Key::new(Kind::Recipient, normal(&recipient.text));
-    if state.get(&key).is_none() {
-        state.insert(key.clone(), Entity::default());
+    if let Some(recipient) = recipient(call) {
+        count_send(state, &recipient.text, now);
     }
-    state.update(&key, |recipient| {
+}
+
+/// A message went out.
+pub fn count_send(state: &mut State, recipient: &str, now: i64) {
+    note(state, &normal(recipient), |recipient| {
         let mut sends = times(Some(recipient));
         sends.push(now);
         recipient.set("sends", json!(sends));
     });
+}
+
+/// Changes what is remembered of a recipient.
+pub fn note(state: &mut State, recipient: &str, change: impl FnOnce(&mut Entity)) {
+    let key = Key::new(Kind::Recipient, recipient);
+    if state.get(&key).is_none() {
+        state.insert(key.clone(), Entity::default());
+    }
+    state.update(&key, change);
 }
 
 /// A wrong code was tried.

@@ -322,6 +322,7 @@ fn learn_elsewhere(contract: &Contract, state: &mut State, request: &Request, an
         match (kind.as_str(), id) {
             ("sign-in", Some(_)) => remember_sign_in(state, request),
             ("record", Some(id)) => state.insert(Key::new(Kind::Record, id), entity),
+            ("connector", Some(id)) => state.insert(Key::new(Kind::Connector, id), entity),
             _ => {}
         }
     }

@@ -7,10 +7,7 @@ use serde_json::Value;
 
 use super::call::Call;
 use super::consent::consent_scopes;
-use super::effect;
 use super::guard::{Scene, before, has_security_method, scopes, sso_identity, sso_property};
-use super::list;
-use super::message;
 use super::pattern::{ListPattern, Member, Pattern, Teaching, Why};
 use super::route::{Route, route};
 use super::rules::is_truthy;
@@ -18,9 +15,10 @@ use super::select::{assume, owner_of, targets};
 use super::session;
 use super::state::{Entity, Key, Kind, State, Term, Truth};
 use super::wire::Request;
+use super::{effect, list, message, proof};
 use crate::contract::answer::{AnswerSpec, MemberSource, Source};
-use crate::contract::entity::Target;
-use crate::contract::guard::{GuardKind, RefusalEffect, Status};
+use crate::contract::entity::{Owner, Target};
+use crate::contract::guard::{Guard, GuardKind, RefusalEffect, Status};
 use crate::contract::{Contract, Effect, Operation, Outcome, Schema};
 
 /// One answer that the contract admits.
@@ -48,12 +46,10 @@ pub struct Prediction<'a> {
 }
 
 impl Prediction<'_> {
-    /// The only admitted answer, if there is exactly one.
-    pub fn certain(&self) -> Option<&Alternative> {
-        match self.alternatives.as_slice() {
-            [only] => Some(only),
-            _ => None,
-        }
+    /// The only admitted status and code, if there is exactly one, whatever state it leads to.
+    pub fn outcome(&self) -> Option<&Outcome> {
+        let (first, rest) = self.alternatives.split_first()?;
+        rest.iter().all(|other| other.outcome == first.outcome).then_some(&first.outcome)
     }
 
     /// The operation.
@@ -101,14 +97,12 @@ fn predict_call<'a>(call: Call<'a>, state: &State, now: i64) -> Prediction<'a> {
         }
         let side = |holds| if (applies, broken) == (Truth::Yes, Truth::Unknown) { taken(&call, &state, &guard.kind, holds) } else { None };
         let (broken_side, held_side) = (side(false), side(true));
-        alternatives.extend(
-            after_refusal(&call, broken_side.as_ref().unwrap_or(&state), &guard.on_refusal, now).into_iter().map(|next| Alternative {
-                outcome: guard.refusal().into(),
-                guard: Some(index),
-                body: Pattern::Any,
-                next,
-            }),
-        );
+        alternatives.extend(after_refusal(&call, broken_side.as_ref().unwrap_or(&state), guard, now).into_iter().map(|next| Alternative {
+            outcome: guard.refusal().into(),
+            guard: Some(index),
+            body: Pattern::Any,
+            next,
+        }));
         if broken == Truth::Unknown {
             unknown.get_or_insert_with(|| format!("{} cannot be told from what was seen", guard.label()));
         }
@@ -140,23 +134,18 @@ fn taken(call: &Call<'_>, state: &State, kind: &GuardKind, holds: bool) -> Optio
 }
 
 /// The states that a refusal can lead to.
-fn after_refusal(call: &Call<'_>, state: &State, effects: &[RefusalEffect], now: i64) -> Vec<State> {
+fn after_refusal(call: &Call<'_>, state: &State, guard: &Guard, now: i64) -> Vec<State> {
     let mut next = state.clone();
     let mut dropped = None;
-    for effect in effects {
-        match effect {
-            RefusalEffect::CountFailure => {
-                if let Some(caller) = call.caller(state) {
-                    next.update(&caller, |user| {
-                        let failures =
-                            user.known("failures").and_then(Value::as_u64).map_or(Term::Unknown, |count| Term::Known((count + 1).into()));
-                        user.set("failures", failures);
-                    });
-                }
-            }
-            RefusalEffect::CountWrongCode => message::count_wrong_code(call, &mut next),
-            RefusalEffect::MakeCode => message::make_code(call, &mut next, now),
-            RefusalEffect::MaybeDelete => {
+    for effect in &guard.on_refusal {
+        match (effect, &guard.kind) {
+            (RefusalEffect::CountFailure, _) => count_failure(call, &mut next),
+            (RefusalEffect::CountTry, GuardKind::CodeMatches(rule)) => proof::count_try(call, &mut next, rule),
+            (RefusalEffect::ForgetTokenSet, GuardKind::TokenSetUsable(selector)) => proof::forget_tokens(call, &mut next, selector),
+            (RefusalEffect::CountTry | RefusalEffect::ForgetTokenSet, _) => {}
+            (RefusalEffect::CountWrongCode, _) => message::count_wrong_code(call, &mut next),
+            (RefusalEffect::MakeCode, _) => message::make_code(call, &mut next, now),
+            (RefusalEffect::MaybeDelete, _) => {
                 let mut without = next.clone();
                 effect::delete_only(call, &mut without);
                 dropped = Some(without).filter(|without| *without != next);
@@ -164,6 +153,22 @@ fn after_refusal(call: &Call<'_>, state: &State, effects: &[RefusalEffect], now:
         }
     }
     std::iter::once(next).chain(dropped).collect()
+}
+
+/// One more failure of whoever the operation locks out.
+fn count_failure(call: &Call<'_>, next: &mut State) {
+    let recipient = call.operation.guards.iter().find_map(|guard| match &guard.kind {
+        GuardKind::NotLocked(Owner::Value(value)) => call.text(value),
+        _ => None,
+    });
+    if let Some(recipient) = recipient {
+        proof::count_failure(next, &recipient);
+    } else if let Some(caller) = call.caller(next) {
+        next.update(&caller, |user| {
+            let failures = user.known("failures").and_then(Value::as_u64).map_or(Term::Unknown, |count| Term::Known((count + 1).into()));
+            user.set("failures", failures);
+        });
+    }
 }
 
 /// The successful answers, whether or not the guards admit them; several when what decides between them is not known.
@@ -362,7 +367,9 @@ impl View<'_> {
             let whole = whole && !is_derived(key.kind, name);
             let identity = key.is_unborn() && matches!(term, Term::Fresh(fresh) if fresh.identifies());
             let teaching = if identity { Teaching::Identity(name.clone()) } else { Teaching::Property(name.clone()) };
-            let leaf = |term: &Term| Pattern::Leaf { term: term.clone(), teaches: whole.then(|| (key.clone(), teaching.clone())) };
+            // What is another value at each look is not remembered.
+            let lasting = whole && inner.get("x-volatile").is_none();
+            let leaf = |term: &Term| Pattern::Leaf { term: term.clone(), teaches: lasting.then(|| (key.clone(), teaching.clone())) };
             let listed = inner.get("x-list").and_then(Value::as_str).and_then(Kind::named);
             let leaf = |term: &Term| listed.map_or_else(|| leaf(term), |kind| self.owned(kind, key, inner));
             let member = match inner.get("x-shown").map(|rule| self.shown(rule)) {

@@ -10,8 +10,9 @@ use crate::contract::entity::{Owner, Selector, Target};
 
 /// Whether something belongs to an owner, or refers to it.
 pub fn belongs(entity: &Entity, owner: &Key) -> Truth {
-    let (refers, owned) = (entity.text(&owner.kind.reference()), entity.text("owner"));
-    if refers == Some(Some(&owner.id)) { Truth::Yes } else { Truth::maybe(owned.or(refers).map(|of| of == Some(&owner.id))) }
+    let known = [entity.text("owner"), entity.text(&owner.kind.reference())];
+    let ties = known.contains(&Some(Some(&owner.id)));
+    Truth::maybe((ties || known.iter().any(Option::is_some)).then_some(ties))
 }
 
 /// What is known of an entity that a call names.
@@ -141,7 +142,7 @@ fn is_known_missing(state: &State, selector: &Selector, owner: Option<&Key>, val
 ///
 /// `None` where that says nothing of use: of several things only one may be missing.
 pub fn assume(call: &Call<'_>, state: &State, selector: &Selector, present: bool) -> Option<State> {
-    if matches!(selector.kind, Kind::User | Kind::Token | Kind::Record) || !(selector.with.is_empty() && selector.without.is_empty()) {
+    if matches!(selector.kind, Kind::User | Kind::Token | Kind::Record) || !selector.with.is_empty() || !selector.without.is_empty() {
         return None;
     }
     let values = elements(call.value(selector.value.as_ref()?));

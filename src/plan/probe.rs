@@ -14,6 +14,7 @@ use super::twist::UNUSED_ID;
 use crate::contract::entity::Owner;
 use crate::contract::guard::{AuthorizationRule, BodyShape, FieldRule, GuardKind, Place, ValueRef, When};
 use crate::contract::{Case, Contract, Given, Kind, Operation};
+use crate::model::multipart;
 
 /// Who the request says it is from.
 #[derive(Debug, Clone, PartialEq)]
@@ -63,6 +64,19 @@ pub enum Who {
     Whole,
     /// A username only.
     OneIdentifier,
+    /// Nothing but this, from the moment its tokens and records are there.
+    Only(Identifier),
+}
+
+/// What a user can be found by besides a username.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Identifier {
+    /// A primary e-mail.
+    Email,
+    /// A primary phone.
+    Phone,
+    /// A linked social account, which the request's setup brings about.
+    Identity,
 }
 
 /// A request to be tried.
@@ -285,6 +299,10 @@ impl<'a> Probe<'a> {
         text.join(" ")
     }
 
+    fn wants_files(&self) -> bool {
+        self.operation.body.as_ref().is_some_and(|(content_type, _)| content_type.starts_with("multipart/"))
+    }
+
     /// Whether it acts on the user in the path.
     pub fn has_subject(&self) -> bool {
         self.operation.path.contains("{userId}")
@@ -329,6 +347,10 @@ impl Cast {
     /// The caller of that kind and endowment, made when first asked for. Passwords cost the target much, so only some have one.
     fn caller(&mut self, script: &mut Script<'_>, who: Who, password: bool, endowment: BTreeSet<Given>) -> User {
         let traits = Traits { password, email: who == Who::Whole };
+        if matches!(who, Who::Only(_)) {
+            // What it loses for one request is missing in the next one.
+            return script.user(traits);
+        }
         *self.callers.entry((who, password, endowment)).or_insert_with(|| script.user(traits))
     }
 
@@ -482,6 +504,9 @@ impl Probe<'_> {
             }
             _ => {}
         }
+        if let (Who::Only(identifier), Some(caller)) = (self.who, caller) {
+            script.leave_only(caller, identifier);
+        }
         let mut password = None;
         let mut fill = |text: &str, script: &mut Script<'_>, cast: &mut Cast| match text {
             "{{username}}" | "{{slug}}" => script.username(),
@@ -495,6 +520,7 @@ impl Probe<'_> {
                 fresh
             }
             "{{own.password}}" => caller.map_or_else(String::new, |caller| script.password(caller)),
+            "{{own.email}}" => caller.map_or_else(String::new, |caller| script.own_email(caller)),
             "{{own.record}}" => caller.map_or_else(String::new, |caller| script.record(caller)),
             "{{caller.id}}" => caller.map_or_else(String::new, User::id),
             "{{subject.id}}" => subject.map_or_else(String::new, User::id),
@@ -520,6 +546,11 @@ impl Probe<'_> {
         }
         let (body, body_base64) = match &self.payload {
             Payload::Nothing => (None, None),
+            Payload::Json(body) if self.wants_files() => {
+                let (content_type, bytes) = multipart::write(&fill_json(body, &mut |text| fill(text, script, cast)));
+                headers.push(("content-type".to_owned(), content_type));
+                (None, Some(STANDARD.encode(bytes)))
+            }
             Payload::Json(body) => {
                 headers.push(("content-type".to_owned(), "application/json".to_owned()));
                 let mut filled = fill_json(body, &mut |text| fill(text, script, cast));

@@ -6,6 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
+use super::probe::Identifier;
 use super::sequence::{Action, Call, Facts, Persona, Purpose, Sequence, Settings, SignIn, Step};
 use super::symbol::Binding;
 use crate::contract::{Contract, Outcome};
@@ -62,7 +63,9 @@ pub struct Script<'a> {
     steps: Vec<Step>,
     users: usize,
     words: usize,
+    phones: usize,
     passwords: BTreeMap<User, String>,
+    emails: BTreeMap<User, String>,
     tokens: BTreeMap<(User, String, Client), String>,
     records: BTreeMap<User, String>,
     born: u64,
@@ -82,7 +85,9 @@ impl<'a> Script<'a> {
             steps: Vec::new(),
             users: 0,
             words: 0,
+            phones: 0,
             passwords: BTreeMap::new(),
+            emails: BTreeMap::new(),
             tokens: BTreeMap::new(),
             records: BTreeMap::new(),
             born: 0,
@@ -126,13 +131,13 @@ impl<'a> Script<'a> {
     /// What the model predicts for a call, without adding it.
     pub fn foresee(&self, call: &Call) -> Option<Outcome> {
         let request = call.request(&self.binding).ok()?;
-        predict(self.contract, &self.state, &request, PLAN_NOW).certain().map(|only| only.outcome.clone())
+        predict(self.contract, &self.state, &request, PLAN_NOW).outcome().cloned()
     }
 
     fn think(&mut self, call: &Call, capture: &[(&str, &str)]) -> Option<Outcome> {
         let request = call.request(&self.binding).expect("a plan only uses symbols that earlier steps capture");
         let prediction = predict(self.contract, &self.state, &request, PLAN_NOW);
-        let certain = prediction.certain().map(|only| only.outcome.clone());
+        let certain = prediction.outcome().cloned();
         let alternative = prediction.alternatives.into_iter().next_back()?;
         let born = &mut self.born;
         let refused = alternative.guard.is_some();
@@ -172,11 +177,22 @@ impl<'a> Script<'a> {
             self.passwords.insert(user, password);
         }
         if traits.email {
-            body["primaryEmail"] = self.email().into();
+            let email = self.email();
+            body["primaryEmail"] = email.clone().into();
+            self.emails.insert(user, email);
         }
         let call = self.admin_call("CreateUser", "/api/users".into(), Some(&body));
         self.call(Persona::Admin, Purpose::Setup, call, &[(&format!("user#{}.id", user.0), "/id")]);
         user
+    }
+
+    /// Takes a user every identifier but one; a linked social account is none of those that are taken.
+    pub fn leave_only(&mut self, user: User, identifier: Identifier) {
+        let email = (identifier == Identifier::Email).then(|| self.email());
+        let phone = (identifier == Identifier::Phone).then(|| self.phone());
+        let body = json!({"username": null, "primaryEmail": email, "primaryPhone": phone});
+        let call = self.admin_call("UpdateUser", format!("/api/users/{}", user.id()), Some(&body));
+        self.call(Persona::Admin, Purpose::Setup, call, &[]);
     }
 
     /// A fresh symbol for something captured.
@@ -194,6 +210,11 @@ impl<'a> Script<'a> {
     /// The user's current password as a symbol.
     pub fn password(&self, user: User) -> String {
         self.passwords.get(&user).cloned().unwrap_or_else(|| "no-password".into())
+    }
+
+    /// The primary e-mail that the user was made with.
+    pub fn own_email(&self, user: User) -> String {
+        self.emails.get(&user).cloned().unwrap_or_else(|| "no-email@example.com".into())
     }
 
     /// Says that the user's password has changed.
@@ -221,8 +242,8 @@ impl<'a> Script<'a> {
 
     /// A fresh phone number of a range reserved for fiction.
     pub fn phone(&mut self) -> String {
-        self.words += 1;
-        format!("{{{{phone#{}}}}}", self.words)
+        self.phones += 1;
+        format!("{{{{phone#{}}}}}", self.phones)
     }
 
     /// Some short text, never twice the same.
@@ -393,6 +414,10 @@ pub fn start(facts: &Facts, settings: Option<&Settings>, binding: &Binding, now:
         experience.set("mfa", mfa);
     }
     state.insert(Key::sign_in_experience(), experience);
+    for connector in &facts.connectors {
+        let id = connector.get("id").and_then(Value::as_str).unwrap_or_default();
+        state.insert(Key::new(Kind::Connector, id), Entity::from_json(connector));
+    }
     for role in &facts.default_roles {
         let id = role.get("id").and_then(Value::as_str).unwrap_or_default();
         state.insert(Key::new(Kind::Role, id), Entity::from_json(role));

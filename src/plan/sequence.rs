@@ -45,6 +45,9 @@ pub struct Facts {
     pub account_center: Value,
     /// The sign-in experience as found.
     pub sign_in_experience: Value,
+    /// The connectors as found, without their settings.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub connectors: Vec<Value>,
     /// The Management API's resource.
     pub resource: String,
     /// Whether settings may be changed.

@@ -22,6 +22,9 @@ pub struct Binding {
     values: BTreeMap<String, String>,
 }
 
+/// Phone numbers that one execution can have for itself.
+const PHONES_PER_EXECUTION: u32 = 32;
+
 /// Letters that form no words and no runs on a keyboard.
 const LETTERS: &[u8] = b"bcdfhkmnprtvwxz";
 
@@ -83,7 +86,7 @@ impl Binding {
     fn phone(&self, index: u32) -> String {
         let digest = Sha256::digest(self.run.as_bytes());
         let start = u32::from_be_bytes([0, digest[0], digest[1], digest[2]]);
-        let place = start.wrapping_add(self.number * 8 + index) % 70_000;
+        let place = start.wrapping_add(self.number * PHONES_PER_EXECUTION + index) % 70_000;
         format!("1{}55501{:02}", 201 + place / 100, place % 100)
     }
 }

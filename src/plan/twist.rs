@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
-use super::probe::{Credential, Payload, Probe, Proof, Who};
+use super::probe::{Credential, Identifier, Payload, Probe, Proof, Who};
 use super::script::Client;
 use crate::contract::Given;
 use crate::contract::entity::Owner;
@@ -128,8 +128,15 @@ pub fn break_guard<'a>(guard: &Guard, accepted: &Probe<'a>) -> Vec<Probe<'a>> {
             }
         }
         GuardKind::LastIdentifier(rule) => add("last identifier", &|probe| {
-            probe.who = Who::OneIdentifier;
-            probe.set(&rule.without, Value::Null);
+            probe.who = match rule.without.as_str() {
+                "primaryEmail" => Who::Only(Identifier::Email),
+                "primaryPhone" => Who::Only(Identifier::Phone),
+                "identities" => Who::Only(Identifier::Identity),
+                _ => Who::OneIdentifier,
+            };
+            if probe.operation.body.is_some() {
+                probe.set(&rule.without, Value::Null);
+            }
         }),
         GuardKind::UsernamePolicy(value) => add("username too long", &|probe| probe.put(value, json!("u".repeat(129)))),
         GuardKind::PasswordPolicy(value) => {
@@ -140,9 +147,9 @@ pub fn break_guard<'a>(guard: &Guard, accepted: &Probe<'a>) -> Vec<Probe<'a>> {
         GuardKind::PasswordMatches(value) | GuardKind::UserPassword(value) => {
             add("wrong password", &|probe| probe.put(value, json!("lc-wrong-password")));
         }
-        GuardKind::Unique(property) => {
-            if property == "username" {
-                add("taken username", &|probe| probe.set(property, json!("{{other.username}}")));
+        GuardKind::Unique(rule) => {
+            if rule.property() == "username" {
+                add("taken username", &|probe| probe.put(&rule.value(), json!("{{other.username}}")));
             }
         }
         GuardKind::PhoneValid(value) => add("no phone number", &|probe| probe.put(value, json!("1"))),
@@ -150,7 +157,8 @@ pub fn break_guard<'a>(guard: &Guard, accepted: &Probe<'a>) -> Vec<Probe<'a>> {
             for (key, most) in bounds {
                 let text = match key.as_str() {
                     "avatar" | "termsOfUseUrl" | "privacyPolicyUrl" => format!("https://example.com/{}", "a".repeat(*most)),
-                    "primaryEmail" => format!("{}@example.com", "a".repeat(*most)),
+                    "body.identifier.value" if base.member("identifier.type").is_some_and(|kind| kind == "phone") => "1".repeat(most + 1),
+                    "primaryEmail" | "body.identifier.value" => format!("{}@example.com", "a".repeat(*most)),
                     "path.userId" => OVERLONG_ID.to_owned(),
                     _ => "u".repeat(most + 1),
                 };
@@ -319,12 +327,39 @@ pub fn break_guard<'a>(guard: &Guard, accepted: &Probe<'a>) -> Vec<Probe<'a>> {
         }
         GuardKind::Message(MessageRule::Storable) => add("phone too long", &|probe| probe.set("phone", json!("1".repeat(33)))),
         GuardKind::PasswordExpiryOn(_) => add("no policy", &|_| {}),
-        // Needs a user of the tenant with the Management API's scope, a suspended user with a live token, or a changed lock-out policy.
-        // What breaks a property of some entity is a matter of the operation: see its tries.
+        GuardKind::EmailDomain(value) => add("no domain", &|probe| probe.put(value, json!("lc@@example.com"))),
+        GuardKind::Picture(value) => {
+            for (label, content) in
+                [("no picture", "aGVsbG8="), ("half a picture", "R0lGODlhAQABAIAAAAAA"), ("a vector graphic", "PHN2Zy8+")]
+            {
+                add(label, &|probe| probe.put(value, json!({"name": "picture.png", "type": "image/png", "base64": content})));
+            }
+        }
+        // Needs another policy of the sign-in experience, a message channel, a provider, or a file too large to be sent for this.
+        GuardKind::NoSubaddress(_)
+        | GuardKind::EmailListed(_)
+        | GuardKind::SendAllowed(_)
+        | GuardKind::Channel(_)
+        | GuardKind::CodePending(_)
+        | GuardKind::CodeFresh(_)
+        | GuardKind::TriesLeft(_)
+        | GuardKind::CodeMatches(_)
+        | GuardKind::SocialUnbound(_)
+        | GuardKind::SocialNew(_)
+        | GuardKind::SocialBound(_)
+        | GuardKind::SocialToken(_)
+        | GuardKind::SocialTarget(_)
+        | GuardKind::SocialProof(_)
+        | GuardKind::TokenSetUsable(_)
+        | GuardKind::TokenSetRenewed(_)
+        | GuardKind::MaxFile(_)
+        | GuardKind::Storage(_)
         // Codes need messages that are sent and read; ends need time.
-        GuardKind::SentCode(_)
+        | GuardKind::SentCode(_)
         | GuardKind::Message(MessageRule::Allowed | MessageRule::Connected)
         | GuardKind::Unexpired(_)
+        // Needs a user of the tenant with the Management API's scope, a suspended user with a live token, or a changed lock-out policy.
+        // What breaks a property of some entity is a matter of the operation: see its tries.
         | GuardKind::NotSelf(_)
         | GuardKind::NotSuspended(_)
         | GuardKind::NotLocked(_)

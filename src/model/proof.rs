@@ -1,0 +1,462 @@
+//! Proofs by codes and social accounts: what the records remember, what the guards about them mean, what calls do to them.
+//!
+//! A record of a code knows `value`, `sentAt`, `codeUsed`, `tries` and `wrong`, a social one `connector`, `target`,
+//! `account` and `tokens` (null when none came along).
+
+use serde_json::{Map, Value, json};
+
+use super::call::Call;
+use super::effect::{RECORD_LIFE, change};
+use super::guard::Scene;
+use super::message::{CODE_LIFE, MOST_TRIES, count_send, has_channel, may_send, note};
+use super::rules::provider;
+use super::select::{Look, select};
+use super::state::{Entity, Fresh, KNOWS_ALL, Key, Kind, State, Term, Truth};
+use crate::contract::entity::Selector;
+use crate::contract::guard::{CodeRule, GuardKind, SocialProof, SocialTarget, ValueRef};
+
+impl Scene<'_> {
+    fn record_named(&self, value: &ValueRef) -> Option<&Entity> {
+        self.state.find(Kind::Record, &self.call.text(value)?)
+    }
+
+    fn code_policy(&self, name: &str) -> Option<u64> {
+        self.policy::<Value>("verificationCodePolicy")?.get(name).and_then(Value::as_u64)
+    }
+
+    pub(super) fn code_pending(&self, value: &ValueRef) -> Truth {
+        self.record_named(value).map_or(Truth::No, |record| Truth::maybe(record.flag("codeUsed").map(|used| !used)))
+    }
+
+    pub(super) fn code_fresh(&self, value: &ValueRef) -> Truth {
+        let sent = self.record_named(value).and_then(|record| record.known("sentAt")).and_then(Value::as_i64);
+        let life = self.code_policy("expirationDuration").and_then(|life| i64::try_from(life).ok()).unwrap_or(CODE_LIFE);
+        sent.map_or(Truth::Unknown, |sent| self.before(&Term::Known(json!(sent + life * 1000))))
+    }
+
+    pub(super) fn tries_left(&self, value: &ValueRef) -> Truth {
+        let tries = self.record_named(value).and_then(|record| record.known("tries")).and_then(Value::as_u64);
+        Truth::maybe(tries.map(|tries| tries < self.code_policy("maxRetryAttempts").unwrap_or(MOST_TRIES)))
+    }
+
+    /// Only whoever reads the message knows the code; a wrong one stays wrong.
+    pub(super) fn code_matches(&self, rule: &CodeRule) -> Truth {
+        let wrong = self.record_named(&rule.record).and_then(|record| record.known("wrong")).and_then(Value::as_array);
+        let code = self.call.value(&rule.code);
+        if wrong.is_some_and(|wrong| wrong.iter().any(|one| Some(one) == code.as_ref())) { Truth::No } else { Truth::Unknown }
+    }
+
+    pub(super) fn send_allowed(&self, value: &ValueRef) -> Truth {
+        self.call.text(value).map_or(Truth::Yes, |recipient| may_send(self.state, &recipient, self.now))
+    }
+
+    pub(super) fn channel(&self, value: &ValueRef) -> Truth {
+        has_channel(self.state, if self.call.text(value).as_deref() == Some("email") { "Email" } else { "Sms" })
+    }
+
+    /// Failures so far of whoever a lock-out is about; `None` when unknown.
+    pub(super) fn recipient_failures(&self, value: &ValueRef) -> Option<u64> {
+        let recipient = self.call.text(value).and_then(|recipient| self.state.find(Kind::Recipient, &recipient));
+        recipient.map_or(Some(0), |recipient| recipient.known("failures").map_or(Some(0), Value::as_u64))
+    }
+
+    /// Provider, and the account that is proved, of the record a value names.
+    fn proved(&self, value: &ValueRef) -> (Option<&str>, Option<&Value>) {
+        let Some(record) = self.record_named(value) else { return (None, None) };
+        (record.text("target").flatten(), record.known("account").and_then(|account| account.get("userId")))
+    }
+
+    pub(super) fn social_unbound(&self, value: &ValueRef) -> Truth {
+        let (Some(target), account) = self.proved(value) else { return Truth::Unknown };
+        let own = self.call.caller(self.state);
+        let others = self.state.all(Kind::User).filter(|(id, _)| own.as_ref().is_none_or(|own| own.id != *id));
+        let mut linked = others.filter_map(|(_, user)| user.known("identities")?.get(target)?.get("userId"));
+        match account {
+            Some(account) => Truth::of(!linked.any(|linked| linked == account)),
+            None if linked.next().is_none() => Truth::Yes,
+            None => Truth::Unknown,
+        }
+    }
+
+    fn own_identities(&self) -> Option<&Value> {
+        self.caller()?.known("identities")
+    }
+
+    pub(super) fn social_new(&self, value: &ValueRef) -> Truth {
+        let (target, _) = self.proved(value);
+        Truth::maybe(target.and_then(|target| self.own_identities().map(|own| own.get(target).is_none())))
+    }
+
+    pub(super) fn social_bound(&self, value: &ValueRef) -> Truth {
+        let (Some(target), account) = self.proved(value) else { return Truth::Unknown };
+        let Some(own) = self.own_identities() else { return Truth::Unknown };
+        match (own.get(target), account) {
+            (None, _) => Truth::No,
+            (Some(own), Some(account)) => Truth::of(own.get("userId") == Some(account)),
+            (Some(_), None) => Truth::Unknown,
+        }
+    }
+
+    pub(super) fn social_token(&self, value: &ValueRef) -> Truth {
+        Truth::maybe(self.record_named(value).and_then(|record| record.known("tokens")).map(|tokens| !tokens.is_null()))
+    }
+
+    pub(super) fn social_target(&self, rule: &SocialTarget) -> Truth {
+        Truth::maybe(self.proved(&rule.record).0.map(|target| Some(target) == self.call.text(&rule.is).as_deref()))
+    }
+
+    /// What a provider vouches for is decided outside the deployment, so either answer is right.
+    pub(super) fn social_proof(&self, rule: &SocialProof) -> Truth {
+        let factory = self.record_named(&rule.record).and_then(|record| factory_of(self.state, record));
+        let data = self.call.value(&rule.data).unwrap_or_default();
+        provider::accepts(factory, &data).map_or(Truth::Near, Truth::of)
+    }
+
+    pub(super) fn token_set(&self, selector: &Selector, truth: impl Fn(&Entity) -> Truth) -> Truth {
+        self.selected(selector, |look| match look {
+            Look::Found(key) => self.state.get(key).map_or(Truth::Unknown, &truth),
+            Look::Missing => Truth::Yes,
+            Look::Unknown => Truth::Unknown,
+        })
+    }
+
+    pub(super) fn is_usable(&self, tokens: &Entity) -> Truth {
+        self.before(tokens.get("endsAt")).or(Truth::maybe(tokens.flag("renewable")))
+    }
+
+    /// Whether a provider renews its token is decided outside the deployment.
+    pub(super) fn is_renewed(&self, tokens: &Entity) -> Truth {
+        self.before(tokens.get("endsAt")).or(Truth::Near)
+    }
+}
+
+/// The factory of a social record's connector.
+fn factory_of<'s>(state: &'s State, record: &Entity) -> Option<&'s str> {
+    state.find(Kind::Connector, record.text("connector").flatten()?)?.text("connectorId")?
+}
+
+/// One more failure of a recipient.
+pub fn count_failure(state: &mut State, recipient: &str) {
+    note(state, recipient, |known| {
+        let failures = known.known("failures").and_then(Value::as_u64).unwrap_or(0);
+        known.set("failures", json!(failures + 1));
+    });
+}
+
+/// One more wrong code for a record.
+pub fn count_try(call: &Call<'_>, state: &mut State, rule: &CodeRule) {
+    let (Some(record), Some(code)) = (call.text(&rule.record), call.value(&rule.code)) else { return };
+    state.update(&Key::new(Kind::Record, record), |record| {
+        let tries = record.known("tries").and_then(Value::as_u64);
+        record.set("tries", tries.map_or(Term::Unknown, |tries| Term::Known(json!(tries + 1))));
+        let mut wrong = record.known("wrong").and_then(Value::as_array).cloned().unwrap_or_default();
+        wrong.push(code);
+        record.set("wrong", Value::Array(wrong));
+    });
+}
+
+/// Forgets the tokens that a selector names.
+pub fn forget_tokens(call: &Call<'_>, state: &mut State, selector: &Selector) {
+    for look in select(call, state, selector) {
+        if let Look::Found(key) = look {
+            state.remove(&key);
+        }
+    }
+}
+
+fn new_record(kind: &str) -> Entity {
+    Entity::default()
+        .with("type", kind)
+        .with("verificationRecordId", Term::Fresh(Fresh::RecordId))
+        .with("expiresAt", Term::Fresh(Fresh::IsoAfter(RECORD_LIFE)))
+        .with("verified", false)
+        .with("verifies", false)
+}
+
+/// See [`crate::contract::Named::CreateCodeRecord`].
+pub fn create_code_record(call: &Call<'_>, state: &mut State, now: i64) -> Key {
+    let part = |pointer: &str| call.input.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    let value = part("/identifier/value");
+    let (kind, property) = match part("/identifier/type") {
+        "email" => ("EmailVerificationCode", "primaryEmail"),
+        _ => ("PhoneVerificationCode", "primaryPhone"),
+    };
+    let caller = call.caller(state);
+    let current = caller.as_ref().and_then(|caller| state.get(caller)).and_then(|user| user.text(property));
+    let (owner, verifies) = match current {
+        None => (Term::Unknown, Term::Unknown),
+        Some(current) if current == Some(value) => {
+            let owner = caller.map_or(Value::Null, |caller| caller.id.into());
+            (owner.into(), (part("/templateType") != "BindMfa").into())
+        }
+        Some(_) => (Value::Null.into(), false.into()),
+    };
+    let record = new_record(kind)
+        .with("owner", owner)
+        .with("verifies", verifies)
+        .with("value", value)
+        .with("sentAt", json!(now))
+        .with("codeUsed", false)
+        .with("tries", json!(0))
+        .with("wrong", json!([]));
+    count_send(state, value, now);
+    let key = Key::unborn(Kind::Record, state);
+    state.insert(key.clone(), record);
+    key
+}
+
+/// The record that the operation's `record` guard asks for.
+fn record_of(call: &Call<'_>) -> Option<Key> {
+    let rule = call.operation.guards.iter().find_map(|guard| match &guard.kind {
+        GuardKind::Record(rule) => Some(rule),
+        _ => None,
+    });
+    call.text(&rule?.id).map(|id| Key::new(Kind::Record, id))
+}
+
+/// See [`crate::contract::Named::VerifyCodeRecord`].
+pub fn verify_code_record(call: &Call<'_>, state: &mut State) {
+    let Some(key) = record_of(call) else { return };
+    state.update(&key, |record| {
+        record.set("verified", true);
+        record.set("codeUsed", true);
+    });
+}
+
+/// See [`crate::contract::Named::CreateSocialRecord`].
+pub fn create_social_record(call: &Call<'_>, state: &mut State) -> Key {
+    let id = call.input.get("connectorId").cloned().unwrap_or_default();
+    let connector = id.as_str().and_then(|id| state.find(Kind::Connector, id));
+    let target = connector.map_or(Term::Unknown, |connector| connector.get("target").clone());
+    let factory = connector.and_then(|connector| connector.text("connectorId")).flatten();
+    let page = provider::page(factory, &call.input).map_or(Term::Unknown, |page| Term::Known(page.into()));
+    let record = new_record("Social")
+        .with("owner", Value::Null)
+        .with("connector", id)
+        .with("target", target)
+        .with("authorizationUri", page)
+        .with("account", Value::Null)
+        .with("tokens", Value::Null);
+    let key = Key::unborn(Kind::Record, state);
+    state.insert(key.clone(), record);
+    key
+}
+
+/// See [`crate::contract::Named::VerifySocialRecord`].
+pub fn verify_social_record(call: &Call<'_>, state: &mut State, now: i64) {
+    let Some(key) = record_of(call) else { return };
+    let data = call.input.get("connectorData").cloned().unwrap_or_default();
+    let Some(record) = state.get(&key) else { return };
+    let factory = factory_of(state, record);
+    let account = provider::account(factory, &data).map_or(Term::Unknown, Term::Known);
+    let connector = record.text("connector").flatten().and_then(|id| state.find(Kind::Connector, id));
+    let tokens = match connector.and_then(|connector| connector.flag("enableTokenStorage")) {
+        Some(false) => Value::Null.into(),
+        Some(true) => provider::token_answer(factory, &data).map_or(Term::Unknown, |answer| Term::Known(kept_tokens(&answer, now))),
+        None => Term::Unknown,
+    };
+    state.update(&key, |record| {
+        record.set("verified", true);
+        record.set("account", account);
+        record.set("tokens", tokens);
+    });
+}
+
+/// What is kept of a provider's token answer: null for none.
+fn kept_tokens(answer: &Value, now: i64) -> Value {
+    let member = |name: &str| answer.get(name).cloned().unwrap_or_default();
+    if answer.is_null() {
+        return Value::Null;
+    }
+    let life = answer.get("expires_in").and_then(|life| life.as_i64().or_else(|| life.as_str()?.parse().ok()));
+    json!({
+        "access_token": member("access_token"), "scope": member("scope"), "token_type": member("token_type"),
+        "endsAt": life.map(|life| now + life * 1000), "renewable": answer.get("refresh_token").is_some(),
+    })
+}
+
+/// See [`crate::contract::Named::LinkSocial`].
+pub fn link_social(call: &Call<'_>, state: &mut State) {
+    let (Some(caller), Some(key)) = (call.caller(state), record_of(call)) else { return };
+    let Some(record) = state.get(&key).cloned() else { return };
+    let target = record.text("target").flatten().map(str::to_owned);
+    let linked = |user: &Entity| -> Option<Value> {
+        let mut identities: Map<String, Value> = user.known("identities")?.as_object()?.clone();
+        identities.insert(target.clone()?, record.known("account").filter(|account| !account.is_null())?.clone());
+        Some(Value::Object(identities))
+    };
+    change(state, std::slice::from_ref(&caller), |user| user.set("identities", linked(user).map_or(Term::Unknown, Term::Known)));
+    settle_tokens(state, &caller);
+    match record.known("tokens") {
+        Some(Value::Null) => {}
+        Some(_) => drop(keep_tokens(state, &caller, &record)),
+        // Whether the provider sent a token is not known, so neither is what is stored.
+        None => state.update(&caller, |user| user.set(KNOWS_ALL, Term::Unknown)),
+    }
+}
+
+/// See [`crate::contract::Named::StoreTokenSet`].
+pub fn store_token_set(call: &Call<'_>, state: &mut State) -> Option<Key> {
+    let (caller, key) = (call.caller(state)?, record_of(call)?);
+    let record = state.get(&key)?.clone();
+    keep_tokens(state, &caller, &record)
+}
+
+/// Forgets tokens of social accounts that are no longer linked to a user. Where that is not known, neither are the tokens.
+pub fn settle_tokens(state: &mut State, user: &Key) {
+    let Some(known) = state.get(user) else { return };
+    let identities = known.known("identities");
+    let unlinked = |tokens: &Entity| {
+        let linked = identities.zip(tokens.text("target").flatten()).and_then(|(identities, target)| identities.get(target)?.get("userId"));
+        tokens.text("target").flatten().is_some() && linked != tokens.known("account")
+    };
+    let owned = state.all(Kind::TokenSet).filter(|(_, tokens)| tokens.text("owner") == Some(Some(&user.id)));
+    let over: Vec<Key> = owned.filter(|(_, tokens)| unlinked(tokens)).map(|(id, _)| Key::new(Kind::TokenSet, id)).collect();
+    let told = identities.is_some();
+    for key in &over {
+        state.remove(key);
+    }
+    if !told && !over.is_empty() {
+        state.update(user, |user| user.set(KNOWS_ALL, Term::Unknown));
+    }
+}
+
+/// Forgets the tokens that came through a connector.
+pub fn drop_tokens_of(state: &mut State, connector: &Key) {
+    let of = |tokens: &Entity| tokens.text("connectorId") == Some(Some(&connector.id));
+    let over: Vec<Key> = state.all(Kind::TokenSet).filter(|(_, tokens)| of(tokens)).map(|(id, _)| Key::new(Kind::TokenSet, id)).collect();
+    for key in &over {
+        state.remove(key);
+    }
+}
+
+fn keep_tokens(state: &mut State, user: &Key, record: &Entity) -> Option<Key> {
+    let target = record.text("target").flatten()?;
+    let tokens = record.known("tokens").filter(|tokens| tokens.is_object());
+    let mut entity = tokens.map(Entity::from_json).unwrap_or_default();
+    let endless = entity.known("endsAt").is_some_and(Value::is_null);
+    entity.set("expires_in", if endless { Term::Known(Value::Null) } else { Term::Unknown });
+    entity.set("owner", user.id.as_str());
+    entity.set("target", target);
+    entity.set("ssoConnectorId", Value::Null);
+    entity.set("connectorId", record.get("connector").clone());
+    entity.set("account", record.known("account").and_then(|account| account.get("userId")).cloned().map_or(Term::Unknown, Term::Known));
+    let key = Key::new(Kind::TokenSet, format!("{} {target}", user.id));
+    state.insert(key.clone(), entity);
+    Some(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::predict::{Alternative, predict};
+    use super::super::wire::Request;
+    use super::*;
+    use crate::contract::{Contract, Version};
+
+    const NOW: i64 = 1_800_000_000_000;
+
+    /// A user with e-mail, a token of a first-party application and a mock social connector.
+    fn start() -> State {
+        let mut state = State::closed();
+        let set = |state: &mut State, kind, id: &str, value: Value| state.insert(Key::new(kind, id), Entity::from_json(&value));
+        let fields = json!({"email": "Edit", "social": "Edit"});
+        state.insert(Key::account_center(), Entity::from_json(&json!({"enabled": true, "fields": fields})));
+        state.insert(Key::sign_in_experience(), Entity::from_json(&json!({"emailBlocklistPolicy": {}, "verificationCodePolicy": {}})));
+        set(&mut state, Kind::Application, "app", json!({"isThirdParty": false}));
+        let user = json!({"primaryEmail": "a@example.com", "username": "a", "primaryPhone": null, "identities": {}, "ssoIdentities": [],
+            "hasPassword": false, KNOWS_ALL: true});
+        set(&mut state, Kind::User, "u", user);
+        let token =
+            json!({"use": "account", "user": "u", "scope": "openid email identities", "client": "app", "alive": true, "expiresAt": null});
+        set(&mut state, Kind::Token, "t", token);
+        let mock =
+            json!({"id": "c", "type": "Social", "target": "mock", "connectorId": "mock-social-connector", "enableTokenStorage": true});
+        set(&mut state, Kind::Connector, "c", mock);
+        set(&mut state, Kind::Connector, "m", json!({"id": "m", "type": "Email"}));
+        state
+    }
+
+    /// The only admitted answer, and the state it leads to; the record that is made gets the id `r`.
+    fn answer(state: &mut State, method: &str, path: &str, body: &Value, proof: Option<&str>) -> String {
+        let contract = Contract::embedded(Version::NEWEST).unwrap();
+        let mut request =
+            Request::new(method, path).with_header("authorization", "Bearer t").with_header("content-type", "application/json");
+        if let Some(proof) = proof {
+            request = request.with_header("logto-verification-id", proof);
+        }
+        request.body = body.to_string().into_bytes();
+        let prediction = predict(&contract, state, &request, NOW);
+        let said: Vec<String> = prediction.alternatives.iter().map(|alternative| alternative.outcome.to_string()).collect();
+        let Some(Alternative { next, .. }) = prediction.alternatives.into_iter().next_back() else { return String::new() };
+        *state = next;
+        let unborn: Vec<String> = state.all(Kind::Record).map(|(id, _)| id.to_owned()).filter(|id| id.starts_with('?')).collect();
+        for id in unborn {
+            let mut record = state.remove(&Key::new(Kind::Record, id)).unwrap();
+            record.set("expiresAt", json!(NOW + 600_000));
+            state.insert(Key::new(Kind::Record, "r"), record);
+        }
+        said.join(" or ")
+    }
+
+    #[test]
+    fn a_code_proves_the_address_it_was_sent_to_once() {
+        let mut state = start();
+        let (send, verify) = ("/api/verifications/verification-code", "/api/verifications/verification-code/verify");
+        let own = json!({"type": "email", "value": "a@example.com"});
+        assert_eq!(answer(&mut state, "POST", send, &json!({"identifier": own}), None), "201");
+        let code = |identifier: &Value| json!({"identifier": identifier, "verificationId": "r", "code": "123456"});
+        let phone = json!({"type": "phone", "value": "1"});
+        assert_eq!(answer(&mut state, "POST", verify, &code(&phone), None), "400 verification_record.not_found");
+        let other = json!({"type": "email", "value": "b@example.com"});
+        assert_eq!(answer(&mut state, "POST", verify, &code(&other), None), "400 verification_code.email_mismatch");
+        let email = "/api/my-account/primary-email";
+        assert_eq!(answer(&mut state, "DELETE", email, &Value::Null, Some("r")), "401 verification_record.permission_denied");
+        assert_eq!(answer(&mut state, "POST", verify, &code(&own), None), "400 verification_code.code_mismatch or 200");
+        assert_eq!(answer(&mut state, "POST", verify, &code(&own), None), "400 verification_code.not_found");
+        assert_eq!(answer(&mut state, "DELETE", email, &Value::Null, Some("r")), "204");
+        let body = json!({"email": "A@example.com", "newIdentifierVerificationRecordId": "r"});
+        assert_eq!(answer(&mut state, "POST", email, &body, Some("r")), "400 verification_record.not_found");
+        let body = json!({"email": "a@example.com", "newIdentifierVerificationRecordId": "r"});
+        assert_eq!(answer(&mut state, "POST", email, &body, Some("r")), "204");
+        assert_eq!(state.find(Kind::User, "u").unwrap().known("primaryEmail"), Some(&json!("a@example.com")));
+    }
+
+    #[test]
+    fn messages_to_one_recipient_are_counted_however_it_is_written() {
+        let mut state = start();
+        let send = |state: &mut State, value: &str| {
+            let body = json!({"identifier": {"type": "email", "value": value}});
+            answer(state, "POST", "/api/verifications/verification-code", &body, None)
+        };
+        for _ in 0..5 {
+            assert_eq!(send(&mut state, "b@example.com"), "201");
+            assert_eq!(send(&mut state, "B@Example.com"), "201");
+        }
+        assert_eq!(send(&mut state, "b@EXAMPLE.com"), "429 request.message_rate_limited");
+        assert_eq!(send(&mut state, "c@example.com"), "201");
+        state.delete(&Key::new(Kind::Connector, "m"));
+        assert_eq!(send(&mut state, "d@example.com"), "501 connector.not_found");
+    }
+
+    #[test]
+    fn a_social_account_is_linked_with_its_token_and_unlinked_with_it() {
+        let mut state = start();
+        state.update(&Key::new(Kind::User, "u"), |user| user.set("primaryEmail", Value::Null));
+        let begin = json!({"connectorId": "c", "state": "s", "redirectUri": "https://example.com"});
+        assert_eq!(answer(&mut state, "POST", "/api/verifications/social", &begin, None), "201");
+        let link = json!({"newIdentifierVerificationRecordId": "r"});
+        let identities = "/api/my-account/identities";
+        assert_eq!(answer(&mut state, "POST", identities, &link, None), "400 verification_record.not_found");
+        let told = json!({"code": "c", "userId": "s1", "tokenResponse": {"access_token": "x"}});
+        let proof = json!({"verificationRecordId": "r", "connectorData": told});
+        assert_eq!(answer(&mut state, "POST", "/api/verifications/social/verify", &proof, None), "200");
+        let tokens = "/api/my-account/identities/mock/access-token";
+        assert_eq!(answer(&mut state, "GET", tokens, &Value::Null, None), "404 secrets.third_party_token_set.token_not_found");
+        assert_eq!(answer(&mut state, "POST", identities, &link, None), "204");
+        assert_eq!(answer(&mut state, "POST", identities, &link, None), "400 user.identity_already_in_use");
+        assert_eq!(answer(&mut state, "GET", tokens, &Value::Null, None), "200");
+        assert_eq!(answer(&mut state, "DELETE", "/api/my-account/identities/mock", &Value::Null, None), "204");
+        assert_eq!(answer(&mut state, "GET", tokens, &Value::Null, None), "404 secrets.third_party_token_set.token_not_found");
+        assert_eq!(answer(&mut state, "DELETE", "/api/my-account/identities/mock", &Value::Null, None), "404 user.identity_not_exist");
+    }
+}

@@ -182,18 +182,6 @@ pub enum Named {
     CreateSubjectToken,
     /// Issues a token at the token endpoint.
     IssueToken,
-    /// Makes an unverified record of a code for the recipient in the body, and counts the message.
-    CreateCodeRecord,
-    /// Verifies the record of a code; the code is used up.
-    VerifyCodeRecord,
-    /// Makes an unverified social record.
-    CreateSocialRecord,
-    /// Verifies a social record by what the provider sent back.
-    VerifySocialRecord,
-    /// Links the social account that a record proves to the caller, with the token that came along.
-    LinkSocial,
-    /// Stores the token that came with a social record.
-    StoreTokenSet,
     /// Ends the session in the path, and those of its grants that `revokeGrantsTarget` speaks of with their tokens.
     EndSession,
     /// Ends the grant in the path, with its tokens.
@@ -208,6 +196,18 @@ pub enum Named {
     UseCode,
     /// Forgets what is counted against the targets in the body.
     ForgetFailures,
+    /// Makes an unverified record of a code for the recipient in the body, and counts the message.
+    CreateCodeRecord,
+    /// Verifies the record of a code; the code is used up.
+    VerifyCodeRecord,
+    /// Makes an unverified social record.
+    CreateSocialRecord,
+    /// Verifies a social record by what the provider sent back.
+    VerifySocialRecord,
+    /// Links the social account that a record proves to the caller, with the token that came along.
+    LinkSocial,
+    /// Stores the token that came with a social record.
+    StoreTokenSet,
     /// Makes an application, with a first secret where it can have secrets.
     CreateApplication,
     /// Makes a connector as its factory has it; one for messages takes the place of those of its kind.

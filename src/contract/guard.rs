@@ -659,12 +659,14 @@ pub enum TenantFact {
 pub enum RefusalEffect {
     /// Counts towards the lock-out that the operation's `not-locked` speaks of.
     CountFailure,
-    /// Counts as a wrong code, for the record or the recipient.
+    /// Counts a wrong code for the recipient in the body.
+    CountWrongCode,
+    /// Puts a new code for the recipient in the body in the place of an older one.
+    MakeCode,
+    /// Counts as a wrong code for the record.
     CountTry,
     /// Forgets the stored token of the provider.
     ForgetTokenSet,
-    /// Puts a new code for the recipient in the body in the place of an older one.
-    MakeCode,
     /// May have done what the operation deletes all the same.
     MaybeDelete,
 }

@@ -316,7 +316,11 @@ fn apply_named(effect: Named, call: &Call<'_>, state: &mut State, now: i64) -> O
             state.insert(key.clone(), record);
             Some(key)
         }
-        Named::CreateUser => Some(create_user(input, state)),
+        Named::CreateUser => {
+            let key = create_user(input, state);
+            state.update(&key, |user| user.set(session::SINCE, json!(now)));
+            Some(key)
+        }
         Named::SuspendUser => {
             let suspended = input.get("isSuspended").cloned().unwrap_or_default();
             let subject = call.subject();
@@ -339,21 +343,6 @@ fn apply_named(effect: Named, call: &Call<'_>, state: &mut State, now: i64) -> O
             Some(key)
         }
         Named::IssueToken => Some(issue_token(call, state, now)),
-        Named::CreateCodeRecord => Some(proof::create_code_record(call, state, now)),
-        Named::VerifyCodeRecord => {
-            proof::verify_code_record(call, state);
-            None
-        }
-        Named::CreateSocialRecord => Some(proof::create_social_record(call, state)),
-        Named::VerifySocialRecord => {
-            proof::verify_social_record(call, state, now);
-            None
-        }
-        Named::LinkSocial => {
-            proof::link_social(call, state);
-            None
-        }
-        Named::StoreTokenSet => proof::store_token_set(call, state),
         Named::CreateOneTimeToken => Some(one_time::create(input, state)),
         Named::EndSession | Named::RevokeGrant => {
             session::end(effect, call, state);
@@ -375,6 +364,21 @@ fn apply_named(effect: Named, call: &Call<'_>, state: &mut State, now: i64) -> O
             message::forget_failures(call, state);
             None
         }
+        Named::CreateCodeRecord => Some(proof::create_code_record(call, state, now)),
+        Named::VerifyCodeRecord => {
+            proof::verify_code_record(call, state);
+            None
+        }
+        Named::CreateSocialRecord => Some(proof::create_social_record(call, state)),
+        Named::VerifySocialRecord => {
+            proof::verify_social_record(call, state, now);
+            None
+        }
+        Named::LinkSocial => {
+            proof::link_social(call, state);
+            None
+        }
+        Named::StoreTokenSet => proof::store_token_set(call, state),
         Named::CreateApplication => Some(tenant::create_application(input, state)),
         Named::CreateConnector => Some(tenant::create_connector(input, state)),
         Named::UpdateConnector => {

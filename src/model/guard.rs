@@ -199,6 +199,20 @@ impl Scene<'_> {
             GuardKind::RefreshToken(value) => self.refresh_token(value),
             GuardKind::ResourceKnown(value) => self.resource_known(value),
             GuardKind::SubjectToken(value) => self.subject_token(value),
+            GuardKind::Belongs(selector) => self.belongs(selector),
+            GuardKind::Unexpired(selector) => self.selected(selector, |look| match look {
+                Look::Found(key) => state.get(key).map_or(Truth::Unknown, |entity| self.before(entity.get("expiresAt"))),
+                Look::Missing => Truth::Yes,
+                Look::Unknown => Truth::Unknown,
+            }),
+            GuardKind::Message(rule) => message::can_send(*rule, call, state, self.now),
+            GuardKind::SentCode(rule) => {
+                let policy = self.policy::<Value>("verificationCodePolicy");
+                message::can_use(*rule, call, state, policy.as_ref(), self.now)
+            }
+            GuardKind::PasswordExpiryOn(_) => Truth::maybe(self.policy::<Value>("passwordExpiration").map(|policy| {
+                policy.get("enabled") == Some(&Value::Bool(true)) && policy.get("validPeriodDays").and_then(Value::as_f64) > Some(0.0)
+            })),
             GuardKind::EmailDomain(value) => Truth::of(call.text(value).is_none_or(|email| email_domain(&email).is_some())),
             GuardKind::NoSubaddress(value) => self.email_policy(value, EmailPolicy::admits_local_part),
             GuardKind::EmailListed(value) => self.email_policy(value, EmailPolicy::lists_admit),
@@ -224,20 +238,6 @@ impl Scene<'_> {
             }
             // Where files go is said outside the API, so either answer is right.
             GuardKind::Storage(_) => Truth::Near,
-            GuardKind::Belongs(selector) => self.belongs(selector),
-            GuardKind::Unexpired(selector) => self.selected(selector, |look| match look {
-                Look::Found(key) => state.get(key).map_or(Truth::Unknown, |entity| self.before(entity.get("expiresAt"))),
-                Look::Missing => Truth::Yes,
-                Look::Unknown => Truth::Unknown,
-            }),
-            GuardKind::Message(rule) => message::can_send(*rule, call, state, self.now),
-            GuardKind::SentCode(rule) => {
-                let policy = self.policy::<Value>("verificationCodePolicy");
-                message::can_use(*rule, call, state, policy.as_ref(), self.now, NEAR_MS)
-            }
-            GuardKind::PasswordExpiryOn(_) => Truth::maybe(self.policy::<Value>("passwordExpiration").map(|policy| {
-                policy.get("enabled") == Some(&Value::Bool(true)) && policy.get("validPeriodDays").and_then(Value::as_f64) > Some(0.0)
-            })),
             GuardKind::FactorOn(name) => self.factor_on(name),
             GuardKind::TotpSecret(value) => Truth::of(call.text(value).is_none_or(|text| totp::is_secret(&text))),
             GuardKind::TotpCode(rule) => match (call.text(&rule.secret), call.text(&rule.code)) {

@@ -25,11 +25,11 @@ pub fn list(view: &View<'_>, list: &ListSource, schema: &Value) -> Pattern {
     let Some(owner) = owner.map_or(Some(None), |owner| owner.map(Some)) else { return Pattern::Any };
     let (mut shown, mut barred): (Vec<Item<'_>>, Vec<String>) = (Vec::new(), Vec::new());
     let complete = match &owner {
-        Some(owner) => view.state.knows_all(list.kind, Some(owner)),
+        Some(owner) => view.state.knows_all(list.kind, Some(owner)) && !session::has_strays(list.kind, owner, view.state),
         None => view.state.is_whole() || search.only("id", |id| view.state.find(list.kind, id).is_some()),
     };
-    let is_listed = |entity: &Entity| owner.as_ref().is_none_or(|owner| belongs(entity, owner) == Truth::Yes);
-    for (id, entity) in view.state.all(list.kind).filter(|(_, entity)| entity.exists() && is_listed(entity)) {
+    let is_theirs = |entity: &Entity| owner.as_ref().is_none_or(|owner| belongs(entity, owner) == Truth::Yes);
+    for (id, entity) in view.state.all(list.kind).filter(|(_, entity)| entity.exists() && is_theirs(entity)) {
         // Among others that are not known yet, one that was never shown cannot be told apart.
         if !complete && session::is_anonymous(list.kind, entity) {
             continue;

@@ -1,8 +1,9 @@
-//! Codes that are sent to an address or number without a verification record, and how often messages may be sent.
+//! Messages: how often and whether they can be sent; codes that belong to no verification record.
 
 use serde_json::{Value, json};
 
 use super::call::Call;
+use super::guard::NEAR_MS;
 use super::rules::{Phone, parse_phone};
 use super::state::{Entity, Key, Kind, State, Term, Truth};
 use crate::contract::guard::{MessageRule, SentCodeRule};
@@ -14,9 +15,9 @@ const WINDOW_MS: i64 = 600_000;
 /// Digits of a code.
 const CODE_DIGITS: usize = 6;
 /// Seconds a code lives where the tenant says nothing.
-const CODE_LIFE: i64 = 600;
+pub const CODE_LIFE: i64 = 600;
 /// Wrong codes that are accepted where the tenant says nothing.
-const MOST_TRIES: u64 = 10;
+pub const MOST_TRIES: u64 = 10;
 
 /// Where a message goes.
 struct Recipient {
@@ -52,48 +53,58 @@ fn code_key(recipient: &Recipient) -> Key {
     Key::new(Kind::MessageCode, recipient.text.clone())
 }
 
-/// The messages a recipient got, however it is written.
-fn count_key(recipient: &str) -> Key {
+/// A recipient however it is written: messages to it are counted together.
+fn normal(recipient: &str) -> String {
     let recipient = recipient.trim();
-    let normal = match parse_phone(recipient) {
+    match parse_phone(recipient) {
         _ if recipient.contains('@') => recipient.to_lowercase(),
         Phone::Valid(stored) => stored,
         _ => recipient.to_owned(),
-    };
-    Key::new(Kind::MessageCode, format!("messages to {normal}"))
+    }
 }
 
 /// Whether a message can be sent.
 pub fn can_send(rule: MessageRule, call: &Call<'_>, state: &State, now: i64) -> Truth {
     let Some(recipient) = recipient(call) else { return Truth::Yes };
     match rule {
-        MessageRule::Allowed => {
-            let sent = times(state.get(&count_key(&recipient.text)));
-            let recent = sent.iter().filter(|sent| now - *sent < WINDOW_MS).count();
-            // Messages that went out before anything was seen count too.
-            if recent >= MOST_MESSAGES {
-                Truth::No
-            } else if state.is_closed() {
-                Truth::Yes
-            } else {
-                Truth::Unknown
-            }
-        }
+        MessageRule::Allowed => may_send(state, &recipient.text, now),
         MessageRule::Storable => Truth::of(recipient.text.chars().count() <= recipient.room),
-        MessageRule::Connected => {
-            let fits = |connector: &Entity| connector.exists() && connector.text("type") == Some(Some(recipient.connector));
-            if state.all(Kind::Connector).any(|(_, connector)| fits(connector)) { Truth::Yes } else { Truth::Unknown }
-        }
+        MessageRule::Connected => has_channel(state, recipient.connector),
+    }
+}
+
+/// Whether one more message to a recipient is allowed.
+pub fn may_send(state: &State, recipient: &str, now: i64) -> Truth {
+    let sends = times(state.find(Kind::Recipient, &normal(recipient)));
+    let within = |window: i64| sends.iter().filter(|sent| now - *sent < window).count();
+    if within(WINDOW_MS + NEAR_MS) < MOST_MESSAGES {
+        Truth::Yes
+    } else if within(WINDOW_MS - NEAR_MS) >= MOST_MESSAGES {
+        Truth::No
+    } else {
+        Truth::Near
+    }
+}
+
+/// Whether there is a connector of a type for messages: `Email` or `Sms`.
+pub fn has_channel(state: &State, kind: &str) -> Truth {
+    let fits = |connector: &Entity| connector.exists() && connector.text("type") == Some(Some(kind));
+    if state.all(Kind::Connector).any(|(_, connector)| fits(connector)) {
+        Truth::Yes
+    } else if state.knows_all(Kind::Connector, None) {
+        Truth::No
+    } else {
+        Truth::Unknown
     }
 }
 
 fn times(counted: Option<&Entity>) -> Vec<i64> {
-    let sent = counted.and_then(|counted| counted.known("sent")).and_then(Value::as_array);
+    let sent = counted.and_then(|counted| counted.known("sends")).and_then(Value::as_array);
     sent.into_iter().flatten().filter_map(Value::as_i64).collect()
 }
 
 /// Whether the code of the recipient can be used. `policy` is the tenant's policy for codes, if it is known.
-pub fn can_use(rule: SentCodeRule, call: &Call<'_>, state: &State, policy: Option<&Value>, now: i64, near: i64) -> Truth {
+pub fn can_use(rule: SentCodeRule, call: &Call<'_>, state: &State, policy: Option<&Value>, now: i64) -> Truth {
     let Some(key) = recipient(call).map(|recipient| code_key(&recipient)) else { return Truth::Unknown };
     let Some(code) = state.get(&key) else {
         return if state.is_closed() && rule == SentCodeRule::Pending { Truth::No } else { Truth::Unknown };
@@ -103,7 +114,7 @@ pub fn can_use(rule: SentCodeRule, call: &Call<'_>, state: &State, policy: Optio
         SentCodeRule::Pending => Truth::maybe(code.flag("used").map(|used| !used)),
         SentCodeRule::Fresh => match (number("expirationDuration"), code.known("createdAt").and_then(Value::as_i64)) {
             (Some(life), Some(created)) => match created + life.unwrap_or(CODE_LIFE) * 1000 - now {
-                left if left.abs() < near => Truth::Near,
+                left if left.abs() < NEAR_MS => Truth::Near,
                 left => Truth::of(left > 0),
             },
             _ => Truth::Unknown,
@@ -115,7 +126,8 @@ pub fn can_use(rule: SentCodeRule, call: &Call<'_>, state: &State, policy: Optio
         SentCodeRule::Right => {
             let given = call.input.get("verificationCode").and_then(Value::as_str).unwrap_or_default();
             let possible = given.len() == CODE_DIGITS && given.bytes().all(|byte| byte.is_ascii_digit());
-            if possible { Truth::Unknown } else { Truth::No }
+            let wrong = code.known("wrong").and_then(Value::as_array).is_some_and(|wrong| wrong.iter().any(|one| one == given));
+            if possible && !wrong { Truth::Unknown } else { Truth::No }
         }
     }
 }
@@ -128,23 +140,41 @@ pub fn make_code(call: &Call<'_>, state: &mut State, now: i64) {
     }
 }
 
-/// A message went out.
+/// A message went out to the recipient of a call.
 pub fn count_message(call: &Call<'_>, state: &mut State, now: i64) {
-    let Some(recipient) = recipient(call) else { return };
-    let key = count_key(&recipient.text);
-    let mut sent = times(state.get(&key));
-    sent.push(now);
-    state.insert(key, Entity::default().with("sent", json!(sent)));
+    if let Some(recipient) = recipient(call) {
+        count_send(state, &recipient.text, now);
+    }
+}
+
+/// A message went out.
+pub fn count_send(state: &mut State, recipient: &str, now: i64) {
+    note(state, &normal(recipient), |recipient| {
+        let mut sends = times(Some(recipient));
+        sends.push(now);
+        recipient.set("sends", json!(sends));
+    });
+}
+
+/// Changes what is remembered of a recipient.
+pub fn note(state: &mut State, recipient: &str, change: impl FnOnce(&mut Entity)) {
+    let key = Key::new(Kind::Recipient, recipient);
+    if state.get(&key).is_none() {
+        state.insert(key.clone(), Entity::default());
+    }
+    state.update(&key, change);
 }
 
 /// A wrong code was tried.
-pub fn count_try(call: &Call<'_>, state: &mut State) {
-    if let Some(recipient) = recipient(call) {
-        state.update(&code_key(&recipient), |code| {
-            let tries = code.known("tries").and_then(Value::as_u64).map_or(Term::Unknown, |tries| Term::Known((tries + 1).into()));
-            code.set("tries", tries);
-        });
-    }
+pub fn count_wrong_code(call: &Call<'_>, state: &mut State) {
+    let Some(recipient) = recipient(call) else { return };
+    state.update(&code_key(&recipient), |code| {
+        let tries = code.known("tries").and_then(Value::as_u64).map_or(Term::Unknown, |tries| Term::Known((tries + 1).into()));
+        code.set("tries", tries);
+        let mut wrong = code.known("wrong").and_then(Value::as_array).cloned().unwrap_or_default();
+        wrong.extend(call.input.get("verificationCode").cloned());
+        code.set("wrong", Value::Array(wrong));
+    });
 }
 
 /// The right code was given.
@@ -161,10 +191,7 @@ pub fn forget_failures(call: &Call<'_>, state: &mut State) {
     }
     for target in call.input.get("targets").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
         state.update(&Key::new(Kind::User, target), |user| user.set("failures", json!(0)));
-        // Only the digest of the normal form was stored.
-        if count_key(target).id.ends_with(target) {
-            state.remove(&count_key(target));
-        }
+        state.remove(&Key::new(Kind::Recipient, target));
     }
 }
 

@@ -244,6 +244,7 @@ fn learn(mut state: State, lessons: &[Lesson]) -> State {
             && property == "user"
             && let Some(id) = lesson.value.as_str()
         {
+            session::learn_owner(&key, id, &mut state);
             let user = Key::new(Kind::User, id);
             if state.get(&user).is_none() {
                 state.insert(user, Entity::default().with("id", lesson.value.clone()));

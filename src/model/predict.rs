@@ -8,7 +8,6 @@ use serde_json::Value;
 use super::call::Call;
 use super::consent::consent_scopes;
 use super::guard::{Scene, before, has_security_method, scopes, sso_identity, sso_property};
-use super::message;
 use super::pattern::{ListPattern, Member, Pattern, Teaching, Why};
 use super::route::{Route, route};
 use super::rules::is_truthy;
@@ -16,7 +15,7 @@ use super::select::{assume, owner_of, targets};
 use super::session;
 use super::state::{Entity, Key, Kind, State, Term, Truth};
 use super::wire::Request;
-use super::{effect, list, proof};
+use super::{effect, list, message, proof};
 use crate::contract::answer::{AnswerSpec, MemberSource, Source};
 use crate::contract::entity::{Owner, Target};
 use crate::contract::guard::{Guard, GuardKind, RefusalEffect, Status};
@@ -145,7 +144,9 @@ fn after_refusal(call: &Call<'_>, state: &State, guard: &Guard, now: i64) -> Vec
             (RefusalEffect::CountTry, _) => message::count_try(call, &mut next),
             (RefusalEffect::MakeCode, _) => message::make_code(call, &mut next, now),
             (RefusalEffect::ForgetTokenSet, GuardKind::TokenSetUsable(selector)) => proof::forget_tokens(call, &mut next, selector),
-            (RefusalEffect::ForgetTokenSet, _) => {}
+            (RefusalEffect::CountTry | RefusalEffect::ForgetTokenSet, _) => {}
+            (RefusalEffect::CountWrongCode, _) => message::count_wrong_code(call, &mut next),
+            (RefusalEffect::MakeCode, _) => message::make_code(call, &mut next, now),
             (RefusalEffect::MaybeDelete, _) => {
                 let mut without = next.clone();
                 effect::delete_only(call, &mut without);

@@ -7,21 +7,13 @@ use serde_json::{Map, Value, json};
 
 use super::call::Call;
 use super::effect::{RECORD_LIFE, change};
-use super::guard::{NEAR_MS, Scene};
-use super::rules::{Phone, parse_phone, provider};
+use super::guard::Scene;
+use super::message::{CODE_LIFE, MOST_TRIES, count_send, has_channel, may_send, note};
+use super::rules::provider;
 use super::select::{Look, select};
 use super::state::{Entity, Fresh, KNOWS_ALL, Key, Kind, State, Term, Truth};
 use crate::contract::entity::Selector;
 use crate::contract::guard::{CodeRule, GuardKind, SocialProof, SocialTarget, ValueRef};
-
-/// Messages that go to one recipient within [`SEND_WINDOW_MS`].
-const MOST_SENDS: usize = 10;
-/// How long a message counts, in milliseconds.
-const SEND_WINDOW_MS: i64 = 600_000;
-/// Seconds a code is good where the tenant says nothing.
-const CODE_LIFE: i64 = 600;
-/// Wrong codes that are too many where the tenant says nothing.
-const MOST_TRIES: u64 = 10;
 
 impl Scene<'_> {
     fn record_named(&self, value: &ValueRef) -> Option<&Entity> {
@@ -55,29 +47,11 @@ impl Scene<'_> {
     }
 
     pub(super) fn send_allowed(&self, value: &ValueRef) -> Truth {
-        let Some(recipient) = self.call.text(value) else { return Truth::Yes };
-        let sends = self.state.find(Kind::Recipient, &normal(&recipient)).and_then(|recipient| recipient.known("sends"));
-        let ages: Vec<i64> =
-            sends.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_i64).map(|at| self.now - at).collect();
-        let within = |window: i64| ages.iter().filter(|age| **age < window).count();
-        if within(SEND_WINDOW_MS + NEAR_MS) < MOST_SENDS {
-            Truth::Yes
-        } else if within(SEND_WINDOW_MS - NEAR_MS) >= MOST_SENDS {
-            Truth::No
-        } else {
-            Truth::Near
-        }
+        self.call.text(value).map_or(Truth::Yes, |recipient| may_send(self.state, &recipient, self.now))
     }
 
     pub(super) fn channel(&self, value: &ValueRef) -> Truth {
-        let kind = if self.call.text(value).as_deref() == Some("email") { "Email" } else { "Sms" };
-        if self.state.all(Kind::Connector).any(|(_, connector)| connector.text("type") == Some(Some(kind))) {
-            Truth::Yes
-        } else if self.state.knows_all(Kind::Connector, None) {
-            Truth::No
-        } else {
-            Truth::Unknown
-        }
+        has_channel(self.state, if self.call.text(value).as_deref() == Some("email") { "Email" } else { "Sms" })
     }
 
     /// Failures so far of whoever a lock-out is about; `None` when unknown.
@@ -161,27 +135,6 @@ fn factory_of<'s>(state: &'s State, record: &Entity) -> Option<&'s str> {
     state.find(Kind::Connector, record.text("connector").flatten()?)?.text("connectorId")?
 }
 
-/// A recipient however it is written.
-fn normal(recipient: &str) -> String {
-    let recipient = recipient.trim();
-    if recipient.contains('@') {
-        return recipient.to_lowercase();
-    }
-    match parse_phone(recipient) {
-        Phone::Valid(stored) => stored,
-        _ => recipient.to_owned(),
-    }
-}
-
-/// Counts one more in a property of a recipient.
-fn note(state: &mut State, recipient: &str, change: impl FnOnce(&mut Entity)) {
-    let key = Key::new(Kind::Recipient, recipient);
-    if state.get(&key).is_none() {
-        state.insert(key.clone(), Entity::default());
-    }
-    state.update(&key, change);
-}
-
 /// One more failure of a recipient.
 pub fn count_failure(state: &mut State, recipient: &str) {
     note(state, recipient, |known| {
@@ -246,11 +199,7 @@ pub fn create_code_record(call: &Call<'_>, state: &mut State, now: i64) -> Key {
         .with("codeUsed", false)
         .with("tries", json!(0))
         .with("wrong", json!([]));
-    note(state, &normal(value), |recipient| {
-        let mut sends = recipient.known("sends").and_then(Value::as_array).cloned().unwrap_or_default();
-        sends.push(json!(now));
-        recipient.set("sends", Value::Array(sends));
-    });
+    count_send(state, value, now);
     let key = Key::unborn(Kind::Record, state);
     state.insert(key.clone(), record);
     key

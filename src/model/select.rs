@@ -105,6 +105,10 @@ fn look(state: &State, selector: &Selector, owner: Option<&Key>, value: &Value, 
     let property = selector.by.as_deref().unwrap_or("id");
     let mut open = false;
     for (id, entity) in state.all(selector.kind).filter(|(id, entity)| entity.exists() && !is_excepted(id, entity, selector, except)) {
+        // Nobody can name what was made up and never shown.
+        if matches!(entity.get(property), Term::Fresh(fresh) if fresh.identifies()) {
+            continue;
+        }
         match owner.map_or(Truth::Yes, |owner| belongs(entity, owner)) {
             Truth::Yes => {}
             Truth::No => continue,
@@ -115,8 +119,6 @@ fn look(state: &State, selector: &Selector, owner: Option<&Key>, value: &Value, 
         }
         match entity.known(property) {
             Some(known) if same(known, value) => return fits(Key::new(selector.kind, id), entity, selector),
-            // Nobody can name what was made up and never shown.
-            None if matches!(entity.get(property), Term::Fresh(fresh) if fresh.identifies()) => {}
             Some(_) => {}
             // What is known by one id has no other.
             None if selector.kind == Kind::User && selector.by.is_none() && !Key::new(Kind::User, id).is_unborn() => {}

@@ -10,11 +10,14 @@ use serde_json::{Value, json};
 use super::call::Call;
 use super::guard::scopes;
 use super::pattern::{Member, Pattern, Teaching};
-use super::state::{Entity, Fresh, Key, Kind, State, Term, Truth};
+use super::state::{Entity, Fresh, KNOWS_ALL, Key, Kind, State, Term, Truth};
 use crate::contract::Named;
 
 /// The member of a list's items by which the oldest comes first.
 pub const ORDER: &str = "expiresAt";
+
+/// The property that says when a user was made, as the state's clock has it.
+pub const SINCE: &str = "since";
 
 /// The property that an id is shown as; `None` for kinds that go by no handle.
 pub const fn naming(kind: Kind) -> Option<&'static str> {
@@ -37,10 +40,6 @@ fn begin(kind: Kind, name: &str, owner: &Term, client: &Term, now: i64, state: &
         .with("clientId", client.clone())
         .with("made", json!(now));
     state.insert(key.clone(), entity);
-    // Whoever it belongs to has one more than was known.
-    if owner.known().is_none() {
-        state.lost_sight(kind);
-    }
     key
 }
 
@@ -54,6 +53,38 @@ pub fn begin_session(owner: &Term, client: &Term, grant: &Term, now: i64, state:
     let key = begin(Kind::Session, "uid", owner, client, now, state);
     state.update(&key, |session| session.set("grant", grant.clone()));
     key.id.as_str().into()
+}
+
+/// Whose token it is has become known, and so whose session and grant it came from.
+pub fn learn_owner(token: &Key, user: &str, state: &mut State) {
+    for (link, kind) in [("session", Kind::Session), ("grant", Kind::Grant)] {
+        let handle = state.get(token).and_then(|token| token.text(link).flatten().map(str::to_owned));
+        let Some(handle) = handle else { continue };
+        let key = Key::new(kind, handle);
+        if state.get(&key).is_none_or(|entity| entity.known("owner").is_some()) {
+            continue;
+        }
+        state.update(&key, |entity| entity.set("owner", user));
+        // A list of that user has shown it under its real id already.
+        if state.find(Kind::User, user).is_some_and(|user| user.flag(&format!("{KNOWS_ALL}:{kind}")).is_some()) {
+            forget(kind, user, state);
+        }
+    }
+}
+
+/// Whether something of this kind is there of which it is not known whose it is, and which may be this owner's.
+pub fn has_strays(kind: Kind, owner: &Key, state: &State) -> bool {
+    let moment = |entity: &Entity, name: &str| entity.known(name).and_then(Value::as_i64);
+    let since = state.get(owner).and_then(|owner| moment(owner, SINCE));
+    let stray = |entity: &Entity| entity.exists() && entity.known("owner").is_none() && moment(entity, "made") >= since;
+    naming(kind).is_some() && state.all(kind).any(|(_, entity)| stray(entity))
+}
+
+/// Forgets what an owner has of a kind: some of it may be gone.
+fn forget(kind: Kind, owner: &str, state: &mut State) {
+    let key = Key::new(Kind::User, owner);
+    forget_some(kind, &key, state, |_| true);
+    state.update(&key, |owner| owner.set(format!("{KNOWS_ALL}:{kind}"), false));
 }
 
 /// Ends a grant with its tokens. Where it is not known which grant a token came from, it may have been this one.
@@ -120,8 +151,8 @@ pub fn revoke_grants_of(session: &Key, first_party_only: bool, state: &mut State
             let owner = state.get(session).and_then(|session| session.text("owner").flatten().map(str::to_owned));
             if let Some(owner) = owner {
                 state.doubt_tokens(&owner);
+                forget(Kind::Grant, &owner, state);
             }
-            state.lost_sight(Kind::Grant);
         }
         None => {}
     }
@@ -274,9 +305,16 @@ pub fn adopt(kind: Kind, entity: Entity, state: &mut State) {
 
 /// After a list of everything that an owner has: what had no name is among what has one now.
 pub fn forget_anonymous(kind: Kind, owner: &Key, state: &mut State) {
+    forget_some(kind, owner, state, |entity| is_anonymous(kind, entity));
+}
+
+fn forget_some(kind: Kind, owner: &Key, state: &mut State, which: impl Fn(&Entity) -> bool) {
+    if naming(kind).is_none() {
+        return;
+    }
     let gone: Vec<Key> = state
         .all(kind)
-        .filter(|(_, entity)| entity.text("owner") == Some(Some(&owner.id)) && is_anonymous(kind, entity))
+        .filter(|(_, entity)| entity.text("owner") == Some(Some(&owner.id)) && which(entity))
         .map(|(id, _)| Key::new(kind, id))
         .collect();
     let link = if kind == Kind::Session { "session" } else { "grant" };
@@ -313,9 +351,11 @@ pub fn end(effect: Named, call: &Call<'_>, state: &mut State) {
         }
         // It is one whose id was never seen.
         None => {
-            state.lost_sight(kind);
             if let Some(owner) = call.subject().or_else(|| call.caller(state)) {
                 state.doubt_tokens(&owner.id);
+                for kind in [Kind::Session, Kind::Grant] {
+                    forget(kind, &owner.id, state);
+                }
             }
         }
     }

@@ -327,11 +327,6 @@ impl State {
         self.update(owner, |entity| entity.set(format!("{KNOWS_ALL}:{kind}"), true));
     }
 
-    /// One more entity of a kind is there, and it is not known whose.
-    pub fn lost_sight(&mut self, kind: Kind) {
-        self.update_all(Kind::User, |_| true, |user| user.set(format!("{KNOWS_ALL}:{kind}"), false));
-    }
-
     /// Removes an entity with everything that belongs to it or refers to it. Grants outlive their user. An application
     /// leaves a trace: tokens that were issued to it go on, as those of a third party.
     pub fn delete(&mut self, key: &Key) {

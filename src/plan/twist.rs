@@ -314,6 +314,19 @@ pub fn break_guard<'a>(guard: &Guard, accepted: &Probe<'a>) -> Vec<Probe<'a>> {
         GuardKind::ResourceKnown(value) => add("unknown resource", &|probe| probe.put(value, json!("https://nowhere.example"))),
         GuardKind::CodeUsable(value) => add("unknown code", &|probe| probe.put(value, json!("lc-no-such-code"))),
         GuardKind::RefreshToken(value) => add("unknown refresh token", &|probe| probe.put(value, json!("lc-no-such-token"))),
+        GuardKind::Belongs(selector) => match &selector.of {
+            Some(Owner::User) => add(&format!("{} of another user", selector.kind), &|probe| {
+                probe.path.insert("userId".into(), "{{other.id}}".into());
+            }),
+            Some(Owner::Value(owner)) => add(&format!("another {}", owner.name), &|probe| probe.put(owner, json!("{{email}}"))),
+            Some(Owner::Caller | Owner::Composed(_)) | None => {}
+        },
+        GuardKind::SentCode(SentCodeRule::Pending) => add("nothing was sent", &|_| {}),
+        GuardKind::Message(MessageRule::Storable) if base.member("email").is_some() => {
+            add("email too long", &|probe| probe.set("email", json!(format!("{}@example.com", "a".repeat(128)))));
+        }
+        GuardKind::Message(MessageRule::Storable) => add("phone too long", &|probe| probe.set("phone", json!("1".repeat(33)))),
+        GuardKind::PasswordExpiryOn(_) => add("no policy", &|_| {}),
         GuardKind::EmailDomain(value) => add("no domain", &|probe| probe.put(value, json!("lc@@example.com"))),
         GuardKind::Picture(value) => {
             for (label, content) in
@@ -354,12 +367,12 @@ pub fn break_guard<'a>(guard: &Guard, accepted: &Probe<'a>) -> Vec<Probe<'a>> {
         | GuardKind::TokenSetRenewed(_)
         | GuardKind::MaxFile(_)
         | GuardKind::Storage(_)
-        // Needs a user of the tenant with the Management API's scope, a suspended user with a live token, or a changed lock-out policy.
-        // What breaks a property of some entity is a matter of the operation: see its tries.
         // Codes need messages that are sent and read; ends need time.
         | GuardKind::SentCode(_)
         | GuardKind::Message(MessageRule::Allowed | MessageRule::Connected)
         | GuardKind::Unexpired(_)
+        // Needs a user of the tenant with the Management API's scope, a suspended user with a live token, or a changed lock-out policy.
+        // What breaks a property of some entity is a matter of the operation: see its tries.
         | GuardKind::NotSelf(_)
         | GuardKind::NotSuspended(_)
         | GuardKind::NotLocked(_)

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::pagination;
-use crate::contract::guard::{AuthorizationRule, Guard, GuardKind};
+use crate::contract::guard::{AuthorizationRule, Guard, GuardKind, Status};
 use crate::contract::{Collection, Contract, Facet, Level, Operation, Origin, Outcome, Requirement};
 use crate::model::wire::{Answer, Request};
 use crate::model::{Difference, Observation, Relation, Why};
@@ -49,7 +49,8 @@ pub fn judge(contract: &Contract, request: &Request, answer: &Answer, observatio
         bench.published(operation, answer, observation);
         return bench.judgements;
     }
-    if answer.status >= 500 && observation.matched.is_none() {
+    let admitted = observation.matched.as_ref().is_some_and(|(outcome, _)| outcome.status == Status::Exact(answer.status));
+    if answer.status >= 500 && !admitted && !matches!(&observation.relation, Some(Relation::Predicted | Relation::Either)) {
         // What should have been answered instead tells one cause from another.
         let expected = match &observation.relation {
             Some(Relation::Different(difference)) => {

@@ -222,7 +222,7 @@ impl Execution<'_> {
             Err(error) => {
                 // After a deviation, or a lost answer, it is no wonder that something is missing.
                 if self.trace.deviations.is_empty() && self.trace.troubles.is_empty() {
-                    self.trace.troubles.push(format!("{}: step {}: {error}", self.sequence.id, index + 1));
+                    self.trace.troubles.push(format!("{error} (step {} of {})", index + 1, self.sequence.id));
                 }
                 return;
             }
@@ -261,7 +261,7 @@ impl Execution<'_> {
             self.trace.troubles.push(format!("the target no longer answers: {MOST_SILENCE} requests in a row failed; the run was ended"));
             self.context.stop.store(true, Ordering::Relaxed);
         }
-        self.trace.troubles.push(format!("{}: step {}: {} {}: {error}", self.sequence.id, index + 1, request.method, request.path()));
+        self.trace.troubles.push(format!("{error}: {} {} (step {} of {})", request.method, request.path(), index + 1, self.sequence.id));
     }
 
     fn judge(&mut self, index: usize, step: &Step, request: &Request, answer: &Answer, observation: &Observation) {
@@ -337,7 +337,7 @@ impl Execution<'_> {
                 let (binding, now) = (&self.binding, (self.context.now)());
                 self.states.each(|state| signed_in(state, plan, &signed.scope, binding, now));
             }
-            Err(error) => self.trace.troubles.push(format!("{}: sign-in: {error}", self.sequence.id)),
+            Err(error) => self.trace.troubles.push(format!("{error} (sign-in of {})", self.sequence.id)),
         }
     }
 }

@@ -141,8 +141,6 @@ fn after_refusal(call: &Call<'_>, state: &State, guard: &Guard, now: i64) -> Vec
         match (effect, &guard.kind) {
             (RefusalEffect::CountFailure, _) => count_failure(call, &mut next),
             (RefusalEffect::CountTry, GuardKind::CodeMatches(rule)) => proof::count_try(call, &mut next, rule),
-            (RefusalEffect::CountTry, _) => message::count_try(call, &mut next),
-            (RefusalEffect::MakeCode, _) => message::make_code(call, &mut next, now),
             (RefusalEffect::ForgetTokenSet, GuardKind::TokenSetUsable(selector)) => proof::forget_tokens(call, &mut next, selector),
             (RefusalEffect::CountTry | RefusalEffect::ForgetTokenSet, _) => {}
             (RefusalEffect::CountWrongCode, _) => message::count_wrong_code(call, &mut next),

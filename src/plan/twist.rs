@@ -314,19 +314,6 @@ pub fn break_guard<'a>(guard: &Guard, accepted: &Probe<'a>) -> Vec<Probe<'a>> {
         GuardKind::ResourceKnown(value) => add("unknown resource", &|probe| probe.put(value, json!("https://nowhere.example"))),
         GuardKind::CodeUsable(value) => add("unknown code", &|probe| probe.put(value, json!("lc-no-such-code"))),
         GuardKind::RefreshToken(value) => add("unknown refresh token", &|probe| probe.put(value, json!("lc-no-such-token"))),
-        GuardKind::Belongs(selector) => match &selector.of {
-            Some(Owner::User) => add(&format!("{} of another user", selector.kind), &|probe| {
-                probe.path.insert("userId".into(), "{{other.id}}".into());
-            }),
-            Some(Owner::Value(owner)) => add(&format!("another {}", owner.name), &|probe| probe.put(owner, json!("{{email}}"))),
-            Some(Owner::Caller | Owner::Composed(_)) | None => {}
-        },
-        GuardKind::SentCode(SentCodeRule::Pending) => add("nothing was sent", &|_| {}),
-        GuardKind::Message(MessageRule::Storable) if base.member("email").is_some() => {
-            add("email too long", &|probe| probe.set("email", json!(format!("{}@example.com", "a".repeat(128)))));
-        }
-        GuardKind::Message(MessageRule::Storable) => add("phone too long", &|probe| probe.set("phone", json!("1".repeat(33)))),
-        GuardKind::PasswordExpiryOn(_) => add("no policy", &|_| {}),
         GuardKind::EmailDomain(value) => add("no domain", &|probe| probe.put(value, json!("lc@@example.com"))),
         GuardKind::Picture(value) => {
             for (label, content) in

@@ -31,6 +31,12 @@ pub fn publish(contract: &mut Contract) -> Result<Value, SpecError> {
             }
         }
         paths.retain(|_, item| item.as_object().is_some_and(|item| !item.is_empty()));
+        // A deployment's own document asks for every body, also where none is taken as an empty one.
+        for body in paths.values_mut().flat_map(|item| item.as_object_mut().into_iter().flat_map(|item| item.values_mut())) {
+            if let Some(Value::Object(body)) = body.get_mut("requestBody") {
+                body.insert("required".into(), Value::Bool(true));
+            }
+        }
     }
     contract.adopt(&Published::read(&document).unwrap_or_default());
     Ok(document)

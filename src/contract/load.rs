@@ -11,13 +11,13 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::document::{Document, RawMedia, RawOperation};
-use super::guard::{Guard, GuardKind, Status};
+use super::guard::{Guard, GuardKind, Refusal, Status};
 use super::operation::{Operation, Origin, Parameter};
 use super::requirement::{ErrorCode, Requirement, Sighting};
 use super::schema::{Schema, resolve};
 use super::version::Version;
 use super::yaml;
-use super::{Contract, Prefixes};
+use super::{Contract, Prefixes, glob};
 
 static EMBEDDED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/specs");
 
@@ -164,7 +164,7 @@ pub(super) fn load(files: &Files, version: Version) -> Result<Contract, SpecErro
         for (path, item) in &document.paths {
             for (method, raw) in item {
                 if alive(version, raw.since, raw.until) {
-                    let assembly = Assembly { files, file, document: &document, schemas: &schemas, version, error: &error };
+                    let assembly = Assembly { files, file, document: &document, schemas: &schemas, version, codes: &codes, error: &error };
                     let mut operation = assembly.operation(path, method, raw)?;
                     operation.requirements.retain(|id| !others.iter().any(|other| other.id == *id));
                     operations.push(Arc::new(operation));
@@ -212,6 +212,7 @@ struct Assembly<'a> {
     document: &'a Document,
     schemas: &'a BTreeMap<String, Value>,
     version: Version,
+    codes: &'a BTreeMap<String, ErrorCode>,
     /// Schema of an error's body.
     error: &'a Schema,
 }
@@ -266,7 +267,7 @@ impl Assembly<'_> {
             responses.insert(number, json.transpose()?);
         }
         for guard in &guards {
-            if let Status::Exact(status) = guard.refusal().status {
+            for status in self.statuses(guard.refusal()) {
                 let json = matches!(guard.kind, GuardKind::MaxBody(_)).not().then(|| self.error.clone());
                 let known = responses.entry(status).or_insert(None);
                 if known.is_none() {
@@ -305,6 +306,18 @@ impl Assembly<'_> {
             ));
         }
         Ok(operation)
+    }
+
+    /// What statuses a refusal comes with: its own, or those of the codes that it may have.
+    fn statuses(&self, refusal: &Refusal) -> Vec<u16> {
+        match refusal.status {
+            Status::Exact(status) => vec![status],
+            Status::AnyRefusal => {
+                let fits = |code: &str| refusal.code.as_deref().is_some_and(|pattern| glob(pattern, code));
+                let statuses = self.codes.iter().filter(|(code, _)| fits(code)).flat_map(|(_, known)| known.statuses.iter().copied());
+                statuses.filter(|status| refusal.status.admits(*status)).collect()
+            }
+        }
     }
 
     fn guard(&self, id: &str, guard: &Guard, shared: bool) -> Result<Guard, SpecError> {

@@ -349,6 +349,11 @@ async fn run_epoch(context: &Arc<Context>, options: &RunOptions, admin: &str, in
             });
         }
     }
+    if epoch.alone
+        && let Err(error) = settle_experience(context, admin).await
+    {
+        board.troubles.push(format!("the sign-in experience after epoch {}: {error}", index + 1));
+    }
 }
 
 /// Brings the sign-in experience back to what was found, if a sequence has left another behind.
@@ -397,21 +402,28 @@ async fn apply(context: &Context, admin: &str, settings: Option<&Settings>) -> R
 
 /// Switches the second factors of the tenant on or off, or leaves them as found.
 async fn apply_factors(context: &Context, admin: &str, settings: Option<&Settings>) -> Result<(), String> {
-    let found = context.facts.sign_in_experience.get("mfa");
-    let Some(wanted) = settings.and_then(Settings::mfa).or(found.cloned()) else { return Ok(()) };
-    let shown = async || get(&context.gate, admin, "/api/sign-in-exp").await.map_err(|error| error.to_string());
-    if same(shown().await?.get("mfa").unwrap_or(&Value::Null), &wanted) {
+    let found = &context.facts.sign_in_experience;
+    let Some(mfa) = settings.and_then(Settings::mfa).or_else(|| found.get("mfa").cloned()) else { return Ok(()) };
+    let mut wanted = json!({"mfa": mfa});
+    // Without factors a deployment would switch this off by itself, unless it is told.
+    if let Some(adaptive) = found.get("adaptiveMfa") {
+        wanted["adaptiveMfa"] = adaptive.clone();
+    }
+    let shows = async || {
+        let now = get(&context.gate, admin, "/api/sign-in-exp").await.map_err(|error| error.to_string())?;
+        Ok::<bool, String>(wanted.as_object().into_iter().flatten().all(|(name, value)| now.get(name).is_some_and(|now| same(now, value))))
+    };
+    if shows().await? {
         return Ok(());
     }
-    let intent = Intent::SignInExperience { before: context.facts.sign_in_experience.clone() };
+    let intent = Intent::SignInExperience { before: found.clone() };
     let request = Request::new("PATCH", "/api/sign-in-exp").with_header("authorization", format!("Bearer {admin}"));
-    let request = request.with_json(&json!({"mfa": wanted}));
-    let answer = context.gate.send(&request, &Clearance::intending(intent)).await.map_err(|error| error.to_string())?;
+    let answer = context.gate.send(&request.with_json(&wanted), &Clearance::intending(intent)).await.map_err(|error| error.to_string())?;
     if answer.status != 200 {
         return Err(format!("PATCH /api/sign-in-exp answers {}", answer.status));
     }
     for _ in 0..20 {
-        if same(shown().await?.get("mfa").unwrap_or(&Value::Null), &wanted) {
+        if shows().await? {
             return Ok(());
         }
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;

@@ -14,7 +14,7 @@ use crate::contract::{Contract, Effect, Kind, Named, Operation};
 use crate::model::{Route, route};
 
 /// Probes per sequence: enough to share users and tokens, few enough to run side by side.
-const PROBES_PER_SEQUENCE: usize = 80;
+const PROBES_PER_SEQUENCE: usize = 300;
 
 /// Guards whose combinations show the order in which an operation refuses.
 const fn counts_for_order(kind: &GuardKind) -> bool {

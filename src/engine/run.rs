@@ -356,20 +356,27 @@ async fn run_epoch(context: &Arc<Context>, options: &RunOptions, admin: &str, in
     }
 }
 
-/// Brings the sign-in experience back to what was found, if a sequence has left another behind.
+/// Brings the sign-in experience back to what was found, if a sequence has left another behind. Twice, since one setting
+/// that is put back may move another.
 async fn settle_experience(context: &Context, admin: &str) -> Result<(), String> {
     let found = &context.facts.sign_in_experience;
-    let now = get(&context.gate, admin, "/api/sign-in-exp").await.map_err(|error| error.to_string())?;
-    let other = |(name, value): &(&String, &Value)| now.get(*name) != Some(*value) && !["tenantId", "id"].contains(&name.as_str());
-    let changes: serde_json::Map<String, Value> =
-        found.as_object().into_iter().flatten().filter(other).map(|(name, value)| (name.clone(), value.clone())).collect();
-    if changes.is_empty() {
-        return Ok(());
+    for _ in 0..2 {
+        let now = get(&context.gate, admin, "/api/sign-in-exp").await.map_err(|error| error.to_string())?;
+        let other = |(name, value): &(&String, &Value)| now.get(*name) != Some(*value) && !["tenantId", "id"].contains(&name.as_str());
+        let changes: serde_json::Map<String, Value> =
+            found.as_object().into_iter().flatten().filter(other).map(|(name, value)| (name.clone(), value.clone())).collect();
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let clearance = Clearance { tenant_wide: true, ..Clearance::intending(Intent::SignInExperience { before: found.clone() }) };
+        let request = Request::new("PATCH", "/api/sign-in-exp").with_header("authorization", format!("Bearer {admin}"));
+        let answer =
+            context.gate.send(&request.with_json(&Value::Object(changes)), &clearance).await.map_err(|error| error.to_string())?;
+        if answer.status != 200 {
+            return Err(format!("PATCH /api/sign-in-exp answers {}", answer.status));
+        }
     }
-    let clearance = Clearance { tenant_wide: true, ..Clearance::intending(Intent::SignInExperience { before: found.clone() }) };
-    let request = Request::new("PATCH", "/api/sign-in-exp").with_header("authorization", format!("Bearer {admin}"));
-    let answer = context.gate.send(&request.with_json(&Value::Object(changes)), &clearance).await.map_err(|error| error.to_string())?;
-    if answer.status == 200 { Ok(()) } else { Err(format!("PATCH /api/sign-in-exp answers {}", answer.status)) }
+    Ok(())
 }
 
 /// Brings settings about (without any: those found) and reads back until they show: the server caches them.

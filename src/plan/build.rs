@@ -10,6 +10,9 @@ use super::sequence::{Epoch, Facts, PLAN_VERSION, Plan};
 use super::{lives, matrix, published, toggles};
 use crate::contract::{Contract, Operation, glob};
 
+/// Ways to break a guard of many operations that each of them tries in the standard profile.
+const WAYS_IN_TURN: usize = 2;
+
 /// A sequence that is not written yet.
 pub struct Draft<'a> {
     /// Name.
@@ -66,7 +69,8 @@ pub fn build(contract: &Contract, facts: &Facts, seed: u64, profile: Profile, on
         drafts.extend(toggles);
         let named = |operation: &Operation| only.iter().any(|pattern| glob(pattern, &operation.id));
         let all = !contract.operations.iter().any(|operation| named(operation));
-        drafts.extend(matrix::matrix(contract, facts, &|operation| all || named(operation)));
+        let most = if profile == Profile::Deep { usize::MAX } else { WAYS_IN_TURN };
+        drafts.extend(matrix::matrix(contract, facts, most, &|operation| all || named(operation)));
         drafts.extend(published::admin_only(contract, facts));
         drafts.extend(published::documented(contract, facts));
     }

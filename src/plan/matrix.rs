@@ -9,7 +9,7 @@ use super::script::{Script, User};
 use super::sequence::{Call, Facts, Persona, Purpose};
 use super::twist::break_guard;
 use crate::contract::entity::Owner;
-use crate::contract::guard::GuardKind;
+use crate::contract::guard::{Guard, GuardKind};
 use crate::contract::{Contract, Effect, Kind, Named, Operation};
 use crate::model::{Route, route};
 
@@ -165,11 +165,11 @@ fn look_at_belongings(script: &mut Script<'_>, probe: &Probe<'_>, target: &str, 
 /// Each guard of each operation broken in every way, and every combination of those that show the order of refusals.
 ///
 /// Refused calls change nothing, so those of several operations share one sequence, its users and what is given. `wanted`
-/// says of which operations.
-pub fn matrix<'a>(contract: &'a Contract, facts: &Facts, wanted: &dyn Fn(&Operation) -> bool) -> Vec<Draft<'a>> {
+/// says of which operations, `most` how many ways to break a guard of many operations are tried with each of them.
+pub fn matrix<'a>(contract: &'a Contract, facts: &Facts, most: usize, wanted: &dyn Fn(&Operation) -> bool) -> Vec<Draft<'a>> {
     let mut groups: Vec<(Need, bool, Vec<Probe<'a>>)> = Vec::new();
-    for operation in contract.operations.iter().filter(|operation| wanted(operation)) {
-        for probe in spoiled(contract, operation, facts) {
+    for (turn, operation) in contract.operations.iter().enumerate().filter(|(_, operation)| wanted(operation)) {
+        for probe in spoiled(contract, operation, facts, (turn, most)) {
             let (alone, wanted) = (operation.harm.tenant_wide, need(&probe));
             // What an earlier group needs may be refined, never contradicted.
             let place = groups
@@ -201,8 +201,9 @@ pub fn matrix<'a>(contract: &'a Contract, facts: &Facts, wanted: &dyn Fn(&Operat
 fn refused(script: &mut Script<'_>, cast: &mut Cast, probe: &Probe<'_>) {
     let (persona, call, user, _) = probe.render(script, cast);
     let target = call.target.clone();
-    // What the model cannot tell, or does not refuse after all, belongs elsewhere.
-    if script.foresee(&call).is_none_or(|outcome| outcome.status.is_success()) {
+    // What the model cannot tell, or does not refuse after all, or for another reason, belongs elsewhere.
+    let foreseen = script.foresee(&call).filter(|outcome| !outcome.status.is_success());
+    if foreseen.is_none() || probe.first.is_some() && foreseen != probe.first {
         return;
     }
     script.call(persona, Purpose::Probe(probe.label.clone()), call, &[]);
@@ -212,7 +213,16 @@ fn refused(script: &mut Script<'_>, cast: &mut Cast, probe: &Probe<'_>) {
     }
 }
 
-fn spoiled<'a>(contract: &'a Contract, operation: &'a Operation, facts: &Facts) -> Vec<Probe<'a>> {
+/// The ways to break a guard that are tried with one operation: all of them, unless the guard is one of many operations,
+/// which then take turns.
+fn in_turn<'a>(guard: &Guard, ways: Vec<Probe<'a>>, (turn, most): (usize, usize)) -> Vec<Probe<'a>> {
+    let of_many = guard.shared || matches!(guard.kind, GuardKind::Pagination(_) | GuardKind::Search(_));
+    let count = ways.len();
+    let is_due = |index: usize| !of_many || (index + turn.wrapping_mul(most)) % count < most;
+    ways.into_iter().enumerate().filter(|(index, _)| is_due(*index)).map(|(_, way)| way).collect()
+}
+
+fn spoiled<'a>(contract: &'a Contract, operation: &'a Operation, facts: &Facts, due: (usize, usize)) -> Vec<Probe<'a>> {
     let mut probes: Vec<Probe<'a>> = Vec::new();
     let possible = |probe: &Probe<'_>| facts.can_sign_in || !probe.needs_sign_in(contract);
     let mut shared_done = false;
@@ -235,9 +245,10 @@ fn spoiled<'a>(contract: &'a Contract, operation: &'a Operation, facts: &Facts) 
                     ordered.insert(index);
                 }
             }
-            let ways = ways.into_iter().filter(|probe| possible(probe)).enumerate();
+            let ways = in_turn(guard, ways, due).into_iter().filter(|probe| possible(probe)).enumerate();
             probes.extend(ways.map(|(index, probe)| Probe { quiet: index > 0, ..probe }));
         }
+        probes.extend(neighbours(operation, &accepted, shared_done).into_iter().filter(possible));
         shared_done = true;
         // What a case shows about order is shown already when an earlier one met the same guards.
         if !orders.iter().any(|earlier| ordered.is_subset(earlier)) {
@@ -268,6 +279,21 @@ fn spoiled<'a>(contract: &'a Contract, operation: &'a Operation, facts: &Facts) 
         }
     }
     distinct
+}
+
+/// Requests that break two neighbours in the order of refusals, where breaking each alone does not show which comes first.
+fn neighbours<'a>(operation: &Operation, accepted: &Probe<'a>, own_only: bool) -> Vec<Probe<'a>> {
+    let pairs = operation.guards.windows(2).filter_map(|pair| <&[Guard; 2]>::try_from(pair).ok());
+    let told_apart = pairs.filter(|[first, second]| {
+        let combined = [first, second].iter().all(|guard| counts_for_order(&guard.kind));
+        !combined && !(own_only && second.shared) && first.refusal != second.refusal
+    });
+    let mut probes = Vec::new();
+    for [first, second] in told_apart {
+        let both = break_guard(first, accepted).into_iter().flat_map(|spoiled| break_guard(second, &spoiled).into_iter().take(1));
+        probes.extend(both.take(1).map(|probe| Probe { quiet: true, first: Some(first.refusal().into()), ..probe }));
+    }
+    probes
 }
 
 /// Each probe as it is, and once more with what `way` does to the accepted request.

@@ -13,7 +13,7 @@ use super::symbol::symbols;
 use super::twist::UNUSED_ID;
 use crate::contract::entity::Owner;
 use crate::contract::guard::{AuthorizationRule, BodyShape, FieldRule, GuardKind, Place, ValueRef, When};
-use crate::contract::{Case, Contract, Given, Kind, Operation};
+use crate::contract::{Case, Contract, Given, Kind, Operation, Outcome};
 use crate::model::multipart;
 
 /// Who the request says it is from.
@@ -110,6 +110,8 @@ pub struct Probe<'a> {
     pub query: BTreeMap<String, String>,
     /// Nobody looks afterwards whether it changed something: another way to break the same guards is looked at.
     pub quiet: bool,
+    /// What it must be refused with, where it is only of use then.
+    pub first: Option<Outcome>,
     /// What must have been accepted before, by the name under which the request speaks of it.
     pub given: BTreeMap<String, Given>,
     /// Whether the caller signs in for it.
@@ -139,6 +141,7 @@ impl<'a> Probe<'a> {
             path: case.path.clone(),
             query: case.query.clone(),
             quiet: false,
+            first: None,
             given: case.given.clone(),
             signed_in: case.signed_in,
         };

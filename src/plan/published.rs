@@ -17,9 +17,11 @@ use crate::contract::{Contract, Operation, Origin, PublishedOperation};
 /// Operations per sequence: enough to share a user, few enough to run side by side.
 const OPERATIONS_PER_SEQUENCE: usize = 16;
 
-/// Every operation that is not public, by everybody who may not call it.
+/// Every operation that is not public, by everybody who may not call it: specified ones only where their own guards
+/// cannot be tried.
 pub fn admin_only<'a>(contract: &'a Contract, facts: &'a Facts) -> Vec<Draft<'a>> {
-    let probed = |operation: &PublishedOperation, _: &Operation| operation.unprobed().is_none();
+    let untried = |operation: &Operation| operation.origin == Origin::Document || operation.harm.tenant_wide && !facts.may_change_settings;
+    let probed = |published: &PublishedOperation, operation: &Operation| published.unprobed().is_none() && untried(operation);
     drafts("admin-only", contract, facts, probed, |script, operations| {
         let user = script.user(Traits::default());
         let token = script.token(user, ALL_SCOPES, Client::First);

@@ -222,28 +222,28 @@ impl Sweep<'_> {
         }
     }
 
+    /// One setting put back may move another, and a deployment may show old values for a moment: so it is done again until
+    /// all is as before.
     async fn try_restore(&self, target: &str, before: &Value, writable: impl Fn(&str) -> bool) -> Result<bool, String> {
-        let now = self.read(target).await?;
-        if same(&now, before) {
-            return Ok(false);
-        }
-        let patch: Map<String, Value> = differing(&now, before).filter(|(key, _)| writable(key)).collect();
-        if !patch.is_empty() {
-            let clearance = Clearance { tenant_wide: true, ..Clearance::write() };
-            let request = Request::new("PATCH", target).with_json(&Value::Object(patch));
-            let answer = self.call(request, &clearance).await?;
-            if answer.status != 200 {
-                return Err(format!("not restored: {}", told(&answer)));
-            }
-        }
         let mut left = String::new();
-        for _ in 0..READ_BACKS {
+        for round in 0..READ_BACKS {
             let now = self.read(target).await?;
             if same(&now, before) {
-                return Ok(true);
+                return Ok(round > 0);
             }
             left = differing(&now, before).map(|(key, _)| key).collect::<Vec<_>>().join(", ");
-            tokio::time::sleep(READ_BACK_PAUSE).await;
+            let patch: Map<String, Value> = differing(&now, before).filter(|(key, _)| writable(key)).collect();
+            if !patch.is_empty() {
+                let clearance = Clearance { tenant_wide: true, ..Clearance::write() };
+                let request = Request::new("PATCH", target).with_json(&Value::Object(patch));
+                let answer = self.call(request, &clearance).await?;
+                if answer.status != 200 {
+                    return Err(format!("not restored: {}", told(&answer)));
+                }
+            }
+            if round > 0 {
+                tokio::time::sleep(READ_BACK_PAUSE).await;
+            }
         }
         Err(format!("differs from before the run in: {}", if left.is_empty() { "new keys" } else { &left }))
     }

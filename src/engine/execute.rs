@@ -241,6 +241,9 @@ impl Execution<'_> {
         for (symbol, pointer) in &step.capture {
             if let Some(text) = answer.json().as_ref().and_then(|json| json.pointer(pointer)).and_then(Value::as_str) {
                 self.binding.set(symbol.clone(), text);
+            } else if answer.status >= 400 && observation.matched.is_some() {
+                // Refused as foreseen.
+                self.binding.set_nothing(symbol);
             }
         }
         self.judge(index, step, &request, &answer, &observation);

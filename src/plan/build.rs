@@ -4,9 +4,10 @@ use std::fmt;
 
 use rand::SeedableRng as _;
 
+use super::coverage::{Effort, add_walks};
 use super::epoch::{Need, fields};
 use super::script::Script;
-use super::sequence::{Epoch, Facts, PLAN_VERSION, Plan};
+use super::sequence::{Epoch, Facts, PLAN_VERSION, Plan, Sequence};
 use super::{lives, matrix, published, toggles};
 use crate::contract::{Contract, Operation, glob};
 
@@ -28,13 +29,24 @@ pub struct Draft<'a> {
 /// How much is planned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Profile {
-    /// The opening lap, the stories and a few settings.
+    /// The opening lap, the stories, a few settings and a few walks.
     Quick,
     /// The guard matrix and all toggles as well.
     #[default]
     Standard,
-    /// As standard, today; the place for longer walks.
+    /// Every way to break every guard, and many walks.
     Deep,
+}
+
+impl Profile {
+    /// What may be spent on walks.
+    const fn effort(self) -> Effort {
+        match self {
+            Self::Quick => Effort { candidates: 10, requests: 300 },
+            Self::Standard => Effort { candidates: 60, requests: 1_500 },
+            Self::Deep => Effort { candidates: 1_000, requests: 30_000 },
+        }
+    }
 }
 
 impl fmt::Display for Profile {
@@ -109,20 +121,20 @@ pub fn build(contract: &Contract, facts: &Facts, seed: u64, profile: Profile, on
         for draft in drafts {
             let mut script = Script::new(contract, facts, settings.as_ref());
             (draft.write)(&mut script);
-            let sequence = script.finish(draft.id);
-            let wanted = only.is_empty()
-                || only.iter().any(|pattern| {
-                    glob(pattern, &sequence.id)
-                        || sequence.steps.iter().any(|step| step.operation().is_some_and(|operation| glob(pattern, operation)))
-                });
-            if !sequence.steps.is_empty() && wanted {
-                sequences.push(sequence);
-            }
+            sequences.push(script.finish(draft.id));
         }
-        if !sequences.is_empty() {
-            epochs.push(Epoch { settings, alone, sequences });
-        }
+        epochs.push(Epoch { settings, alone, sequences });
     }
+    add_walks(contract, facts, seed, profile.effort(), &mut epochs);
+    let named = |sequence: &Sequence, pattern: &str| {
+        glob(pattern, &sequence.id) || sequence.steps.iter().any(|step| step.operation().is_some_and(|operation| glob(pattern, operation)))
+    };
+    for epoch in &mut epochs {
+        epoch.sequences.retain(|sequence| {
+            !sequence.steps.is_empty() && (only.is_empty() || only.iter().any(|pattern| named(sequence, pattern)))
+        });
+    }
+    epochs.retain(|epoch| !epoch.sequences.is_empty());
     let plan = Plan { plan_version: PLAN_VERSION, contract: contract.version, seed, facts: facts.clone(), epochs };
     Built { plan, left_out }
 }

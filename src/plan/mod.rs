@@ -1,6 +1,7 @@
 //! What is sent: sequences with symbols, gathered under settings, thought through with the model before anything leaves.
 
 mod build;
+mod coverage;
 mod endings;
 mod epoch;
 mod lives;
@@ -12,6 +13,7 @@ mod sequence;
 mod symbol;
 mod toggles;
 mod twist;
+mod walk;
 
 pub use build::{Built, Profile, build};
 pub use script::{signed_in, start};

@@ -339,16 +339,29 @@ pub struct Cast {
     subjects: BTreeMap<BTreeSet<Given>, User>,
     /// What was brought about already, with the symbol that its answer goes by.
     given: BTreeMap<(Given, Option<User>), String>,
+    /// There is one user only, who calls and is acted upon, whatever has become of it.
+    one: bool,
 }
 
 impl Cast {
     /// Nobody yet.
     pub const fn new() -> Self {
-        Self { callers: BTreeMap::new(), other: None, subjects: BTreeMap::new(), given: BTreeMap::new() }
+        Self { callers: BTreeMap::new(), other: None, subjects: BTreeMap::new(), given: BTreeMap::new(), one: false }
+    }
+
+    /// One user for everything, so that what one call does shows in what the next one may.
+    pub fn of_one() -> Self {
+        Self { one: true, ..Self::new() }
+    }
+
+    /// The next user is a new one.
+    pub fn replace(&mut self) {
+        *self = Self { one: self.one, ..Self::new() };
     }
 
     /// The caller of that kind and endowment, made when first asked for. Passwords cost the target much, so only some have one.
     fn caller(&mut self, script: &mut Script<'_>, who: Who, password: bool, endowment: BTreeSet<Given>) -> User {
+        let (who, password, endowment) = if self.one { (Who::Whole, true, BTreeSet::new()) } else { (who, password, endowment) };
         let traits = Traits { password, email: who == Who::Whole };
         if matches!(who, Who::Only(_)) {
             // What it loses for one request is missing in the next one.
@@ -364,6 +377,9 @@ impl Cast {
 
     /// The user of that endowment that is acted upon.
     fn subject(&mut self, script: &mut Script<'_>, endowment: BTreeSet<Given>) -> User {
+        if self.one {
+            return self.caller(script, Who::Whole, true, endowment);
+        }
         *self.subjects.entry(endowment).or_insert_with(|| script.user(Traits { password: false, email: true }))
     }
 
@@ -375,7 +391,9 @@ impl Cast {
 
     /// The next caller is a new one.
     pub fn forget_caller(&mut self) {
-        self.callers.clear();
+        if !self.one {
+            self.callers.clear();
+        }
         self.given.clear();
     }
 
@@ -443,9 +461,12 @@ fn pointers(contract: &Contract, given: &Given) -> BTreeSet<String> {
     found
 }
 
+/// A request with who sends it, the user it speaks of and the new password in it, if any.
+pub type Rendered = (Persona, Call, Option<User>, Option<String>);
+
 impl Probe<'_> {
     /// The request, after the setup it needs. Also the user it speaks of and the new password in it, if any.
-    pub fn render(&self, script: &mut Script<'_>, cast: &mut Cast) -> (Persona, Call, Option<User>, Option<String>) {
+    pub fn render(&self, script: &mut Script<'_>, cast: &mut Cast) -> Rendered {
         let needs_caller = self.by_user()
             || matches!(self.credential, Credential::Caller | Credential::IdToken | Credential::LowerCase)
             || self.given.values().any(|given| given.for_caller)

@@ -153,7 +153,7 @@ impl<'a> Script<'a> {
                 self.binding.set(*symbol, text);
             } else {
                 // The answer should not bring it; whatever uses the symbol shows a deviation anyway.
-                self.binding.set(*symbol, format!("never-{symbol}"));
+                self.binding.set_nothing(symbol);
             }
         }
         self.state = accept(&alternative, body.as_ref()).unwrap_or(alternative.next);
@@ -220,6 +220,12 @@ impl<'a> Script<'a> {
     /// Says that the user's password has changed.
     pub fn set_password(&mut self, user: User, symbol: String) {
         self.passwords.insert(user, symbol);
+    }
+
+    /// Forgets the user's tokens and records: those needed next are new ones.
+    pub fn forget_tokens(&mut self, user: User) {
+        self.tokens.retain(|(owner, ..), _| *owner != user);
+        self.records.remove(&user);
     }
 
     /// A fresh username.

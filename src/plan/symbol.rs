@@ -39,6 +39,11 @@ impl Binding {
         self.values.insert(name.into(), value.into());
     }
 
+    /// Lets a symbol stand for nothing: what should give it a meaning is refused, and so is what speaks of it.
+    pub fn set_nothing(&mut self, name: &str) {
+        self.set(name, format!("never-{name}"));
+    }
+
     /// What a symbol stands for.
     pub fn get(&self, name: &str) -> Option<String> {
         if let Some(value) = self.values.get(name) {

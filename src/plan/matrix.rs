@@ -171,7 +171,7 @@ fn look_at_belongings(script: &mut Script<'_>, probe: &Probe<'_>, target: &str, 
 /// Each guard of each operation broken in every way, and every combination of those that show the order of refusals.
 ///
 /// Refused calls change nothing, so those of several operations share one sequence, its users and what is given. `wanted`
-/// says of which operations, `most` how many ways to break a guard of many operations are tried with each of them.
+/// says of which operations, `most` how many ways, besides the first, to break a guard of many operations are tried with each of them.
 pub fn matrix<'a>(contract: &'a Contract, facts: &Facts, most: usize, wanted: &dyn Fn(&Operation) -> bool) -> Vec<Draft<'a>> {
     let mut groups: Vec<(Need, bool, Vec<Probe<'a>>)> = Vec::new();
     for (turn, operation) in contract.operations.iter().enumerate().filter(|(_, operation)| wanted(operation)) {
@@ -219,12 +219,12 @@ fn refused(script: &mut Script<'_>, cast: &mut Cast, probe: &Probe<'_>) {
     }
 }
 
-/// The ways to break a guard that are tried with one operation: all of them, unless the guard is one of many operations,
-/// which then take turns.
+/// The ways to break a guard that are tried with one operation: all of them, unless the guard is one of many operations.
+/// Those try the first way each, and take turns with the others.
 fn in_turn<'a>(guard: &Guard, ways: Vec<Probe<'a>>, (turn, most): (usize, usize)) -> Vec<Probe<'a>> {
     let of_many = guard.shared || matches!(guard.kind, GuardKind::Pagination(_) | GuardKind::Search(_));
-    let count = ways.len();
-    let is_due = |index: usize| !of_many || (index + turn.wrapping_mul(most)) % count < most;
+    let others = ways.len().saturating_sub(1).max(1);
+    let is_due = |index: usize| !of_many || index == 0 || (index - 1 + turn) % others < most;
     ways.into_iter().enumerate().filter(|(index, _)| is_due(*index)).map(|(_, way)| way).collect()
 }
 

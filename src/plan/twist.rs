@@ -61,9 +61,9 @@ pub fn break_guard<'a>(guard: &Guard, accepted: &Probe<'a>) -> Vec<Probe<'a>> {
             add("empty token", &|probe| probe.credential = header("Bearer "));
         }
         GuardKind::Authorization(AuthorizationRule::ManagementToken) => {
+            add("token of a user", &|probe| probe.credential = Credential::Caller);
             add("made-up token", &|probe| probe.credential = header("Bearer lc-no-such-token"));
             add("forged signed token", &|probe| probe.credential = header(FORGED_TOKEN));
-            add("token of a user", &|probe| probe.credential = Credential::Caller);
         }
         GuardKind::Scope(scope) if scope == "all" => {
             add("machine token without scope", &|probe| probe.credential = header("Bearer {{machine.token}}"));

@@ -1,0 +1,235 @@
+//! Requests that were sent together: their answers are right if some order of the requests explains them all.
+
+use super::observe::{Difference, Observation, Relation, observe, observe_nothing};
+use super::pattern::Mismatch;
+use super::predict::predict;
+use super::state::{State, States};
+use super::wire::{Answer, Request};
+use crate::contract::guard::Status;
+use crate::contract::{Contract, Outcome};
+
+/// A request and its answer; none when it was lost.
+pub type Exchange<'a> = (&'a Request, Option<&'a Answer>);
+
+/// What was made of requests that were sent together.
+#[derive(Debug, Clone)]
+pub struct Together {
+    /// What was made of each answer; `None` where it was lost. Answers that no order explains have no relation.
+    pub members: Vec<Option<Observation>>,
+    /// Why no order explains them.
+    pub conflict: Option<Conflict>,
+    /// The states that the orders which explain all answers lead to.
+    pub states: States,
+}
+
+/// How answers depart from what every order admits.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Conflict {
+    /// An outcome came more often than in any order.
+    TooOften {
+        /// The first request that has the outcome.
+        member: usize,
+        /// The outcome.
+        outcome: Outcome,
+        /// How often it may come.
+        most: usize,
+        /// Outcomes that one of the requests has in some order.
+        instead: Vec<Outcome>,
+    },
+    /// Each outcome can come, but not these together.
+    Combination,
+    /// The outcomes fit, a body does not.
+    Body {
+        /// The request.
+        member: usize,
+        /// Where its answer departs in the order that explains most.
+        mismatch: Mismatch,
+    },
+}
+
+impl Conflict {
+    /// The request that the conflict is put to.
+    pub const fn member(&self) -> usize {
+        match self {
+            Self::TooOften { member, .. } | Self::Body { member, .. } => *member,
+            Self::Combination => 0,
+        }
+    }
+}
+
+/// Looks for orders of the requests in which each answer is admitted. An answer that was lost, and a server error that
+/// nothing admits, leave open whether the request did anything.
+pub fn observe_together(contract: &Contract, states: &States, exchanges: &[Exchange<'_>], now: i64) -> Together {
+    if let Some(explained) = Search::explain(contract, states, exchanges, now) {
+        return explained;
+    }
+    let failed = |answer: &Answer| answer.status >= 500;
+    let known: Vec<Exchange<'_>> = exchanges.iter().map(|(request, answer)| (*request, answer.filter(|answer| !failed(answer)))).collect();
+    if known.iter().zip(exchanges).any(|(known, exchange)| known.1.is_none() && exchange.1.is_some())
+        && let Some(mut explained) = Search::explain(contract, states, &known, now)
+    {
+        for (member, (request, answer)) in explained.members.iter_mut().zip(exchanges) {
+            if let (None, Some(answer)) = (&member, answer) {
+                *member = Some(observe(contract, &explained.states, request, answer, now));
+            }
+        }
+        return explained;
+    }
+    unexplained(contract, states, exchanges, now)
+}
+
+/// A walk through the orders, one request after the other; what an order does not explain is not followed further.
+struct Search<'a> {
+    contract: &'a Contract,
+    exchanges: &'a [Exchange<'a>],
+    now: i64,
+    members: Vec<Option<Observation>>,
+    explained: Option<Vec<Option<Observation>>>,
+    ends: Vec<State>,
+    /// The longest way that was stopped by a body alone.
+    stopped: Option<(usize, usize, Mismatch)>,
+}
+
+impl<'a> Search<'a> {
+    fn run(contract: &'a Contract, states: &States, exchanges: &'a [Exchange<'a>], now: i64) -> Self {
+        let members = vec![None; exchanges.len()];
+        let mut search = Self { contract, exchanges, now, members, explained: None, ends: Vec::new(), stopped: None };
+        search.walk(states, &mut vec![true; exchanges.len()]);
+        search
+    }
+
+    fn explain(contract: &'a Contract, states: &States, exchanges: &'a [Exchange<'a>], now: i64) -> Option<Together> {
+        let search = Self::run(contract, states, exchanges, now);
+        let members = search.explained?;
+        Some(Together { members, conflict: None, states: States::any_of(search.ends) })
+    }
+
+    fn walk(&mut self, states: &States, open: &mut Vec<bool>) {
+        if open.iter().all(|open| !open) {
+            self.ends.extend(states.iter().cloned());
+            self.explained.get_or_insert_with(|| self.members.clone());
+            return;
+        }
+        for next in 0..open.len() {
+            // Of exchanges that are alike, the order does not matter.
+            if !open[next] || (0..next).any(|other| open[other] && self.alike(other, next)) {
+                continue;
+            }
+            let (request, answer) = self.exchanges[next];
+            let after = match answer {
+                None => observe_nothing(self.contract, states, request, self.now),
+                Some(answer) => {
+                    let observation = observe(self.contract, states, request, answer, self.now);
+                    if let Some(Relation::Different(difference)) = observation.relation {
+                        self.stop(next, *difference, open);
+                        continue;
+                    }
+                    let after = observation.states.clone();
+                    self.members[next] = Some(observation);
+                    after
+                }
+            };
+            open[next] = false;
+            self.walk(&after, open);
+            open[next] = true;
+        }
+    }
+
+    fn alike(&self, one: usize, other: usize) -> bool {
+        let shown = |answer: &Answer| (answer.status, answer.body.clone());
+        let ((one, first), (other, second)) = (self.exchanges[one], self.exchanges[other]);
+        one == other && first.map(shown) == second.map(shown)
+    }
+
+    fn stop(&mut self, member: usize, difference: Difference, open: &[bool]) {
+        let depth = open.iter().filter(|open| !**open).count();
+        if let Some(mismatch) = difference.body
+            && self.stopped.as_ref().is_none_or(|(deepest, ..)| depth > *deepest)
+        {
+            self.stopped = Some((depth, member, mismatch));
+        }
+    }
+}
+
+/// No order explains the answers: says why, and goes on with what they plainly say.
+fn unexplained(contract: &Contract, states: &States, exchanges: &[Exchange<'_>], now: i64) -> Together {
+    let mut after = states.clone();
+    let mut members = Vec::new();
+    for (request, answer) in exchanges {
+        members.push(answer.map(|answer| {
+            let seen = observe(contract, &after, request, answer, now);
+            after = seen.states.clone();
+            Observation { relation: None, matched: None, ..seen }
+        }));
+    }
+    let mut orders = Vec::new();
+    for state in states.iter() {
+        foretell(contract, state, exchanges, &mut vec![None; exchanges.len()], now, &mut orders);
+    }
+    let seen: Vec<Option<Outcome>> = exchanges.iter().map(|(_, answer)| answer.map(outcome)).collect();
+    let stopped = Search::run(contract, states, exchanges, now).stopped;
+    Together { members, conflict: Some(conflict(&seen, &orders, stopped)), states: after }
+}
+
+fn conflict(seen: &[Option<Outcome>], orders: &[Vec<Option<Outcome>>], stopped: Option<(usize, usize, Mismatch)>) -> Conflict {
+    let fits = |order: &Vec<Option<Outcome>>| {
+        order.iter().zip(seen).all(|(known, seen)| seen.as_ref().is_none_or(|seen| known.as_ref().is_some_and(|known| admits(known, seen))))
+    };
+    if let Some((_, member, mismatch)) = stopped.filter(|_| orders.iter().any(fits)) {
+        return Conflict::Body { member, mismatch };
+    }
+    for (member, outcome) in seen.iter().enumerate().filter_map(|(member, seen)| Some((member, seen.as_ref()?))) {
+        let count = |outcomes: &[Option<Outcome>]| outcomes.iter().flatten().filter(|known| admits(known, outcome)).count();
+        let most = orders.iter().map(|order| count(order)).max().unwrap_or(0);
+        if count(seen) > most {
+            let others = orders.iter().flatten().flatten().filter(|known| !admits(known, outcome));
+            let mut instead: Vec<Outcome> = Vec::new();
+            for other in others {
+                if !instead.contains(other) {
+                    instead.push(other.clone());
+                }
+            }
+            instead.sort_by_key(ToString::to_string);
+            return Conflict::TooOften { member, outcome: outcome.clone(), most, instead };
+        }
+    }
+    Conflict::Combination
+}
+
+/// The outcomes by request of every order.
+fn foretell(
+    contract: &Contract,
+    state: &State,
+    exchanges: &[Exchange<'_>],
+    done: &mut Vec<Option<Outcome>>,
+    now: i64,
+    orders: &mut Vec<Vec<Option<Outcome>>>,
+) {
+    if done.iter().all(Option::is_some) {
+        if !orders.contains(done) {
+            orders.push(done.clone());
+        }
+        return;
+    }
+    for next in 0..done.len() {
+        if done[next].is_some() || (0..next).any(|other| done[other].is_none() && exchanges[other].0 == exchanges[next].0) {
+            continue;
+        }
+        for alternative in predict(contract, state, exchanges[next].0, now).alternatives {
+            done[next] = Some(alternative.outcome);
+            foretell(contract, &alternative.next, exchanges, done, now, orders);
+        }
+        done[next] = None;
+    }
+}
+
+fn outcome(answer: &Answer) -> Outcome {
+    let json = answer.json().filter(|_| answer.status >= 400);
+    let code = json.as_ref().and_then(|json| json.get("code")).and_then(serde_json::Value::as_str);
+    Outcome { status: Status::Exact(answer.status), code: code.map(str::to_owned) }
+}
+
+/// Whether a foretold outcome is the one seen.
+fn admits(known: &Outcome, seen: &Outcome) -> bool {
+    matches!(seen.status, Status::Exact(status) if known.admits(status, seen.code.as_deref()))
+}

@@ -1,7 +1,7 @@
 //! Judges requests that were sent together: some order of them must explain all answers.
 
 use super::judge::{About, Deviation, Judgement, Result, outcome, requirement_for, requirements_for};
-use crate::contract::Contract;
+use crate::contract::{Contract, Outcome};
 use crate::model::{Conflict, Exchange, Together};
 
 /// Name of the check.
@@ -29,7 +29,7 @@ pub fn judge_race(contract: &Contract, exchanges: &[Exchange<'_>], race: &Togeth
         return answered.flat_map(holds).map(|(member, judgement)| (member, judgement, seen.clone())).collect();
     };
     let member = conflict.member();
-    let (expected, actual) = words(conflict, exchanges.len());
+    let (expected, actual) = words(conflict, exchanges.len(), &seen);
     let Some(requirement) = requirement_for(contract, operation(member), RACE, About::Answer) else { return Vec::new() };
     let result = Result::Fail(Deviation { expected, actual });
     let judgement = Judgement { check: RACE, requirement: requirement.id.clone(), level: requirement.level, result };
@@ -37,7 +37,7 @@ pub fn judge_race(contract: &Contract, exchanges: &[Exchange<'_>], race: &Togeth
 }
 
 /// What was expected and what came instead, the same however often it came.
-fn words(conflict: &Conflict, of: usize) -> (String, String) {
+fn words(conflict: &Conflict, of: usize, seen: &str) -> (String, String) {
     match conflict {
         Conflict::TooOften { outcome, most, instead, .. } => {
             let instead: Vec<String> = instead.iter().map(ToString::to_string).collect();
@@ -47,7 +47,10 @@ fn words(conflict: &Conflict, of: usize) -> (String, String) {
             };
             (expected, format!("{outcome} {}", if *most == 0 { "" } else { "more often" }).trim().to_owned())
         }
-        Conflict::Combination => ("answers that come together in some order".into(), "others".into()),
+        Conflict::Combination { orders } => {
+            let line = |order: &Vec<Option<Outcome>>| order.iter().flatten().map(ToString::to_string).collect::<Vec<_>>().join(" + ");
+            (orders.iter().map(line).collect::<Vec<_>>().join(" or "), seen.to_owned())
+        }
         Conflict::Body { mismatch, .. } => {
             let pointer = if mismatch.pointer.is_empty() { "body" } else { &mismatch.pointer };
             (format!("{pointer} as in some order"), "another value".into())

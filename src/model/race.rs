@@ -3,7 +3,7 @@
 use super::observe::{Difference, Observation, Relation, observe, observe_nothing};
 use super::pattern::Mismatch;
 use super::predict::predict;
-use super::state::{State, States};
+use super::state::{State, States, Term};
 use super::wire::{Answer, Request};
 use crate::contract::guard::Status;
 use crate::contract::{Contract, Outcome};
@@ -37,7 +37,10 @@ pub enum Conflict {
         instead: Vec<Outcome>,
     },
     /// Each outcome can come, but not these together.
-    Combination,
+    Combination {
+        /// The outcomes by request of every order.
+        orders: Vec<Vec<Option<Outcome>>>,
+    },
     /// The outcomes fit, a body does not.
     Body {
         /// The request.
@@ -52,7 +55,7 @@ impl Conflict {
     pub const fn member(&self) -> usize {
         match self {
             Self::TooOften { member, .. } | Self::Body { member, .. } => *member,
-            Self::Combination => 0,
+            Self::Combination { .. } => 0,
         }
     }
 }
@@ -83,6 +86,7 @@ struct Search<'a> {
     contract: &'a Contract,
     exchanges: &'a [Exchange<'a>],
     now: i64,
+    before: State,
     members: Vec<Option<Observation>>,
     explained: Option<Vec<Option<Observation>>>,
     ends: Vec<State>,
@@ -93,7 +97,8 @@ struct Search<'a> {
 impl<'a> Search<'a> {
     fn run(contract: &'a Contract, states: &States, exchanges: &'a [Exchange<'a>], now: i64) -> Self {
         let members = vec![None; exchanges.len()];
-        let mut search = Self { contract, exchanges, now, members, explained: None, ends: Vec::new(), stopped: None };
+        let before = states.first().clone();
+        let mut search = Self { contract, exchanges, now, before, members, explained: None, ends: Vec::new(), stopped: None };
         search.walk(states, &mut vec![true; exchanges.len()]);
         search
     }
@@ -129,6 +134,8 @@ impl<'a> Search<'a> {
                     after
                 }
             };
+            let mut after = after;
+            after.each(|state| loosen(state, &self.before));
             open[next] = false;
             self.walk(&after, open);
             open[next] = true;
@@ -148,6 +155,22 @@ impl<'a> Search<'a> {
         {
             self.stopped = Some((depth, member, mismatch));
         }
+    }
+}
+
+/// Of changes that overlap in time, the one that is stored last may have begun first: `updatedAt` does not tell their order.
+fn loosen(state: &mut State, before: &State) {
+    for key in state.changed_since(before) {
+        let least = match before.get(&key).map(|entity| entity.get("updatedAt")) {
+            Some(Term::Known(value)) => value.as_f64().map_or(Term::Unknown, Term::AtLeast),
+            Some(open) => open.clone(),
+            None => continue,
+        };
+        state.update(&key, |entity| {
+            if matches!(entity.get("updatedAt"), Term::Known(_)) {
+                entity.set("updatedAt", least);
+            }
+        });
     }
 }
 
@@ -193,7 +216,7 @@ fn conflict(seen: &[Option<Outcome>], orders: &[Vec<Option<Outcome>>], stopped: 
             return Conflict::TooOften { member, outcome: outcome.clone(), most, instead };
         }
     }
-    Conflict::Combination
+    Conflict::Combination { orders: orders.to_vec() }
 }
 
 /// The outcomes by request of every order.

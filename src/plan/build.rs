@@ -7,7 +7,7 @@ use rand::SeedableRng as _;
 use super::epoch::{Need, fields};
 use super::script::Script;
 use super::sequence::{Epoch, Facts, PLAN_VERSION, Plan};
-use super::{lives, matrix, published, toggles};
+use super::{lives, matrix, published, races, toggles};
 use crate::contract::{Contract, Operation, glob};
 
 /// A sequence that is not written yet.
@@ -59,6 +59,7 @@ pub fn build(contract: &Contract, facts: &Facts, seed: u64, profile: Profile, on
     let mut drafts = vec![matrix::routes(contract)];
     drafts.extend(matrix::lap(contract, facts));
     drafts.extend(lives::lives(contract, facts));
+    drafts.extend(races::races(contract, facts, profile));
     let toggles = toggles::toggles(contract, &mut rng);
     if profile == Profile::Quick {
         drafts.extend(toggles.into_iter().rev().take(4));

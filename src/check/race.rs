@@ -29,6 +29,10 @@ pub fn judge_race(contract: &Contract, exchanges: &[Exchange<'_>], race: &Togeth
         return answered.flat_map(holds).map(|(member, judgement)| (member, judgement, seen.clone())).collect();
     };
     let member = conflict.member();
+    let seen = match conflict {
+        Conflict::Body { mismatch, .. } => format!("{seen} with a body in which {mismatch}"),
+        _ => seen,
+    };
     let (expected, actual) = words(conflict, exchanges.len(), &seen);
     let Some(requirement) = requirement_for(contract, operation(member), RACE, About::Answer) else { return Vec::new() };
     let result = Result::Fail(Deviation { expected, actual });

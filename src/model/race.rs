@@ -1,6 +1,6 @@
 //! Requests that were sent together: their answers are right if some order of the requests explains them all.
 
-use super::observe::{Difference, Observation, Relation, observe, observe_nothing};
+use super::observe::{Observation, Relation, observe, observe_nothing};
 use super::pattern::Mismatch;
 use super::predict::predict;
 use super::state::{State, States, Term};
@@ -90,7 +90,7 @@ struct Search<'a> {
     members: Vec<Option<Observation>>,
     explained: Option<Vec<Option<Observation>>>,
     ends: Vec<State>,
-    /// The longest way that was stopped by a body alone.
+    /// The body that did not fit after most others had: how many had, and whose it is.
     stopped: Option<(usize, usize, Mismatch)>,
 }
 
@@ -111,35 +111,53 @@ impl<'a> Search<'a> {
 
     fn walk(&mut self, states: &States, open: &mut Vec<bool>) {
         if open.iter().all(|open| !open) {
-            self.ends.extend(states.iter().cloned());
-            self.explained.get_or_insert_with(|| self.members.clone());
-            return;
+            return self.arrive(states.clone());
         }
         for next in 0..open.len() {
             // Of exchanges that are alike, the order does not matter.
             if !open[next] || (0..next).any(|other| open[other] && self.alike(other, next)) {
                 continue;
             }
-            let (request, answer) = self.exchanges[next];
-            let after = match answer {
-                None => observe_nothing(self.contract, states, request, self.now),
-                Some(answer) => {
-                    let observation = observe(self.contract, states, request, answer, self.now);
-                    if let Some(Relation::Different(difference)) = observation.relation {
-                        self.stop(next, *difference, open);
-                        continue;
-                    }
-                    let after = observation.states.clone();
-                    self.members[next] = Some(observation);
-                    after
-                }
-            };
-            let mut after = after;
+            let Some(mut after) = self.step(states, next) else { continue };
             after.each(|state| loosen(state, &self.before));
             open[next] = false;
             self.walk(&after, open);
             open[next] = true;
         }
+    }
+
+    /// The states after one request. A success whose body does not fit may have been read a moment after the write.
+    fn step(&mut self, states: &States, next: usize) -> Option<States> {
+        self.members[next] = None;
+        let (request, answer) = self.exchanges[next];
+        let Some(answer) = answer else { return Some(observe_nothing(self.contract, states, request, self.now)) };
+        let observation = observe(self.contract, states, request, answer, self.now);
+        if let Some(Relation::Different(difference)) = &observation.relation {
+            let mismatch = difference.body.clone()?;
+            self.stop(next, mismatch);
+            let predictions = states.iter().flat_map(|state| predict(self.contract, state, request, self.now).alternatives);
+            let fits = predictions.filter(|one| one.guard.is_none() && one.outcome.status.admits(answer.status));
+            return Some(States::any_of(fits.map(|alternative| alternative.next).collect()));
+        }
+        let after = observation.states.clone();
+        self.members[next] = Some(observation);
+        Some(after)
+    }
+
+    /// All requests had their turn. Bodies that were read later show what is there now.
+    fn arrive(&mut self, mut states: States) {
+        let mut members = self.members.clone();
+        for (index, (request, answer)) in self.exchanges.iter().enumerate() {
+            let (None, Some(answer)) = (&members[index], answer) else { continue };
+            let seen = observe(self.contract, &states, request, answer, self.now);
+            if let Some(Relation::Different(_)) = seen.relation {
+                return;
+            }
+            states = seen.states.clone();
+            members[index] = Some(seen);
+        }
+        self.ends.extend(states.iter().cloned());
+        self.explained.get_or_insert(members);
     }
 
     fn alike(&self, one: usize, other: usize) -> bool {
@@ -148,12 +166,10 @@ impl<'a> Search<'a> {
         one == other && first.map(shown) == second.map(shown)
     }
 
-    fn stop(&mut self, member: usize, difference: Difference, open: &[bool]) {
-        let depth = open.iter().filter(|open| !**open).count();
-        if let Some(mismatch) = difference.body
-            && self.stopped.as_ref().is_none_or(|(deepest, ..)| depth > *deepest)
-        {
-            self.stopped = Some((depth, member, mismatch));
+    fn stop(&mut self, member: usize, mismatch: Mismatch) {
+        let explained = self.members.iter().flatten().count();
+        if self.stopped.as_ref().is_none_or(|(most, ..)| explained > *most) {
+            self.stopped = Some((explained, member, mismatch));
         }
     }
 }

@@ -272,3 +272,7 @@ fn outcome(answer: &Answer) -> Outcome {
 fn admits(known: &Outcome, seen: &Outcome) -> bool {
     matches!(seen.status, Status::Exact(status) if known.admits(status, seen.code.as_deref()))
 }
+
+#[cfg(test)]
+#[path = "race_tests.rs"]
+mod tests;

@@ -281,7 +281,13 @@ impl Execution<'_> {
             self.context.stop.store(true, Ordering::Relaxed);
         }
         let request = &ready.request;
-        self.trace.troubles.push(format!("{error}: {} {} (step {} of {})", request.method, request.path(), ready.index + 1, self.sequence.id));
+        self.trace.troubles.push(format!(
+            "{error}: {} {} (step {} of {})",
+            request.method,
+            request.path(),
+            ready.index + 1,
+            self.sequence.id
+        ));
     }
 
     pub(super) fn judge(&mut self, index: usize, step: &Step, request: &Request, answer: &Answer, observation: &Observation) {
@@ -308,6 +314,9 @@ impl Execution<'_> {
                     _ => format!("expected {}, got {}", deviation.expected, deviation.actual),
                 },
             };
+            if judgement.check == "robustness" && self.sequence.is_race(index) {
+                sighted.deviation.expected.push_str(", when sent together");
+            }
             if let Purpose::Look(of) = step.purpose
                 && ["state", "status", "toggle"].contains(&judgement.check)
             {

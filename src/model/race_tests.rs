@@ -17,7 +17,10 @@ fn start() -> State {
     let mut state = State::closed();
     let token = json!({"use": "management", "scope": "all", "user": null, "client": "m", "alive": true, "expiresAt": NOW + 3_600_000});
     state.insert(Key::new(Kind::Token, "admin"), Entity::from_json(&token));
-    state.insert(Key::new(Kind::Application, "m"), Entity::from_json(&json!({"id": "m", "type": "MachineToMachine", "isThirdParty": false})));
+    state.insert(
+        Key::new(Kind::Application, "m"),
+        Entity::from_json(&json!({"id": "m", "type": "MachineToMachine", "isThirdParty": false})),
+    );
     state.insert(Key::account_center(), Entity::from_json(&json!({"enabled": true, "fields": {}})));
     state.insert(Key::sign_in_experience(), Entity::from_json(&json!({"sentinelPolicy": {}})));
     let user = json!({"id": "u1", "username": "lc_one", "primaryEmail": null, "primaryPhone": null, "customData": {}, "updatedAt": NOW});

@@ -55,7 +55,11 @@ const RACES: [Race; 18] = [
         own_changes(script, "UpdateOtherProfile", [json!({"nickname": "lc"}), json!({"website": "https://example.com"})]);
     }),
     race("claims", &["UpdateUserProfile"], |script, _| {
-        changes(script, "UpdateUserProfile", [json!({"profile": {"nickname": "lc"}}), json!({"profile": {"website": "https://example.com"}})]);
+        changes(
+            script,
+            "UpdateUserProfile",
+            [json!({"profile": {"nickname": "lc"}}), json!({"profile": {"website": "https://example.com"}})],
+        );
     }),
     race("custom-data", &["UpdateUserCustomData"], |script, _| {
         changes(script, "UpdateUserCustomData", [json!({"customData": {"a": 1}}), json!({"customData": {"b": 2}})]);
@@ -117,8 +121,7 @@ fn by_admin(script: &Script<'_>, operation: &str, path: &[&str], body: Option<&V
 
 /// A call by a user, with a proof of identity where there is one.
 fn by_user(script: &Script<'_>, operation: &str, token: &str, record: Option<&str>, body: Option<&Value>) -> Call {
-    let (method, path) =
-        script.contract().operation(operation).map(|known| (known.method.clone(), known.path.clone())).unwrap_or_default();
+    let (method, path) = script.contract().operation(operation).map(|known| (known.method.clone(), known.path.clone())).unwrap_or_default();
     let mut call = call_with(operation, method, path, &format!("Bearer {token}"), body);
     call.headers.extend(record.map(|record| ("logto-verification-id".to_owned(), record.to_owned())));
     call

@@ -103,7 +103,11 @@ fn race(tape: &mut Tape, admin: &str, app: (&str, &str)) {
     let proof = text(&tape.call(token, "POST /api/verifications/password", json!({"password": PASSWORD})), "verificationRecordId");
     let fields = json!({"name": "Edit", "avatar": "Edit", "email": "Edit", "phone": "Edit", "mfa": "Edit"});
     tape.call(admin, "PATCH /api/account-center", json!({"fields": fields}));
-    tape.call(admin, "PATCH /api/sign-in-exp", json!({"mfa": {"factors": ["Totp"], "policy": "NoPrompt"}, "sentinelPolicy": {"maxAttempts": 2}}));
+    tape.call(
+        admin,
+        "PATCH /api/sign-in-exp",
+        json!({"mfa": {"factors": ["Totp"], "policy": "NoPrompt"}, "sentinelPolicy": {"maxAttempts": 2}}),
+    );
     tape.call(admin, &format!("PATCH /api/users/{dora}"), json!({"username": null}));
     let role = text(&tape.call(admin, "POST /api/roles", json!({"name": "r", "description": "r"})), "id");
     let user = |path: &str| format!("/api/users/{dora}{path}");
@@ -121,9 +125,12 @@ fn race(tape: &mut Tape, admin: &str, app: (&str, &str)) {
         request(admin, &format!("PUT /api/users/{finn}/identities/x"), json!({"userId": "1"})),
     ]);
     tape.together(own("PATCH /api/my-account", [json!({"name": "D"}), json!({"avatar": "https://example.com/d.png"})]));
-    tape.together(own("POST /api/my-account/mfa-verifications", same(json!({"type": "Totp", "secret": "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"}))));
-    let email = |line: &str| own(line, same(Value::Null)).remove(0);
-    tape.together(vec![email("DELETE /api/my-account/primary-email"), email("DELETE /api/my-account/primary-phone")]);
+    tape.together(own(
+        "POST /api/my-account/mfa-verifications",
+        same(json!({"type": "Totp", "secret": "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"})),
+    ));
+    let give_up = |line: &str| own(line, same(Value::Null)).remove(0);
+    tape.together(vec![give_up("DELETE /api/my-account/primary-phone"), give_up("DELETE /api/my-account/primary-email")]);
     let given = format!("POST /api/users/{finn}/mfa-verifications");
     tape.together(both(&given, same(json!({"type": "Totp"}))));
     tape.together(own("POST /api/verifications/password", same(json!({"password": "wrong"}))));

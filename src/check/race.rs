@@ -61,3 +61,57 @@ fn words(conflict: &Conflict, of: usize, seen: &str) -> (String, String) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::contract::guard::Status;
+    use crate::contract::{Level, Version};
+    use crate::model::wire::{Answer, Request};
+    use crate::model::{Mismatch, Observation, State, States};
+
+    use super::*;
+
+    /// Two creations of a user, the second of which is answered so.
+    fn judged(conflict: Option<Conflict>) -> Vec<(usize, Judgement, String)> {
+        let contract = Contract::embedded(Version::NEWEST).unwrap();
+        let states = States::certain(State::closed());
+        let member = Observation { operation: Some("CreateUser".into()), relation: None, matched: None, states: states.clone() };
+        let race = Together { members: vec![Some(member), None], conflict, states };
+        let (request, answer) = (Request::new("POST", "/api/users"), Answer { status: 200, ..Answer::default() });
+        judge_race(&contract, &[(&request, Some(&answer)), (&request, None)], &race)
+    }
+
+    fn failed(conflict: Conflict) -> (String, String, String) {
+        let judged = judged(Some(conflict));
+        let [(0, Judgement { check: "race", requirement, level: Level::Must, result: Result::Fail(deviation) }, seen)] = judged.as_slice()
+        else {
+            panic!("{judged:?}")
+        };
+        assert_eq!(requirement, "MGT-RACE-01");
+        (deviation.expected.clone(), deviation.actual.clone(), seen.clone())
+    }
+
+    #[test]
+    fn what_holds_is_evidence_for_each_answer() {
+        let judged = judged(None);
+        let named: Vec<(usize, &str)> = judged.iter().map(|(member, judgement, _)| (*member, judgement.requirement.as_str())).collect();
+        assert_eq!(named, [(0, "MGT-RACE-01"), (0, "GEN-RACE-01")]);
+        assert!(judged.iter().all(|(_, judgement, _)| judgement.result == Result::Pass));
+    }
+
+    #[test]
+    fn what_does_not_hold_is_told_in_words_that_do_not_change() {
+        let outcome = |status, code: Option<&str>| Outcome { status: Status::Exact(status), code: code.map(str::to_owned) };
+        let (accepted, taken) = (outcome(200, None), outcome(422, Some("user.x")));
+        let too_often = |most| Conflict::TooOften { member: 0, outcome: accepted.clone(), most, instead: vec![taken.clone()] };
+        let texts = |expected: &str, actual: &str, seen: &str| (expected.to_owned(), actual.to_owned(), seen.to_owned());
+        assert_eq!(failed(too_often(1)), texts("200 at most 1 of 2 times, else 422 user.x", "200 more often", "200 + no answer"));
+        assert_eq!(failed(too_often(0)), texts("422 user.x in any order", "200", "200 + no answer"));
+        let orders = vec![vec![Some(accepted.clone()), Some(taken.clone())], vec![Some(taken), Some(accepted)]];
+        let expected = "200 + 422 user.x or 422 user.x + 200";
+        assert_eq!(failed(Conflict::Combination { orders }), texts(expected, "200 + no answer", "200 + no answer"));
+        let mismatch = Mismatch { pointer: "/name".into(), expected: "\"a\"".into(), actual: "null".into(), visibility: None };
+        let seen = "200 + no answer with a body in which /name: expected \"a\", got null";
+        assert_eq!(failed(Conflict::Body { member: 0, mismatch }), texts("/name as in some order", "another value", seen));
+    }
+}

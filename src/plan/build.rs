@@ -25,12 +25,12 @@ pub struct Draft<'a> {
 /// How much is planned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Profile {
-    /// The opening lap, the stories and a few settings.
+    /// The opening lap, the stories, a round of races and a few settings.
     Quick,
     /// The guard matrix and all toggles as well.
     #[default]
     Standard,
-    /// As standard, today; the place for longer walks.
+    /// As standard with more rounds of races; the place for longer walks.
     Deep,
 }
 

@@ -313,3 +313,7 @@ fn toggle(script: &mut Script<'_>, _: &Facts) {
     let reopened = by_admin(script, "UpdateAccountCenterSettings", &[], Some(&levels("Edit")));
     setup(script, reopened);
 }
+
+#[cfg(test)]
+#[path = "races_tests.rs"]
+mod tests;

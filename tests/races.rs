@@ -16,17 +16,16 @@ fn run(folder: &Path, arguments: &[&str]) -> (i32, String) {
 fn a_race_that_is_lost_is_found_counted_and_can_be_replayed() {
     let folder = std::env::temp_dir().join(format!("logto-conformance-races-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
-    let races = ["--only", "races/subject-token/*", "--only", "races/last-identifiers/*"];
-    let plan = ["check", "--profile", "quick", "--report", "plan:plan.json", "--report", "json:clean.json"];
-    let (code, text) = run(&folder, &[&plan[..], &races].concat());
+    let plan = ["check", "--profile", "quick", "--only", "races/*", "--report", "plan:plan.json", "--report", "json:clean.json"];
+    let (code, text) = run(&folder, &plan);
     let clean: Value = serde_json::from_str(&std::fs::read_to_string(folder.join("clean.json")).unwrap()).unwrap();
     assert_eq!((code, clean["summary"]["checks"]["race"]["fail"].as_u64()), (0, Some(0)), "{text}");
-    assert!(clean["summary"]["checks"]["race"]["pass"].as_u64().unwrap() >= 6, "{text}");
+    assert!(clean["summary"]["checks"]["race"]["pass"].as_u64().unwrap() >= 40, "{text}");
     for (fault, finding) in
         [("subject-token-raced", "FAIL OIDC-RACE-01 IssueToken"), ("last-identifiers-raced", "FAIL ACC-RACE-01 DeletePrimaryEmail")]
     {
         let (code, text) = run(&folder, &["replay", "plan.json", "--fault", fault]);
-        assert!(code == 1 && text.matches("FAIL").count() == 1 && text.contains(finding), "{text}");
+        assert!(code == 1 && text.contains(finding) && text.matches("FAIL").count() == text.matches(finding).count(), "{text}");
     }
     std::fs::remove_dir_all(&folder).unwrap();
 }

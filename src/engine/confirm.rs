@@ -9,7 +9,7 @@ use crate::plan::{Purpose, Sequence, Settings, Step};
 pub const REPLAYS: usize = 3;
 
 /// Replays of a race, which may be lost now and then only.
-const RACES: usize = 9;
+const RACES: usize = 4;
 
 /// A deviation after its replays.
 #[derive(Debug, Clone)]

@@ -3,7 +3,9 @@
 mod judge;
 mod pagination;
 mod published;
+mod race;
 mod waiver;
 
 pub use judge::{About, Deviation, Judgement, Result, judge, outcome, requirement_for};
+pub use race::judge_race;
 pub use waiver::{Waiver, WaiverError, Waivers};

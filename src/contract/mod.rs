@@ -51,6 +51,7 @@ pub const CHECKS: &[&str] = &[
     "pagination",
     "headers",
     "robustness",
+    "race",
 ];
 
 /// Path prefixes whose operations are all known, with the collection they belong to.

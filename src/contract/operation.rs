@@ -134,6 +134,19 @@ fn status_text<S: serde::Serializer>(status: &Status, serializer: S) -> Result<S
     }
 }
 
+impl Outcome {
+    /// Whether an observed status and code are what this says. A code that ends in `*` stands for many; the code of a
+    /// success is part of its body.
+    pub fn admits(&self, status: u16, code: Option<&str>) -> bool {
+        let same = match (self.code.as_deref(), code) {
+            (Some(pattern), Some(code)) => pattern.strip_suffix('*').map_or(pattern == code, |start| code.starts_with(start)),
+            (Some(_), None) => false,
+            (None, code) => self.status == Status::AnyRefusal || code.is_none(),
+        };
+        self.status.admits(status) && (same || status < 400)
+    }
+}
+
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.code {

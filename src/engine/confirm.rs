@@ -8,20 +8,37 @@ use crate::plan::{Purpose, Sequence, Settings, Step};
 /// Replays that a finding needs.
 pub const REPLAYS: usize = 3;
 
+/// Replays of a race, which may be lost now and then only.
+const RACES: usize = 4;
+
 /// A deviation after its replays.
 #[derive(Debug, Clone)]
 pub struct Confirmation {
-    /// How many of [`REPLAYS`] showed it.
+    /// How many of the tries showed it.
     pub shown: usize,
+    /// Replays; of a race also the execution it was seen in.
+    pub tries: usize,
+    /// It is a race: one observation is enough.
+    pub race: bool,
     /// The reduced sequence.
     pub sequence: Sequence,
     /// Requests the replays took.
     pub requests: u64,
 }
 
+impl Confirmation {
+    /// Whether the deviation is a finding.
+    pub const fn holds(&self) -> bool {
+        self.race || self.shown == self.tries
+    }
+}
+
 /// Replays a deviation: first only the steps it depends on, then with what was written about the same users, then
 /// everything before it.
 pub async fn confirm(context: &Context, sequence: &Sequence, settings: Option<&Settings>, sighted: &Sighted) -> Confirmation {
+    if sequence.is_race(sighted.step) && ["race", "robustness"].contains(&sighted.check) {
+        return race(context, sequence, settings, sighted).await;
+    }
     let before = context.requests.load(std::sync::atomic::Ordering::Relaxed);
     let mut best: Option<(usize, Sequence)> = None;
     for slice in slices(context, sequence, sighted.step) {
@@ -46,7 +63,19 @@ pub async fn confirm(context: &Context, sequence: &Sequence, settings: Option<&S
     }
     let (shown, sequence) = best.unwrap_or_else(|| (0, sequence.clone()));
     let requests = context.requests.load(std::sync::atomic::Ordering::Relaxed) - before;
-    Confirmation { shown, sequence, requests }
+    Confirmation { shown, tries: REPLAYS, race: false, sequence, requests }
+}
+
+/// Counts how often a race that was lost once is lost. Its sequence holds nothing else, so there is nothing to reduce.
+async fn race(context: &Context, sequence: &Sequence, settings: Option<&Settings>, sighted: &Sighted) -> Confirmation {
+    let before = context.requests.load(std::sync::atomic::Ordering::Relaxed);
+    let mut shown = 1;
+    for _ in 0..RACES {
+        let trace = execute(context, sequence, settings).await;
+        shown += usize::from(trace.deviations.iter().any(|other| other.same(sighted)));
+    }
+    let requests = context.requests.load(std::sync::atomic::Ordering::Relaxed) - before;
+    Confirmation { shown, tries: 1 + RACES, race: true, sequence: sequence.clone(), requests }
 }
 
 fn slices(context: &Context, sequence: &Sequence, failing: usize) -> Vec<Sequence> {

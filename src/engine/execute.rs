@@ -116,27 +116,35 @@ pub async fn execute(context: &Context, sequence: &Sequence, settings: Option<&S
         trace: Trace::default(),
     };
     execution.announce().await;
-    for (index, step) in sequence.steps.iter().enumerate() {
-        if context.stop.load(Ordering::Relaxed) {
-            break;
-        }
+    let mut next = 0;
+    while next < sequence.steps.len() && !context.stop.load(Ordering::Relaxed) {
+        let (group, step) = (sequence.group(next), &sequence.steps[next]);
+        next = group.end;
         match &step.action {
-            Action::Call(call) => execution.call(index, step, call).await,
+            _ if group.len() > 1 => execution.together(group).await,
+            Action::Call(call) => execution.call(group.start, step, call).await,
             Action::SignIn(sign_in) => execution.sign_in(sign_in).await,
         }
     }
     execution.trace
 }
 
-struct Execution<'a> {
-    context: &'a Context,
-    sequence: &'a Sequence,
+pub(super) struct Execution<'a> {
+    pub(super) context: &'a Context,
+    pub(super) sequence: &'a Sequence,
     binding: Binding,
-    states: States,
+    pub(super) states: States,
     /// Kind of the guard that refused each step.
     refused_kinds: Vec<Option<String>>,
-    deviated: Vec<bool>,
-    trace: Trace,
+    pub(super) deviated: Vec<bool>,
+    pub(super) trace: Trace,
+}
+
+/// A step as it is about to be sent.
+pub(super) struct Ready {
+    pub(super) index: usize,
+    pub(super) request: Request,
+    pub(super) clearance: Clearance,
 }
 
 impl Execution<'_> {
@@ -216,46 +224,59 @@ impl Execution<'_> {
         })
     }
 
-    async fn call(&mut self, index: usize, step: &Step, call: &Call) {
-        let request = match call.request(&self.binding) {
-            Ok(request) => request,
+    /// The request of a step; `None` when something that it needs is missing.
+    pub(super) fn prepare(&mut self, index: usize, step: &Step, call: &Call) -> Option<Ready> {
+        match call.request(&self.binding) {
+            Ok(request) => Some(Ready { index, clearance: self.clearance(step.persona, call, &request), request }),
             Err(error) => {
                 // After a deviation, or a lost answer, it is no wonder that something is missing.
                 if self.trace.deviations.is_empty() && self.trace.troubles.is_empty() {
                     self.trace.troubles.push(format!("{error} (step {} of {})", index + 1, self.sequence.id));
                 }
-                return;
+                None
             }
-        };
-        let clearance = self.clearance(step.persona, call, &request);
-        let before = (self.context.now)();
+        }
+    }
+
+    pub(super) fn send(&self, ready: &Ready) -> impl Future<Output = Result<Answer, GateError>> {
         self.context.requests.fetch_add(1, Ordering::Relaxed);
-        let answer = match self.context.gate.send(&request, &clearance).await {
-            Ok(answer) => {
-                self.context.silence.store(0, Ordering::Relaxed);
-                answer
-            }
-            Err(error) => return self.unanswered(index, &request, &error, before),
-        };
-        let observation = observe(&self.context.contract, &self.states, &request, &answer, before);
+        self.context.gate.send(&ready.request, &ready.clearance)
+    }
+
+    /// Lets the symbols that a step captures stand for what the answer shows.
+    pub(super) fn capture(&mut self, index: usize, answer: &Answer) {
+        self.context.silence.store(0, Ordering::Relaxed);
+        let step = &self.sequence.steps[index];
+        let refused = answer.status >= 400 && step.expect.as_deref().is_some_and(|expected| !expected.starts_with('2'));
         for (symbol, pointer) in &step.capture {
             if let Some(text) = answer.json().as_ref().and_then(|json| json.pointer(pointer)).and_then(Value::as_str) {
                 self.binding.set(symbol.clone(), text);
-            } else if answer.status >= 400 && observation.matched.is_some() {
-                // Refused as foreseen.
+            } else if refused {
+                // As foreseen.
                 self.binding.set_nothing(symbol);
             }
         }
-        self.judge(index, step, &request, &answer, &observation);
+    }
+
+    async fn call(&mut self, index: usize, step: &Step, call: &Call) {
+        let Some(ready) = self.prepare(index, step, call) else { return };
+        let before = (self.context.now)();
+        let answer = match self.send(&ready).await {
+            Ok(answer) => answer,
+            Err(error) => {
+                if may_have_acted(&error) {
+                    self.states = observe_nothing(&self.context.contract, &self.states, &ready.request, before);
+                }
+                return self.unanswered(&ready, &error);
+            }
+        };
+        let observation = observe(&self.context.contract, &self.states, &ready.request, &answer, before);
+        self.capture(index, &answer);
+        self.judge(index, step, &ready.request, &answer, &observation);
         self.states = observation.states;
     }
 
-    fn unanswered(&mut self, index: usize, request: &Request, error: &GateError, now: i64) {
-        if let GateError::Send(send) = error
-            && send.may_have_acted()
-        {
-            self.states = observe_nothing(&self.context.contract, &self.states, request, now);
-        }
+    pub(super) fn unanswered(&mut self, ready: &Ready, error: &GateError) {
         // What the mode forbids is out of scope; it did not leave the process.
         if matches!(error, GateError::Forbidden { .. }) && self.context.gate.mode() != Mode::Exclusive {
             return;
@@ -264,10 +285,17 @@ impl Execution<'_> {
             self.trace.troubles.push(format!("the target no longer answers: {MOST_SILENCE} requests in a row failed; the run was ended"));
             self.context.stop.store(true, Ordering::Relaxed);
         }
-        self.trace.troubles.push(format!("{error}: {} {} (step {} of {})", request.method, request.path(), index + 1, self.sequence.id));
+        let request = &ready.request;
+        self.trace.troubles.push(format!(
+            "{error}: {} {} (step {} of {})",
+            request.method,
+            request.path(),
+            ready.index + 1,
+            self.sequence.id
+        ));
     }
 
-    fn judge(&mut self, index: usize, step: &Step, request: &Request, answer: &Answer, observation: &Observation) {
+    pub(super) fn judge(&mut self, index: usize, step: &Step, request: &Request, answer: &Answer, observation: &Observation) {
         let contract = &self.context.contract;
         let judgements = judge(contract, request, answer, observation);
         let matched = observation.matched.as_ref().map(|(outcome, _)| outcome.clone());
@@ -291,11 +319,18 @@ impl Execution<'_> {
                     _ => format!("expected {}, got {}", deviation.expected, deviation.actual),
                 },
             };
+            if judgement.check == "robustness" && self.sequence.is_race(index) {
+                sighted.deviation.expected.push_str(", when sent together");
+            }
             if let Purpose::Look(of) = step.purpose
                 && ["state", "status", "toggle"].contains(&judgement.check)
             {
                 // A look speaks of the step it looks at; after a deviation there it tells nothing new.
-                if self.deviated[of] {
+                if self.sequence.group(of).any(|member| self.deviated[member]) {
+                    continue;
+                }
+                if self.sequence.is_race(of) {
+                    self.lost_race(index, of, sighted);
                     continue;
                 }
                 let kind = self.refused_kinds[of].clone();
@@ -343,4 +378,9 @@ impl Execution<'_> {
             Err(error) => self.trace.troubles.push(format!("{error} (sign-in of {})", self.sequence.id)),
         }
     }
+}
+
+/// Whether a request without an answer may have had its effect.
+pub(super) fn may_have_acted(error: &GateError) -> bool {
+    matches!(error, GateError::Send(send) if send.may_have_acted())
 }

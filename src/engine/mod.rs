@@ -8,6 +8,7 @@ mod inspect;
 mod published;
 mod run;
 mod score;
+mod together;
 
 pub use confirm::{Confirmation, REPLAYS};
 pub use event::{Event, Listener};

@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use futures_util::StreamExt as _;
 use serde_json::{Value, json};
 
-use super::confirm::{Confirmation, REPLAYS, confirm};
+use super::confirm::{Confirmation, confirm};
 use super::event::{Event, Listener};
 use super::execute::{Context, Sighted, Trace, execute};
 use super::published::read_published;
@@ -339,7 +339,7 @@ async fn run_epoch(context: &Arc<Context>, options: &RunOptions, admin: &str, in
                 drop(apply(context, admin, epoch.settings.as_ref()).await);
             }
             let confirmation = confirm(context, sequence, epoch.settings.as_ref(), sighted).await;
-            (options.listener)(&Event::Confirmed { cause: sighted.detail.clone(), shown: confirmation.shown, tries: REPLAYS });
+            (options.listener)(&Event::Confirmed { cause: sighted.detail.clone(), shown: confirmation.shown, tries: confirmation.tries });
             board.found.push(Found {
                 sighted: sighted.clone(),
                 reduced_from: sighted.step + 1,

@@ -395,6 +395,16 @@ impl State {
         self.entities.iter().filter(|(key, entity)| !same(key, entity)).map(|(key, _)| key.clone()).collect()
     }
 
+    /// Repeats here what changed from one state to another, as a whole: what was written here meanwhile is lost.
+    pub fn repeat(&mut self, before: &Self, after: &Self) {
+        for key in after.changed_since(before) {
+            if let Some(entity) = after.entities.get(&key) {
+                self.entities.insert(key, Arc::clone(entity));
+            }
+        }
+        self.entities.retain(|key, _| after.entities.contains_key(key) || !before.entities.contains_key(key));
+    }
+
     /// The settings object; an empty one (all unknown) when it was never seen.
     pub fn settings(&self, key: &Key) -> &Entity {
         static NOTHING: Entity = Entity { properties: BTreeMap::new() };

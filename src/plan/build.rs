@@ -8,7 +8,7 @@ use super::coverage::{Effort, add_walks};
 use super::epoch::{Need, fields};
 use super::script::Script;
 use super::sequence::{Epoch, Facts, PLAN_VERSION, Plan, Sequence};
-use super::{lives, matrix, published, toggles};
+use super::{lives, matrix, published, races, toggles};
 use crate::contract::{Contract, Operation, glob};
 
 /// Ways, besides the first, to break a guard of many operations that each of them tries in the standard profile.
@@ -29,12 +29,12 @@ pub struct Draft<'a> {
 /// How much is planned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Profile {
-    /// The opening lap, the stories, a few settings and a few walks.
+    /// The opening lap, the stories, a round of races, a few settings and a few walks.
     Quick,
     /// The guard matrix and all toggles as well.
     #[default]
     Standard,
-    /// Every way to break every guard, and many walks.
+    /// Every way to break every guard, many walks and many rounds of races.
     Deep,
 }
 
@@ -74,6 +74,7 @@ pub fn build(contract: &Contract, facts: &Facts, seed: u64, profile: Profile, on
     let mut drafts = vec![matrix::routes(contract)];
     drafts.extend(matrix::lap(contract, facts));
     drafts.extend(lives::lives(contract, facts));
+    drafts.extend(races::races(contract, facts, profile));
     let toggles = toggles::toggles(contract, &mut rng);
     if profile == Profile::Quick {
         drafts.extend(toggles.into_iter().rev().take(4));

@@ -49,7 +49,7 @@ pub fn lives<'a>(contract: &'a Contract, facts: &Facts) -> Vec<Draft<'a>> {
 }
 
 /// The account center on, and every field that the stories write at Edit.
-fn open() -> Need {
+pub(super) fn open() -> Need {
     let fields = ["name", "avatar", "username", "customData", "profile", "password", "email", "phone", "social", "session"];
     Need {
         enabled: Some(true),

@@ -8,6 +8,7 @@ mod lives;
 mod matrix;
 mod probe;
 mod published;
+mod races;
 mod script;
 mod sequence;
 mod symbol;

@@ -69,6 +69,7 @@ pub struct Script<'a> {
     tokens: BTreeMap<(User, String, Client), String>,
     records: BTreeMap<User, String>,
     born: u64,
+    groups: u32,
 }
 
 impl<'a> Script<'a> {
@@ -91,6 +92,7 @@ impl<'a> Script<'a> {
             tokens: BTreeMap::new(),
             records: BTreeMap::new(),
             born: 0,
+            groups: 0,
         }
     }
 
@@ -118,14 +120,26 @@ impl<'a> Script<'a> {
             action: Action::Call(call),
             capture: capture.iter().map(|(symbol, pointer)| ((*symbol).to_owned(), (*pointer).to_owned())).collect(),
             expect: outcome.as_ref().map(ToString::to_string),
+            together: None,
         });
         outcome
+    }
+
+    /// Lets the calls that `write` adds be sent together. They are thought through one after the other, which is one of
+    /// the orders that may happen.
+    pub fn together(&mut self, write: impl FnOnce(&mut Self)) {
+        let first = self.steps.len();
+        write(self);
+        self.groups += 1;
+        for step in &mut self.steps[first..] {
+            step.together = Some(self.groups);
+        }
     }
 
     /// Adds a reading call whose answer nothing is known about.
     pub fn ask(&mut self, persona: Persona, label: &str, call: Call) {
         let (purpose, action) = (Purpose::Probe(label.to_owned()), Action::Call(call));
-        self.steps.push(Step { persona, purpose, action, capture: BTreeMap::new(), expect: None });
+        self.steps.push(Step { persona, purpose, action, capture: BTreeMap::new(), expect: None, together: None });
     }
 
     /// What the model predicts for a call, without adding it.
@@ -151,7 +165,7 @@ impl<'a> Script<'a> {
         for (symbol, pointer) in capture {
             if let Some(text) = body.as_ref().and_then(|body| body.pointer(pointer)).and_then(Value::as_str) {
                 self.binding.set(*symbol, text);
-            } else {
+            } else if self.binding.get(symbol).is_none() {
                 // The answer should not bring it; whatever uses the symbol shows a deviation anyway.
                 self.binding.set_nothing(symbol);
             }
@@ -321,6 +335,7 @@ impl<'a> Script<'a> {
             action: Action::SignIn(sign_in),
             capture: BTreeMap::new(),
             expect: None,
+            together: None,
         });
         format!("{{{{{symbol}}}}}")
     }

@@ -1,6 +1,7 @@
 //! Plans as data: what `--report plan:` writes and `replay` reads.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -119,6 +120,26 @@ pub struct Sequence {
     pub steps: Vec<Step>,
 }
 
+impl Sequence {
+    /// The steps that are sent together with this one: itself alone, or its neighbours with the same number.
+    pub fn group(&self, step: usize) -> Range<usize> {
+        let number = self.steps.get(step).and_then(|step| step.together);
+        let fits = |other: &&Step| number.is_some() && other.together == number;
+        let before = self.steps.iter().take(step).rev().take_while(fits).count();
+        let after = self.steps.iter().skip(step + 1).take_while(fits).count();
+        step - before..step + 1 + after
+    }
+
+    /// Whether a step is sent together with others, or looks at one that was.
+    pub fn is_race(&self, step: usize) -> bool {
+        let of = match self.steps.get(step).map(|step| &step.purpose) {
+            Some(Purpose::Look(of)) => *of,
+            _ => step,
+        };
+        self.group(of).len() > 1
+    }
+}
+
 /// One step.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -135,6 +156,9 @@ pub struct Step {
     /// The outcome the plan expects, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expect: Option<String>,
+    /// Neighbours with the same number are sent together; what one of them captures serves only steps after them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub together: Option<u32>,
 }
 
 /// Why a step is in a sequence.

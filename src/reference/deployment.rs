@@ -71,11 +71,26 @@ impl Deployment {
         self.store.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Answers a request.
-    pub fn answer(&self, request: &Request) -> Answer {
+    /// What a fault lets a request be decided by although others may write until it is answered.
+    pub fn early(&self, request: &Request) -> Option<State> {
+        let Route::Operation(operation, _) = route(&self.contract, &request.method, request.path()) else { return None };
+        self.faults.decides_early(&operation.id).then(|| self.store().state.clone())
+    }
+
+    /// Answers a request by what is stored, or by what was read [`early`](Self::early).
+    pub fn answer(&self, request: &Request, early: Option<State>) -> Answer {
         let now = self.clock.now_ms();
         let mut store = self.store();
-        let answer = self.route(&mut store, request, now);
+        let answer = match early {
+            None => self.route(&mut store, request, now),
+            Some(early) => {
+                let current = std::mem::replace(&mut store.state, early.clone());
+                let answer = self.route(&mut store, request, now);
+                let written = std::mem::replace(&mut store.state, current);
+                store.state.repeat(&early, &written);
+                answer
+            }
+        };
         let request_id = store.mint.id(16);
         let mut answer = edge::dress(request, answer, request_id);
         self.faults.distort(&self.contract, &store.state, request, &mut answer);

@@ -50,6 +50,8 @@ pub enum FaultClass {
     Headers,
     /// A secret is shown.
     Secret,
+    /// Requests that come at the same time are not kept apart.
+    Race,
 }
 
 /// Where in the deployment a fault sits.
@@ -187,6 +189,8 @@ pub enum Change {
     LoseProperty { property: String },
     /// `storage`: what the guard with this label refuses is stored all the same.
     WriteOnRefusal { guard: String },
+    /// `storage`: the request is decided by what was there when it came in; what it writes replaces what was written meanwhile.
+    DecideEarly,
     /// `storage`: the read answers what was true before the last write.
     StaleRead,
     /// `storage`: an object is merged into the stored one.

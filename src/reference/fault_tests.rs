@@ -44,10 +44,19 @@ impl Tape {
     }
 
     fn send(&mut self, request: Request) -> Value {
-        let answer = self.deployment.answer(&request);
-        let json = answer.json().unwrap_or_default();
-        self.answers.push((format!("{} {} {}", request.method, request.target, String::from_utf8_lossy(&request.body)), answer));
-        json
+        self.together(vec![request]).remove(0)
+    }
+
+    /// Requests that all have come in before the first one is answered.
+    fn together(&mut self, requests: Vec<Request>) -> Vec<Value> {
+        let early: Vec<_> = requests.iter().map(|request| self.deployment.early(request)).collect();
+        let answer = |(request, early): (Request, _)| {
+            let answer = self.deployment.answer(&request, early);
+            let json = answer.json().unwrap_or_default();
+            self.answers.push((format!("{} {} {}", request.method, request.target, String::from_utf8_lossy(&request.body)), answer));
+            json
+        };
+        requests.into_iter().zip(early).map(answer).collect()
     }
 
     fn call(&mut self, token: &str, line: &str, body: Value) -> Value {
@@ -75,6 +84,65 @@ impl Tape {
     fn exchange(&mut self, admin: &str, app: (&str, &str), user: &str, scope: &str) -> String {
         let subject = text(&self.call(admin, "POST /api/subject-tokens", json!({"userId": user})), "subjectToken");
         self.token(app, &[("grant_type", EXCHANGE), ("subject_token", &subject), ("subject_token_type", TYPE), ("scope", scope)])
+    }
+}
+
+fn request(token: &str, line: &str, body: Value) -> Request {
+    let (method, target) = line.split_once(' ').unwrap();
+    let request = Request::new(method, target).with_header("authorization", format!("Bearer {token}"));
+    if body.is_null() { request } else { request.with_json(&body) }
+}
+
+/// Requests of the same kind that come in together, and what they leave behind.
+fn race(tape: &mut Tape, admin: &str, app: (&str, &str)) {
+    let all = "openid profile email phone custom_data identities";
+    let body = json!({"username": "dora", "password": PASSWORD, "primaryEmail": "dora@example.com", "primaryPhone": "12025550142"});
+    let dora = &text(&tape.call(admin, "POST /api/users", body), "id");
+    let finn = &text(&tape.call(admin, "POST /api/users", json!({"username": "finn"})), "id");
+    let token = &tape.exchange(admin, app, dora, all);
+    let proof = text(&tape.call(token, "POST /api/verifications/password", json!({"password": PASSWORD})), "verificationRecordId");
+    let fields = json!({"name": "Edit", "avatar": "Edit", "email": "Edit", "phone": "Edit", "mfa": "Edit"});
+    tape.call(admin, "PATCH /api/account-center", json!({"fields": fields}));
+    tape.call(
+        admin,
+        "PATCH /api/sign-in-exp",
+        json!({"mfa": {"factors": ["Totp"], "policy": "NoPrompt"}, "sentinelPolicy": {"maxAttempts": 2}}),
+    );
+    tape.call(admin, &format!("PATCH /api/users/{dora}"), json!({"username": null}));
+    let role = text(&tape.call(admin, "POST /api/roles", json!({"name": "r", "description": "r"})), "id");
+    let user = |path: &str| format!("/api/users/{dora}{path}");
+    let both = |line: &str, bodies: [Value; 2]| bodies.map(|body| request(admin, line, body)).to_vec();
+    let own = |line: &str, bodies: [Value; 2]| {
+        bodies.map(|body| request(token, line, body).with_header("logto-verification-id", proof.as_str())).to_vec()
+    };
+    let same = |body: Value| [body.clone(), body];
+    tape.together(both("POST /api/users", same(json!({"username": "eve"}))));
+    tape.together(both(&format!("POST {}", user("/roles")), same(json!({"roleIds": [role]}))));
+    tape.together(both(&format!("POST {}", user("/personal-access-tokens")), same(json!({"name": "t"}))));
+    tape.together(both(&format!("PATCH {}", user("/custom-data")), [json!({"customData": {"a": 1}}), json!({"customData": {"b": 2}})]));
+    tape.together(vec![
+        request(admin, &format!("PUT {}", user("/identities/x")), json!({"userId": "1"})),
+        request(admin, &format!("PUT /api/users/{finn}/identities/x"), json!({"userId": "1"})),
+    ]);
+    tape.together(own("PATCH /api/my-account", [json!({"name": "D"}), json!({"avatar": "https://example.com/d.png"})]));
+    tape.together(own(
+        "POST /api/my-account/mfa-verifications",
+        same(json!({"type": "Totp", "secret": "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"})),
+    ));
+    let give_up = |line: &str| own(line, same(Value::Null)).remove(0);
+    tape.together(vec![give_up("DELETE /api/my-account/primary-phone"), give_up("DELETE /api/my-account/primary-email")]);
+    let given = format!("POST /api/users/{finn}/mfa-verifications");
+    tape.together(both(&given, same(json!({"type": "Totp"}))));
+    tape.together(own("POST /api/verifications/password", same(json!({"password": "wrong"}))));
+    let subject = text(&tape.call(admin, "POST /api/subject-tokens", json!({"userId": finn})), "subjectToken");
+    let fields = [("grant_type", EXCHANGE), ("subject_token", &subject), ("subject_token_type", TYPE), ("scope", "openid")];
+    let mut exchange = Request::new("POST", "/oidc/token")
+        .with_header("content-type", "application/x-www-form-urlencoded")
+        .with_header("authorization", format!("Basic {}", STANDARD.encode(format!("{}:{}", app.0, app.1))));
+    exchange.body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish().into_bytes();
+    tape.together(vec![exchange.clone(), exchange]);
+    for user in [dora, finn] {
+        tape.call(admin, &format!("GET /api/users/{user}"), Value::Null);
     }
 }
 
@@ -252,6 +320,7 @@ fn exercise(tape: &mut Tape) {
     let token = tape.exchange(admin, first, &last, all);
     let proof = record(tape, &token, PASSWORD);
     tape.proven(&token, &proof, "PATCH /api/my-account", json!({"username": null}));
+    race(tape, admin, first);
 }
 
 #[test]

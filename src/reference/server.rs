@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -25,6 +26,9 @@ use crate::model::{Entity, Key, Kind, State};
 
 /// Indicator of the Management API's resource.
 const RESOURCE: &str = "https://default.logto.app/api";
+
+/// How long a fault that decides early lets others go first.
+const HESITATION: Duration = Duration::from_millis(25);
 
 /// Bytes of a body that are kept: more than the largest body any operation accepts, so that the model can refuse it.
 const MOST_KEPT: usize = (1 << 20) + (64 << 10);
@@ -148,7 +152,11 @@ async fn respond(deployment: &Deployment, request: HttpRequest<Body>) -> Respons
         let room = MOST_KEPT - request.body.len();
         request.body.extend_from_slice(&chunk[..chunk.len().min(room)]);
     }
-    response(deployment.answer(&request))
+    let early = deployment.early(&request);
+    if early.is_some() {
+        tokio::time::sleep(HESITATION).await;
+    }
+    response(deployment.answer(&request, early))
 }
 
 fn response(answer: Answer) -> Response<Body> {

@@ -67,6 +67,11 @@ impl Faults {
         self.of(operation).any(|change| matches!(change, Change::Crash { on } if is_odd(*on, request)))
     }
 
+    /// Whether the operation is decided by what was there when the request came in.
+    pub fn decides_early(&self, operation: &str) -> bool {
+        self.of(operation).any(|change| *change == Change::DecideEarly)
+    }
+
     /// The request with the credential that is taken instead of the one sent.
     pub fn disguise(&self, operation: &Operation, state: &State, request: &Request) -> Option<Request> {
         let wanted = match operation.collection {

@@ -13,7 +13,7 @@ use super::verdict::{RunVerdict, Verdict};
 use crate::check::Waivers;
 use crate::contract::guard::Status;
 use crate::contract::{self, Operation, Origin, PUBLISHED_AT, PublishedOperation, Requirement, Unprobed, glob};
-use crate::engine::{Found, REPLAYS, RunResult};
+use crate::engine::{Found, RunResult};
 use crate::plan::{Epoch, Facts, Plan};
 
 /// What a report says besides what was found out.
@@ -173,8 +173,10 @@ impl Assembly<'_> {
                 self.waived.insert(place, reason);
                 continue;
             }
-            if found.confirmation.shown < REPLAYS {
-                self.flaky.insert(place, format!("showed in {}/{REPLAYS} replays: {}", found.confirmation.shown, sighted.detail));
+            let confirmation = &found.confirmation;
+            if !confirmation.holds() {
+                let (shown, tries) = (confirmation.shown, confirmation.tries);
+                self.flaky.insert(place, format!("showed in {shown}/{tries} replays: {}", sighted.detail));
                 continue;
             }
             self.failed.insert(place);
@@ -220,7 +222,7 @@ impl Assembly<'_> {
                 cause: shortest.sighted.detail.clone(),
                 expected,
                 actual,
-                confirmed: format!("{}/{REPLAYS}", confirmation.shown),
+                confirmed: format!("{}/{}", confirmation.shown, confirmation.tries),
                 steps: count(confirmation.sequence.steps.len()),
                 reduced_from: count(shortest.reduced_from),
                 reduction_requests: confirmation.requests,

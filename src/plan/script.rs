@@ -128,6 +128,27 @@ impl<'a> Script<'a> {
         self.steps.push(Step { persona, purpose, action, capture: BTreeMap::new(), expect: None });
     }
 
+    /// Adds a step of another sequence again, with what the model predicts for it here. A step that needs what nothing gives
+    /// any more is added as it is.
+    pub fn again(&mut self, step: &Step) {
+        let mut step = step.clone();
+        match &step.action {
+            Action::Call(call) if call.request(&self.binding).is_ok() => {
+                let capture: Vec<(&str, &str)> = step.capture.iter().map(|(symbol, pointer)| (symbol.as_str(), pointer.as_str())).collect();
+                step.expect = self.think(call, &capture).map(|outcome| outcome.to_string());
+            }
+            Action::SignIn(sign_in) => self.signed_in(sign_in),
+            Action::Call(_) => {}
+        }
+        self.steps.push(step);
+    }
+
+    fn signed_in(&mut self, sign_in: &SignIn) {
+        self.binding.set(sign_in.token.clone(), format!("plan-{}", sign_in.token));
+        self.binding.set(sign_in.id_token.clone(), format!("plan-{}-id", sign_in.token));
+        signed_in(&mut self.state, sign_in, &sign_in.scopes, &self.binding, PLAN_NOW);
+    }
+
     /// What the model predicts for a call, without adding it.
     pub fn foresee(&self, call: &Call) -> Option<Outcome> {
         let request = call.request(&self.binding).ok()?;
@@ -306,9 +327,7 @@ impl<'a> Script<'a> {
             token: symbol.clone(),
             id_token: format!("{symbol}.id"),
         };
-        self.binding.set(sign_in.token.clone(), format!("plan-{symbol}"));
-        self.binding.set(sign_in.id_token.clone(), format!("plan-{symbol}-id"));
-        signed_in(&mut self.state, &sign_in, scopes, &self.binding, PLAN_NOW);
+        self.signed_in(&sign_in);
         self.steps.push(Step {
             persona: if client == "third" { Persona::ThirdPartyUser } else { Persona::User },
             purpose: Purpose::Setup,
@@ -397,6 +416,14 @@ pub fn exchange_form(subject: &str, scopes: &str) -> String {
         .append_pair("scope", scopes)
         .finish();
     format!("{form}&subject_token={subject}")
+}
+
+/// The same sequence with what the model predicts for each of its steps: what an edited sequence should bring, before
+/// anything is sent.
+pub fn foresee(contract: &Contract, facts: &Facts, settings: Option<&Settings>, sequence: &Sequence) -> Sequence {
+    let mut script = Script::new(contract, facts, settings);
+    sequence.steps.iter().for_each(|step| script.again(step));
+    script.finish(sequence.id.clone())
 }
 
 /// The state a sequence starts from.

@@ -1,0 +1,168 @@
+//! Ways to make the requests of a slice simpler.
+
+use serde_json::Value;
+
+use super::slice::Slice;
+use crate::contract::Contract;
+use crate::plan::{Action, Call, Step};
+
+/// Texts and numbers up to this length are simple enough.
+const SIMPLE: usize = 16;
+
+/// One way to make one request simpler.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Edit {
+    step: usize,
+    what: What,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum What {
+    /// Leave a header out.
+    Header(String),
+    /// Leave a query parameter out.
+    Parameter(String),
+    /// Leave a member of the JSON body, or an item of a list in it, out.
+    Member(String),
+    /// Put another value there.
+    Value(String, Value),
+}
+
+impl Edit {
+    /// Whether it changes the body of one of these steps.
+    pub fn is_within(&self, steps: &[usize]) -> bool {
+        steps.contains(&self.step) && matches!(self.what, What::Member(_) | What::Value(..))
+    }
+
+    /// Makes the request simpler; false if there is nothing to change.
+    pub fn apply(&self, steps: &mut [Step]) -> bool {
+        let Action::Call(call) = &mut steps[self.step].action else { return false };
+        match &self.what {
+            What::Header(name) => {
+                let before = call.headers.len();
+                call.headers.retain(|(known, _)| known != name);
+                call.headers.len() < before
+            }
+            What::Parameter(name) => {
+                let Some((path, query)) = call.target.split_once('?') else { return false };
+                let kept: Vec<&str> = query.split('&').filter(|pair| pair.split('=').next() != Some(name)).collect();
+                let target = if kept.is_empty() { path.to_owned() } else { format!("{path}?{}", kept.join("&")) };
+                let changed = target != call.target;
+                call.target = target;
+                changed
+            }
+            What::Member(pointer) => change(call, |body| remove(body, pointer)),
+            What::Value(pointer, value) => change(call, |body| {
+                let place = body.pointer_mut(pointer).filter(|known| *known != value);
+                place.map(|place| *place = value.clone()).is_some()
+            }),
+        }
+    }
+}
+
+/// What can be left out of the requests of these steps. What is left out first makes the most steps needless.
+pub fn omissions(slice: &Slice, steps: &[usize], contract: &Contract) -> Vec<Edit> {
+    let mut edits = Vec::new();
+    for index in steps.iter().rev() {
+        let Action::Call(call) = &slice.steps[*index].action else { continue };
+        let mut add = |what| edits.push(Edit { step: *index, what });
+        for (name, _) in call.headers.iter().filter(|(name, _)| !["authorization", "content-type"].contains(&name.as_str())) {
+            add(What::Header(name.clone()));
+        }
+        for pair in call.target.split_once('?').into_iter().flat_map(|(_, query)| query.split('&')) {
+            add(What::Parameter(pair.split('=').next().unwrap_or_default().to_owned()));
+        }
+        let Some(body) = json(call) else { continue };
+        // What the clean-up finds an object by stays.
+        let creates =
+            call.operation.as_deref().and_then(|id| contract.operation(id)).is_some_and(|operation| operation.harm.undo.is_some());
+        let name = creates.then(|| naming(&body)).flatten();
+        let mut pointers = Vec::new();
+        members(&body, "", &mut pointers);
+        pointers.into_iter().filter(|pointer| name.as_deref() != Some(pointer)).for_each(|pointer| add(What::Member(pointer)));
+    }
+    edits
+}
+
+/// Simpler values for what is longer than it need be in the body of a step.
+pub fn simpler(slice: &Slice, step: usize) -> Vec<Edit> {
+    let Action::Call(call) = &slice.steps[step].action else { return Vec::new() };
+    let Some(body) = json(call) else { return Vec::new() };
+    let mut edits = Vec::new();
+    leaves(&body, "", &mut |pointer, value| {
+        let values = match value {
+            Value::String(text) if text.len() > SIMPLE && !text.contains("{{") => {
+                let letters: Vec<char> = text.chars().collect();
+                let (first, second) = letters.split_at(letters.len() / 2);
+                vec![Value::from("a"), first.iter().collect::<String>().into(), second.iter().collect::<String>().into()]
+            }
+            Value::Number(number) if number.to_string().len() > SIMPLE => vec![Value::from(0), Value::from(1)],
+            _ => Vec::new(),
+        };
+        edits.extend(values.into_iter().map(|value| Edit { step, what: What::Value(pointer.to_owned(), value) }));
+    });
+    edits
+}
+
+/// The JSON body of a call, if it is written as the planner writes JSON; how others are written may matter.
+fn json(call: &Call) -> Option<Value> {
+    let text = call.body.as_ref()?;
+    serde_json::from_str(text).ok().filter(|body: &Value| *text == format!("{body}"))
+}
+
+fn change(call: &mut Call, edit: impl FnOnce(&mut Value) -> bool) -> bool {
+    let Some(mut body) = json(call) else { return false };
+    let changed = edit(&mut body);
+    call.body = Some(body.to_string());
+    changed
+}
+
+/// The member by which an object that is created is found again.
+fn naming(body: &Value) -> Option<String> {
+    let named = |value: &Value| value.as_str().is_some_and(|text| text.starts_with("lc_{{run}}"));
+    let members = body.as_object()?;
+    let first = ["username", "name"].into_iter().find(|name| members.get(*name).is_some_and(named));
+    let name = first.or_else(|| members.iter().find(|(_, value)| named(value)).map(|(name, _)| name.as_str()))?;
+    Some(format!("/{name}"))
+}
+
+/// Pointers of all members and items: outer ones before inner ones, later items before earlier ones.
+fn members(value: &Value, pointer: &str, found: &mut Vec<String>) {
+    each(value, pointer, &mut |inner, value| {
+        found.push(inner.to_owned());
+        members(value, inner, found);
+    });
+}
+
+fn leaves(value: &Value, pointer: &str, found: &mut impl FnMut(&str, &Value)) {
+    match value {
+        Value::Object(_) | Value::Array(_) => each(value, pointer, &mut |inner, value| leaves(value, inner, &mut *found)),
+        leaf => found(pointer, leaf),
+    }
+}
+
+fn each(value: &Value, pointer: &str, found: &mut dyn FnMut(&str, &Value)) {
+    match value {
+        Value::Object(object) => {
+            let escape = |name: &str| name.replace('~', "~0").replace('/', "~1");
+            object.iter().for_each(|(name, value)| found(&format!("{pointer}/{}", escape(name)), value));
+        }
+        Value::Array(items) => items.iter().enumerate().rev().for_each(|(index, value)| found(&format!("{pointer}/{index}"), value)),
+        _ => {}
+    }
+}
+
+fn remove(body: &mut Value, pointer: &str) -> bool {
+    let Some((outer, name)) = pointer.rsplit_once('/') else { return false };
+    match body.pointer_mut(outer) {
+        Some(Value::Object(object)) => object.shift_remove(&name.replace("~1", "/").replace("~0", "~")).is_some(),
+        Some(Value::Array(items)) => match name.parse::<usize>() {
+            Ok(index) if index < items.len() => {
+                items.remove(index);
+                true
+            }
+            _ => false,
+        },
+        _ => false,
+    }
+}

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 pub use slice::Slice;
 
 use self::ddmin::minimise;
-use self::edit::{Edit, omissions, simpler};
+use self::edit::{Edit, omissions, simpler, substitutions};
 use super::execute::Sighted;
 use super::stage::Stage;
 use crate::plan::{Action, Sequence, Step, foresee};
@@ -85,7 +85,7 @@ impl Search<'_> {
     async fn drop_members(&mut self) {
         for around in [true, false] {
             let base = self.best.clone();
-            let edits = self.neutral(&base, self.omissions(&base, around));
+            let edits = self.neutral(&base, self.edits(&base, around));
             minimise(edits.clone(), async |kept: &[Edit]| {
                 let mut candidate = base.clone();
                 for edit in edits.iter().filter(|edit| !kept.contains(edit)) {
@@ -118,17 +118,18 @@ impl Search<'_> {
     /// The slice without anything in the requests around the deviating step that the model says makes no difference.
     fn bare(&self, slice: &Slice) -> Slice {
         let mut bare = slice.clone();
-        for edit in self.neutral(slice, self.omissions(slice, true)) {
+        for edit in self.neutral(slice, self.edits(slice, true)) {
             edit.apply(&mut bare.steps);
         }
         bare
     }
 
-    /// What can be left out around the deviating step, where headers count as around it, or in its own body.
-    fn omissions(&self, slice: &Slice, around: bool) -> Vec<Edit> {
+    /// What can be spared around the deviating step, where headers count as around it, or in its own body.
+    fn edits(&self, slice: &Slice, around: bool) -> Vec<Edit> {
         let point = slice.point();
         let kept: Vec<usize> = slice.kept();
-        let edits = omissions(slice, &kept, &self.stage.context.contract);
+        let mut edits = substitutions(slice, &kept);
+        edits.extend(omissions(slice, &kept, &self.stage.context.contract));
         edits.into_iter().filter(|edit| edit.is_within(&point) != around).collect()
     }
 

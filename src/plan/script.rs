@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::probe::Identifier;
-use super::sequence::{Action, Call, Facts, Persona, Purpose, Sequence, Settings, SignIn, Step};
+use super::sequence::{Action, Call, CallError, Facts, Persona, Plan, Purpose, Sequence, Settings, SignIn, Step};
 use super::symbol::Binding;
 use crate::contract::{Contract, Outcome};
 use crate::model::session::{begin_grant, begin_session};
@@ -424,6 +424,35 @@ pub fn foresee(contract: &Contract, facts: &Facts, settings: Option<&Settings>, 
     let mut script = Script::new(contract, facts, settings);
     sequence.steps.iter().for_each(|step| script.again(step));
     script.finish(sequence.id.clone())
+}
+
+/// The first step of a plan that cannot be executed, because nothing gives it what it needs: its sequence, its number from 1,
+/// and what is wrong.
+pub fn flaw(plan: &Plan) -> Option<(&str, usize, String)> {
+    for sequence in plan.sequences() {
+        let mut binding = Binding::new("plan", 1, "plan");
+        for (name, value) in stand_ins(&plan.facts) {
+            binding.set(name, value);
+        }
+        for (index, step) in sequence.steps.iter().enumerate() {
+            let sent = match &step.action {
+                Action::Call(call) => call.request(&binding).map(drop),
+                Action::SignIn(sign_in) => [&sign_in.user, &sign_in.username, &sign_in.password]
+                    .into_iter()
+                    .try_for_each(|text| binding.resolve(text).map(drop))
+                    .map_err(CallError::from),
+            };
+            let looks = match step.purpose {
+                Purpose::Look(of) if of >= index => Err(format!("it looks at step {}, which does not come before it", of + 1)),
+                _ => Ok(()),
+            };
+            if let Err(why) = sent.map_err(|error| error.to_string()).and(looks) {
+                return Some((&sequence.id, index + 1, why));
+            }
+            step.gives().into_iter().for_each(|symbol| binding.set(symbol, "plan"));
+        }
+    }
+    None
 }
 
 /// The state a sequence starts from.

@@ -18,6 +18,8 @@ pub struct Edit {
 
 #[derive(Debug, Clone, PartialEq)]
 enum What {
+    /// Use one symbol in place of another.
+    Symbol(String, String),
     /// Leave a header out.
     Header(String),
     /// Leave a query parameter out.
@@ -38,6 +40,15 @@ impl Edit {
     pub fn apply(&self, steps: &mut [Step]) -> bool {
         let Action::Call(call) = &mut steps[self.step].action else { return false };
         match &self.what {
+            What::Symbol(from, to) => {
+                let (from, to) = (format!("{{{{{from}}}}}"), format!("{{{{{to}}}}}"));
+                let headers = call.headers.iter_mut().map(|(_, value)| value);
+                let texts: Vec<&mut String> = headers.chain([&mut call.target]).chain(&mut call.body).collect();
+                texts.into_iter().fold(false, |changed, text| {
+                    let edited = text.replace(&from, &to);
+                    changed | (std::mem::replace(text, edited.clone()) != edited)
+                })
+            }
             What::Header(name) => {
                 let before = call.headers.len();
                 call.headers.retain(|(known, _)| known != name);
@@ -58,6 +69,21 @@ impl Edit {
             }),
         }
     }
+}
+
+/// Tokens and records that these steps could use in place of others of their kind, which then need not be made.
+pub fn substitutions(slice: &Slice, steps: &[usize]) -> Vec<Edit> {
+    let kind = |symbol: &str| symbol.split_once('#').filter(|(kind, _)| *kind != "user").map(|(kind, _)| kind.to_owned());
+    let mut edits = Vec::new();
+    for (place, step) in steps.iter().enumerate().rev() {
+        for needed in slice.steps[*step].needs() {
+            let given = steps[..place].iter().flat_map(|earlier| slice.steps[*earlier].gives());
+            for other in given.filter(|other| kind(other).is_some() && kind(other) == kind(needed) && *other != needed) {
+                edits.push(Edit { step: *step, what: What::Symbol(needed.to_owned(), other.to_owned()) });
+            }
+        }
+    }
+    edits
 }
 
 /// What can be left out of the requests of these steps. What is left out first makes the most steps needless.

@@ -19,10 +19,10 @@ pub struct Confirmation {
     pub requests: u64,
 }
 
-/// Reduces the sequence of a deviation and replays it.
-pub async fn confirm(stage: &Stage<'_>, sequence: &Sequence, sighted: &Sighted) -> Confirmation {
+/// Reduces the sequence of a deviation, with less effort if the cause is `known` from elsewhere, and replays it.
+pub async fn confirm(stage: &Stage<'_>, sequence: &Sequence, sighted: &Sighted, known: bool) -> Confirmation {
     let before = stage.context.gate.sent();
-    let sequence = reduce(stage, sequence, sighted).await;
+    let sequence = reduce(stage, sequence, sighted, known).await;
     let requests = stage.context.gate.sent() - before;
     let mut shown = 0;
     for _ in 0..REPLAYS {

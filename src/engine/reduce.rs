@@ -15,26 +15,26 @@ use self::ddmin::minimise;
 use self::edit::{Edit, omissions, simpler, substitutions};
 use super::execute::Sighted;
 use super::stage::Stage;
-use crate::plan::{Action, Sequence, Step, foresee};
+use crate::plan::{Sequence, Step, foresee};
 
 /// Most requests that the reduction of one deviation may take. About what three replays of a sequence of 30 steps take,
 /// which a reduction saves.
 pub const BUDGET: u64 = 90;
-
-/// Requests of a sign-in by authorization code, at most.
-const SIGN_IN: u64 = 10;
 
 /// Requests that bring the settings about before a sequence that changes them itself.
 const SETTLING: u64 = 8;
 
 /// Reduces a sequence that deviated: to the needed steps, then to the needed members of their bodies, then to simple values.
 /// Without success within the budget it is left as it is, up to the step that deviated.
-pub async fn reduce(stage: &Stage<'_>, sequence: &Sequence, sighted: &Sighted) -> Sequence {
+///
+/// What differs elsewhere in the same way is most often one cause: where that is `known`, the first slice that shows the
+/// deviation is good enough.
+pub async fn reduce(stage: &Stage<'_>, sequence: &Sequence, sighted: &Sighted, known: bool) -> Sequence {
     let slice = Slice::new(sequence, sighted.step);
     let whole = slice.with(&(0..sighted.step).collect::<Vec<_>>());
     let end = stage.context.gate.sent() + BUDGET;
     let mut search = Search { stage, sighted, end, tried: Vec::new(), best: whole.clone() };
-    if search.find(&slice, &whole).await {
+    if search.find(&slice, &whole).await && !known {
         search.drop_steps().await;
         search.drop_members().await;
         search.shorten_values().await;
@@ -66,6 +66,13 @@ impl Search<'_> {
         };
         let contract = &self.stage.context.contract;
         let mut candidates = vec![self.bare(slice), slice.clone()];
+        if !same(self, slice) {
+            // The model knows which other steps matter to it: these alone are the best guess.
+            let before = (0..self.sighted.step).collect();
+            let matter = minimise(before, async |kept: &[usize]| same(self, &slice.with(kept))).await;
+            let thin = slice.with(&matter);
+            candidates.extend([self.bare(&thin), thin]);
+        }
         candidates.extend(slice.guesses(contract).iter().map(|extra| slice.with(extra)));
         for candidate in candidates {
             if same(self, &candidate) && self.shows(&candidate).await {
@@ -166,7 +173,7 @@ impl Search<'_> {
         let known = self.tried.iter().find(|(steps, _)| *steps == sequence.steps).map(|(_, slice)| slice.clone());
         let slice = match known {
             Some(slice) => slice,
-            None if self.stage.context.gate.sent() + self.cost(&sequence) > self.end => None,
+            None if self.stage.context.gate.sent() + self.cost(candidate) > self.end => None,
             None => {
                 let trace = self.stage.execute(&sequence).await;
                 let place = trace.deviations.iter().find(|other| other.same(self.sighted)).map(|other| other.step);
@@ -183,8 +190,7 @@ impl Search<'_> {
     }
 
     /// Requests that an execution takes, at most.
-    fn cost(&self, sequence: &Sequence) -> u64 {
-        let steps = sequence.steps.iter().map(|step| if matches!(step.action, Action::SignIn(_)) { SIGN_IN } else { 1 });
-        steps.sum::<u64>() + if self.stage.alone { SETTLING } else { 0 }
+    fn cost(&self, candidate: &Slice) -> u64 {
+        candidate.cost() + if self.stage.alone { SETTLING } else { 0 }
     }
 }

@@ -331,7 +331,7 @@ async fn run_epoch(context: &Arc<Context>, options: &RunOptions, admin: &str, in
     confirm_all(&stage, &traces, options, board).await;
 }
 
-/// Confirms what deviated in an epoch, each deviation once: where it depends on the fewest steps.
+/// Confirms what deviated in an epoch, each deviation once: where it is cheapest to show.
 async fn confirm_all(stage: &Stage<'_>, traces: &[(usize, Arc<Sequence>, Trace)], options: &RunOptions, board: &mut Board) {
     let mut fresh: Vec<(u64, &Sequence, &Sighted)> = Vec::new();
     for (sequence, sighted) in traces.iter().flat_map(|(_, sequence, trace)| trace.deviations.iter().map(|sighted| (&**sequence, sighted)))
@@ -340,11 +340,11 @@ async fn confirm_all(stage: &Stage<'_>, traces: &[(usize, Arc<Sequence>, Trace)]
             known.seen += 1;
             continue;
         }
-        let steps = |sequence: &Sequence, sighted: &Sighted| Slice::new(sequence, sighted.step).kept().len();
+        let cost = |sequence: &Sequence, sighted: &Sighted| Slice::new(sequence, sighted.step).cost();
         match fresh.iter_mut().find(|(_, _, known)| known.same(sighted)) {
             Some((seen, place, known)) => {
                 *seen += 1;
-                if steps(sequence, sighted) < steps(place, known) {
+                if cost(sequence, sighted) < cost(place, known) {
                     (*place, *known) = (sequence, sighted);
                 }
             }
@@ -352,7 +352,9 @@ async fn confirm_all(stage: &Stage<'_>, traces: &[(usize, Arc<Sequence>, Trace)]
         }
     }
     for (seen, sequence, sighted) in fresh {
-        let confirmation = confirm(stage, sequence, sighted).await;
+        let alike = |found: &Found| found.sighted.check == sighted.check && found.sighted.deviation == sighted.deviation;
+        let known = board.found.iter().any(|found| alike(found) && found.confirmation.shown == REPLAYS);
+        let confirmation = confirm(stage, sequence, sighted, known).await;
         (options.listener)(&Event::Confirmed { cause: sighted.detail.clone(), shown: confirmation.shown, tries: REPLAYS });
         board.found.push(Found {
             sighted: sighted.clone(),

@@ -19,6 +19,9 @@ const PLAN_NOW: i64 = 1_800_000_000_000;
 /// All scopes of the Account API that the harness asks for.
 pub const ALL_SCOPES: &str = "openid profile email phone address custom_data identities urn:logto:scope:sessions";
 
+/// What the value of a symbol starts with that no answer should bring.
+const NEVER: &str = "never-";
+
 /// A user of a sequence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct User(usize);
@@ -128,19 +131,25 @@ impl<'a> Script<'a> {
         self.steps.push(Step { persona, purpose, action, capture: BTreeMap::new(), expect: None });
     }
 
-    /// Adds a step of another sequence again, with what the model predicts for it here. A step that needs what nothing gives
-    /// any more is added as it is.
+    /// Adds a step of another sequence again, with what the model predicts for it here: nothing, if no earlier step brings
+    /// what it needs.
     pub fn again(&mut self, step: &Step) {
         let mut step = step.clone();
         match &step.action {
-            Action::Call(call) if call.request(&self.binding).is_ok() => {
+            Action::Call(call) if self.can_send(&step, call) => {
                 let capture: Vec<(&str, &str)> = step.capture.iter().map(|(symbol, pointer)| (symbol.as_str(), pointer.as_str())).collect();
                 step.expect = self.think(call, &capture).map(|outcome| outcome.to_string());
             }
             Action::SignIn(sign_in) => self.signed_in(sign_in),
-            Action::Call(_) => {}
+            Action::Call(_) => step.expect = None,
         }
         self.steps.push(step);
+    }
+
+    /// Whether everything the step needs is brought by steps before it.
+    fn can_send(&self, step: &Step, call: &Call) -> bool {
+        let never = |symbol: &str| self.binding.get(symbol).is_some_and(|value| value.starts_with(NEVER));
+        call.request(&self.binding).is_ok() && !step.needs().into_iter().any(never)
     }
 
     fn signed_in(&mut self, sign_in: &SignIn) {
@@ -174,7 +183,7 @@ impl<'a> Script<'a> {
                 self.binding.set(*symbol, text);
             } else {
                 // The answer should not bring it; whatever uses the symbol shows a deviation anyway.
-                self.binding.set(*symbol, format!("never-{symbol}"));
+                self.binding.set(*symbol, format!("{NEVER}{symbol}"));
             }
         }
         self.state = accept(&alternative, body.as_ref()).unwrap_or(alternative.next);

@@ -15,7 +15,7 @@ use crate::check::Waivers;
 use crate::contract::guard::Status;
 use crate::contract::{self, Operation, Origin, PUBLISHED_AT, PublishedOperation, Requirement, Unprobed, glob};
 use crate::engine::{Found, REPLAYS, RunResult};
-use crate::plan::{Epoch, Facts, Plan};
+use crate::plan::{Action, Epoch, Facts, Plan};
 
 /// What a report says besides what was found out.
 #[derive(Debug, Clone)]
@@ -163,6 +163,11 @@ fn count(number: usize) -> u64 {
     u64::try_from(number).unwrap_or(u64::MAX)
 }
 
+/// Whether somebody signs in through pages, which is more than one request.
+fn signs_in(found: &Found) -> bool {
+    found.confirmation.sequence.steps.iter().any(|step| matches!(step.action, Action::SignIn(_)))
+}
+
 struct Assembly<'a> {
     result: &'a RunResult,
     circumstances: &'a Circumstances,
@@ -193,7 +198,9 @@ impl Assembly<'_> {
         }
         let (mut findings, mut warnings, mut reproductions) = (Vec::new(), Vec::new(), BTreeMap::new());
         for ((check, expected, actual), members) in groups {
-            let Some(shortest) = members.iter().min_by_key(|found| found.confirmation.sequence.steps.len()) else { continue };
+            let Some(shortest) = members.iter().min_by_key(|found| (signs_in(found), found.confirmation.sequence.steps.len())) else {
+                continue;
+            };
             let digest = Sha256::digest(format!("{check}\n{expected}\n{actual}"));
             let id = format!("{check}-{:02x}{:02x}{:02x}", digest[0], digest[1], digest[2]);
             let level = members.iter().map(|found| found.sighted.level).min().unwrap_or(contract::Level::Should);

@@ -67,18 +67,17 @@ pub fn script(contract: &Contract, finding: &Finding, plan: &Plan) -> Option<Str
     }
     text.push_str("\n# --- the requests\n");
     for (place, (step, call)) in calls.iter().enumerate() {
-        let last = place + 1 == calls.len();
-        write_call(&mut text, contract, step, call, last.then_some(finding));
+        write_call(&mut text, contract, step, call, place + 1 == calls.len());
     }
-    text.push_str("finish\n");
+    let _ = writeln!(text, "finish {}", quoted(&printable(&format!("expected {}, got {}", finding.expected, finding.actual))));
     Some(text)
 }
 
 /// One request, and what is kept of its answer.
-fn write_call(text: &mut String, contract: &Contract, step: &Step, call: &Call, finding: Option<&Finding>) {
+fn write_call(text: &mut String, contract: &Contract, step: &Step, call: &Call, last: bool) {
     let expected = step.expect.as_deref().unwrap_or("any");
-    if let Some(finding) = finding {
-        let _ = writeln!(text, "# the deviation: expected {}, got {}", printable(&finding.expected), printable(&finding.actual));
+    if last {
+        text.push_str("# the deviation\n");
     }
     let body = match (&call.body, &call.body_base64) {
         (Some(body), _) => format!("body {}", quoted(body)),
@@ -122,6 +121,9 @@ fn last_name(pointer: &str) -> &str {
 
 /// A word of the shell: literally what the text says, with the variables of its symbols.
 fn quoted(text: &str) -> String {
+    if !text.is_empty() && text.chars().all(|letter| letter.is_ascii_alphanumeric() || "/._-".contains(letter)) {
+        return text.to_owned();
+    }
     let mut word = String::new();
     let mut rest = text;
     let literal = |word: &mut String, part: &str| {
@@ -142,13 +144,31 @@ fn quoted(text: &str) -> String {
 
 /// Bytes as `printf` writes them.
 fn octal(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let plain = byte.is_ascii_alphanumeric() || b" {}[]\":,._-/".contains(byte);
-        if plain {
-            text.push(char::from(*byte))
-        } else {
-            _ = write!(text, "\\{byte:03o}")
-        }
-        text
-    })
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b" {}[]\":,._-/".contains(&byte);
+    bytes.iter().map(|byte| if plain(*byte) { char::from(*byte).to_string() } else { format!("\\{byte:03o}") }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_literal_but_for_their_symbols() {
+        assert_eq!(quoted("/api/users"), "/api/users");
+        assert_eq!(quoted("lc_{{run}}_{{user#1.id}}'s $x"), r#"'lc_'"${run}"'_'"${user_1_id}"''\''s $x'"#);
+        assert_eq!(quoted("{{user#1.id}}"), r#""${user_1_id}""#);
+        assert_eq!(quoted(""), "''");
+    }
+
+    #[test]
+    fn bytes_survive_printf() {
+        assert_eq!(octal(b"{\"a\": 1}\n\0\xff%\\'"), r#"{"a": 1}\012\000\377\045\134\047"#);
+    }
+
+    #[test]
+    fn a_basic_header_is_made_by_curl() {
+        assert_eq!(basic("first.basic").unwrap(), r#""$first_id:$first_secret""#);
+        assert_eq!(basic("admin.wrong").unwrap(), r#""$admin_id:lc-wrong-secret""#);
+        assert_eq!(basic("token#3"), None);
+    }
 }

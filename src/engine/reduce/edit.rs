@@ -7,7 +7,7 @@ use crate::contract::Contract;
 use crate::plan::{Action, Call, Step};
 
 /// Texts and numbers up to this length are simple enough.
-const SIMPLE: usize = 16;
+const SIMPLE: usize = 40;
 
 /// One way to make one request simpler.
 #[derive(Debug, Clone, PartialEq)]
@@ -190,5 +190,84 @@ fn remove(body: &mut Value, pointer: &str) -> bool {
             _ => false,
         },
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contract::Version;
+    use crate::plan::Sequence;
+
+    fn slice(steps: &str) -> Slice {
+        let sequence: Sequence = serde_json::from_str(&format!(r#"{{"id": "s", "steps": [{steps}]}}"#)).unwrap();
+        let last = sequence.steps.len() - 1;
+        Slice::new(&sequence, last)
+    }
+
+    fn step(operation: &str, target: &str, headers: &str, body: &str, capture: &str) -> String {
+        let body = Value::from(body);
+        format!(
+            r#"{{"persona": "admin", "purpose": "setup", "capture": {capture}, "action": {{"call": {{"operation": "{operation}",
+            "method": "POST", "target": "{target}", "headers": {headers}, "body": {body}}}}}}}"#
+        )
+    }
+
+    fn bodies(slice: &Slice, edits: &[Edit]) -> Vec<(String, String)> {
+        let each = edits.iter().map(|edit| {
+            let mut steps = slice.steps.clone();
+            assert!(edit.apply(&mut steps), "{edit:?}");
+            let Action::Call(call) = &steps[edit.step].action else { unreachable!() };
+            (call.target.clone(), call.body.clone().unwrap())
+        });
+        each.collect()
+    }
+
+    #[test]
+    fn members_parameters_and_headers_can_be_left_out_but_not_the_name() {
+        let contract = Contract::embedded(Version::NEWEST).unwrap();
+        let headers = r#"[["authorization", "Bearer x"], ["origin", "y"]]"#;
+        let slice = slice(&step("CreateUser", "/api/users?a=1&b=2", headers, r#"{"username":"lc_{{run}}_1","x":[1,{"y":2}]}"#, "{}"));
+        let edits = omissions(&slice, &[0], &contract);
+        let left: Vec<String> = bodies(&slice, &edits).into_iter().map(|(target, body)| format!("{target} {body}")).collect();
+        let body = r#"{"username":"lc_{{run}}_1","x":[1,{"y":2}]}"#;
+        assert_eq!(
+            left,
+            [
+                format!("/api/users?a=1&b=2 {body}"),
+                format!("/api/users?b=2 {body}"),
+                format!("/api/users?a=1 {body}"),
+                r#"/api/users?a=1&b=2 {"username":"lc_{{run}}_1"}"#.to_owned(),
+                r#"/api/users?a=1&b=2 {"username":"lc_{{run}}_1","x":[1]}"#.to_owned(),
+                r#"/api/users?a=1&b=2 {"username":"lc_{{run}}_1","x":[1,{}]}"#.to_owned(),
+                r#"/api/users?a=1&b=2 {"username":"lc_{{run}}_1","x":[{"y":2}]}"#.to_owned(),
+            ]
+        );
+    }
+
+    #[test]
+    fn another_token_of_the_same_kind_spares_the_steps_that_make_one() {
+        let make = |number: u8| step("IssueToken", "/oidc/token", "[]", "", &format!(r#"{{"token#{number}": "/access_token"}}"#));
+        let slice = slice(&[make(1), make(2), step("GetProfile", "/api/my-account/{{token#2}}", "[]", "", "{}")].join(","));
+        assert_eq!(slice.with(&[0]).kept(), [0, 1, 2]);
+        let edits = substitutions(&slice, &[0, 1, 2]);
+        assert_eq!(bodies(&slice, &edits), [("/api/my-account/{{token#1}}".to_owned(), String::new())]);
+        let mut edited = slice.clone();
+        edits[0].apply(&mut edited.steps);
+        assert_eq!(edited.kept(), [0, 2]);
+    }
+
+    #[test]
+    fn long_values_become_shorter_and_short_ones_stay() {
+        let text = "x".repeat(60);
+        let slice = slice(&step(
+            "UpdateUser",
+            "/",
+            "[]",
+            &serde_json::json!({"a": text, "b": "short", "c": "{{run}}".repeat(9)}).to_string(),
+            "{}",
+        ));
+        let values: Vec<usize> = bodies(&slice, &simpler(&slice, 0)).iter().map(|(_, body)| body.matches('x').count()).collect();
+        assert_eq!(values, [0, 30, 30]);
     }
 }

@@ -5,6 +5,9 @@ use std::collections::BTreeSet;
 use crate::contract::{Contract, Operation};
 use crate::plan::{Action, Purpose, Sequence, Step, symbols};
 
+/// Requests of a sign-in by authorization code, at most.
+const SIGN_IN: u64 = 10;
+
 /// A part of a sequence that ends with the step where the deviation shows. Steps keep their index of the whole sequence.
 #[derive(Debug, Clone)]
 pub struct Slice {
@@ -51,6 +54,12 @@ impl Slice {
             step
         });
         Sequence { id: self.id.clone(), steps: steps.collect() }
+    }
+
+    /// Requests that the kept steps take, at most.
+    pub fn cost(&self) -> u64 {
+        let requests = |index: &usize| if matches!(self.steps[*index].action, Action::SignIn(_)) { SIGN_IN } else { 1 };
+        self.kept().iter().map(requests).sum()
     }
 
     /// The slice that ends with a step of [`Slice::sequence`].

@@ -1,6 +1,6 @@
 #
 # Needs curl and sed. Sends the requests of the finding to a deployment, shows each status beside the expected one and the
-# last answer as a whole. Ends with 1 if the last status is not the expected one.
+# last answer as a whole. Ends with 1 if the last status is not the expected one; other deviations are for the reader to see.
 set -u
 : "${LOGTO_CONFORMANCE_TARGET:?set it to the URL of the deployment}"
 : "${LOGTO_CONFORMANCE_CLIENT_ID:?set it to the id of a machine-to-machine application with the Management API role}"
@@ -83,8 +83,9 @@ clean_up() {
 trap clean_up EXIT
 trap 'exit 2' INT TERM
 
-# finish: shows the last answer and judges its status
+# finish DEVIATION: shows the last answer and judges its status
 finish() {
+  printf '\nthe finding: %s; the answer:\n' "$1"
   cat "$work/headers" "$work/answer"
   echo
   [ "$mark" = ' ' ]

@@ -148,6 +148,16 @@ fn a_bundle_is_json_without_references_to_elsewhere() {
 }
 
 #[test]
+fn the_schemas_of_what_is_written_are_printed() {
+    for format in ["report", "plan"] {
+        let ended = run(&["spec", "schema", format]);
+        let schema: Value = serde_json::from_str(&ended.out).unwrap();
+        assert_eq!((ended.code, schema["$id"].as_str().unwrap()), (0, &*format!("urn:logto-conformance:{format}:1")));
+    }
+    assert_eq!(run(&["spec", "schema", "har"]).code, 2);
+}
+
+#[test]
 fn inspect_ends_with_0_when_nothing_is_wrong_and_1_otherwise() {
     let folder = Folder::new("inspect");
     folder.file("good.har", &har(401, r#"{"code": "auth.authorization_header_missing", "message": "x"}"#));

@@ -373,8 +373,9 @@ fn plans_that_are_wrong_are_named() {
     folder.file("empty.json", &plan("", "")).run(&["replay", "empty.json"]).with(&[4], &["nothing to run"]);
     folder.file("good.json", &plan(&epoch("/api/my-account"), "")).run(&["replay", "good.json"]).with(&[0], &["(exit 0)"]);
     folder.file("unbound.json", &plan(&epoch("/api/users/{{user#7}}"), ""));
-    // The exit code is that of a run without any judged exchange; what counts is that the symbol is named.
-    folder.run(&["replay", "unbound.json"]).with(&[2, 3, 4], &["{{user#7}}"]);
+    folder.run(&["replay", "unbound.json"]).with(&[2], &["unbound.json: step 1 of `s`", "{{user#7}}", "help: "]);
+    folder.file("look.json", &plan(&epoch("/api/my-account").replace(r#"{"probe": "p"}"#, r#"{"look": 3}"#), ""));
+    folder.run(&["replay", "look.json"]).with(&[2], &["look.json: step 1 of `s`", "looks at step 4"]);
 }
 
 #[cfg(unix)]

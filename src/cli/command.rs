@@ -112,6 +112,12 @@ enum Form {
         #[command(flatten)]
         args: spec::Args,
     },
+    /// Print the JSON Schema of what this program writes
+    #[command(after_help = spec::SCHEMA_EXAMPLE)]
+    Schema {
+        #[command(flatten)]
+        args: spec::SchemaArgs,
+    },
 }
 
 /// Parses the arguments (the program's name first), runs the command, and says how the run ended. Never panics: a fault of
@@ -159,6 +165,7 @@ fn dispatch(command: Command) -> RunVerdict {
         Command::Spec { form: Form::Bundle { contract, args } } => {
             with(contract_only(contract), &mut |settings| spec::run(&args, settings))
         }
+        Command::Spec { form: Form::Schema { args } } => with(Settings::default(), &mut |_| spec::schema(&args)),
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::session::{self, Wish};
 use super::{Failure, Settings};
 use crate::contract::Version;
-use crate::plan::{PLAN_VERSION, Plan};
+use crate::plan::{PLAN_VERSION, Plan, flaw};
 use crate::report::RunVerdict;
 use crate::target::Mode;
 
@@ -38,6 +38,11 @@ pub(super) fn run(args: &Args, settings: &Settings) -> Result<RunVerdict, Failur
             "{place}: is a plan for contract {}, this program knows {}",
             plan.contract,
             known.join(" and ")
+        )));
+    }
+    if let Some((sequence, step, why)) = flaw(&plan) {
+        return Err(Failure::Usage(format!(
+            "{place}: step {step} of `{sequence}` cannot be executed: {why}\n  help: restore the file, or `capture` the symbol in an earlier step"
         )));
     }
     let mut settings = settings.clone();

@@ -19,7 +19,7 @@ use crate::engine::{self, Event, Listener, RunError, RunOptions};
 use crate::model::wire::Request;
 use crate::plan::{Plan, Profile};
 use crate::reference::{Fault, Reference, ReferenceOptions, Running};
-use crate::report::{self, Circumstances, Report, RunVerdict, TargetKind, assemble, plan_text};
+use crate::report::{self, Circumstances, Report, Reproduction, RunVerdict, TargetKind, assemble, plan_text};
 use crate::target::{AdminCredentials, Client, ClientOptions, Mode, SecretRegister};
 
 /// What a command wants of a run besides the settings.
@@ -125,10 +125,10 @@ pub async fn run(settings: &Settings, wish: Wish) -> Result<Report, Failure> {
         allow_untestable: settings.run.allow_untestable.clone(),
         out: out.as_ref().map(|out| out.display().to_string()),
     };
-    let (report, plans) = assemble(&result, &circumstances, &mut waivers);
+    let (report, reproductions) = assemble(&result, &circumstances, &mut waivers);
     let report = report.masked(|text| secrets.redact(text));
     if let Some(out) = &out {
-        keep(out, &report, &plans)?;
+        keep(out, &report, &reproductions)?;
         for target in &settings.run.report {
             let (name, text) = render(target.format, &report, &result.plan);
             write(&target.path.clone().unwrap_or_else(|| out.join(name)), &text)?;
@@ -286,10 +286,14 @@ fn render(format: Format, report: &Report, plan: &Plan) -> (&'static str, String
     }
 }
 
-fn keep(out: &Path, report: &Report, plans: &BTreeMap<String, Plan>) -> Result<(), Failure> {
+fn keep(out: &Path, report: &Report, reproductions: &BTreeMap<String, Reproduction>) -> Result<(), Failure> {
     write(&out.join("report.json"), &report::json::render(report))?;
-    for (id, plan) in plans {
-        write(&out.join("findings").join(format!("{id}.json")), &plan_text(plan))?;
+    for (id, reproduction) in reproductions {
+        let file = out.join("findings").join(id);
+        write(&file.with_extension("json"), &plan_text(&reproduction.plan))?;
+        if let Some(script) = &reproduction.script {
+            write(&file.with_extension("sh"), script)?;
+        }
     }
     Ok(())
 }

@@ -6,8 +6,10 @@ mod execute;
 pub mod har;
 mod inspect;
 mod published;
+mod reduce;
 mod run;
 mod score;
+mod stage;
 mod together;
 
 pub use confirm::{Confirmation, REPLAYS};

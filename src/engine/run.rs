@@ -12,15 +12,16 @@ use serde_json::{Value, json};
 
 use super::confirm::{Confirmation, confirm};
 use super::event::{Event, Listener};
-use super::execute::{Context, Sighted, Trace, execute};
+use super::execute::{Context, Sighted, Trace};
 use super::published::read_published;
+use super::reduce::Slice;
+use super::stage::{Stage, get};
 use crate::contract::{Contract, Files, SpecError, Version};
-use crate::model::json::same;
 use crate::model::wire::Request;
 use crate::plan::{Built, Epoch, Facts, OVERLONG_ID, Plan, Profile, Sequence, Settings, UNUSED_ID, build};
 use crate::target::{
-    AdminCredentials, Clearance, Client, ClientOptions, Gate, GateError, Header, Intent, Ledger, MintError, Mode, SecretRegister, Wants,
-    cleanup, namespace, provision,
+    AdminCredentials, Clearance, Client, ClientOptions, Gate, GateError, Header, Ledger, MintError, Mode, SecretRegister, Wants, cleanup,
+    namespace, provision,
 };
 
 /// What a run is to do.
@@ -285,8 +286,9 @@ impl Board {
 }
 
 async fn run_epoch(context: &Arc<Context>, options: &RunOptions, admin: &str, index: usize, epoch: &Epoch, board: &mut Board) {
+    let stage = Stage { context, settings: epoch.settings.as_ref(), admin, alone: epoch.alone };
     if epoch.settings.is_some()
-        && let Err(error) = apply(context, admin, epoch.settings.as_ref()).await
+        && let Err(error) = stage.apply().await
     {
         board.troubles.push(format!("settings of epoch {}: {error}", index + 1));
         return;
@@ -304,12 +306,8 @@ async fn run_epoch(context: &Arc<Context>, options: &RunOptions, admin: &str, in
                 if stop.load(Ordering::Relaxed) {
                     return (place, sequence, None);
                 }
-                // A sequence that writes settings leaves others behind.
-                if alone {
-                    drop(settle_experience(&context, &admin).await);
-                    drop(apply(&context, &admin, settings.as_ref().as_ref()).await);
-                }
-                let trace = execute(&context, &sequence, settings.as_ref().as_ref()).await;
+                let stage = Stage { context: &context, settings: settings.as_ref().as_ref(), admin: &admin, alone };
+                let trace = stage.execute(&sequence).await;
                 (place, sequence, Some(trace))
             })
         })
@@ -327,121 +325,48 @@ async fn run_epoch(context: &Arc<Context>, options: &RunOptions, admin: &str, in
         }
     }
     traces.sort_by_key(|(place, _, _)| *place);
-    for (_, sequence, trace) in &traces {
+    for (_, _, trace) in &traces {
         board.add(trace);
-        for sighted in &trace.deviations {
-            if let Some(known) = board.found.iter_mut().find(|known| known.sighted.same(sighted)) {
-                known.seen += 1;
-                continue;
-            }
-            if epoch.alone {
-                drop(settle_experience(context, admin).await);
-                drop(apply(context, admin, epoch.settings.as_ref()).await);
-            }
-            let confirmation = confirm(context, sequence, epoch.settings.as_ref(), sighted).await;
-            (options.listener)(&Event::Confirmed { cause: sighted.detail.clone(), shown: confirmation.shown, tries: confirmation.tries });
-            board.found.push(Found {
-                sighted: sighted.clone(),
-                reduced_from: sighted.step + 1,
-                seen: 1,
-                settings: epoch.settings.clone(),
-                confirmation,
-            });
-        }
     }
-    if epoch.alone
-        && let Err(error) = settle_experience(context, admin).await
+    confirm_all(&stage, &traces, options, board).await;
+    if let Err(error) = stage.leave().await {
+        board.troubles.push(format!("the settings after epoch {}: {error}", index + 1));
+    }
+}
+
+/// Confirms what deviated in an epoch, each deviation once: where it is cheapest to show.
+async fn confirm_all(stage: &Stage<'_>, traces: &[(usize, Arc<Sequence>, Trace)], options: &RunOptions, board: &mut Board) {
+    let mut fresh: Vec<(u64, &Sequence, &Sighted)> = Vec::new();
+    for (sequence, sighted) in traces.iter().flat_map(|(_, sequence, trace)| trace.deviations.iter().map(|sighted| (&**sequence, sighted)))
     {
-        board.troubles.push(format!("the sign-in experience after epoch {}: {error}", index + 1));
-    }
-}
-
-/// Brings the sign-in experience back to what was found, if a sequence has left another behind. Twice, since one setting
-/// that is put back may move another.
-async fn settle_experience(context: &Context, admin: &str) -> Result<(), String> {
-    let found = &context.facts.sign_in_experience;
-    for _ in 0..2 {
-        let now = get(&context.gate, admin, "/api/sign-in-exp").await.map_err(|error| error.to_string())?;
-        let other = |(name, value): &(&String, &Value)| now.get(*name) != Some(*value) && !["tenantId", "id"].contains(&name.as_str());
-        let changes: serde_json::Map<String, Value> =
-            found.as_object().into_iter().flatten().filter(other).map(|(name, value)| (name.clone(), value.clone())).collect();
-        if changes.is_empty() {
-            return Ok(());
+        if let Some(known) = board.found.iter_mut().find(|known| known.sighted.same(sighted)) {
+            known.seen += 1;
+            continue;
         }
-        let clearance = Clearance { tenant_wide: true, ..Clearance::intending(Intent::SignInExperience { before: found.clone() }) };
-        let request = Request::new("PATCH", "/api/sign-in-exp").with_header("authorization", format!("Bearer {admin}"));
-        let answer =
-            context.gate.send(&request.with_json(&Value::Object(changes)), &clearance).await.map_err(|error| error.to_string())?;
-        if answer.status != 200 {
-            return Err(format!("PATCH /api/sign-in-exp answers {}", answer.status));
+        let cost = |sequence: &Sequence, sighted: &Sighted| Slice::new(sequence, sighted.step).cost();
+        match fresh.iter_mut().find(|(_, _, known)| known.same(sighted)) {
+            Some((seen, place, known)) => {
+                *seen += 1;
+                if cost(sequence, sighted) < cost(place, known) {
+                    (*place, *known) = (sequence, sighted);
+                }
+            }
+            None => fresh.push((1, sequence, sighted)),
         }
     }
-    Ok(())
-}
-
-/// Brings settings about (without any: those found) and reads back until they show: the server caches them.
-async fn apply(context: &Context, admin: &str, settings: Option<&Settings>) -> Result<(), String> {
-    let mut body = json!({});
-    for name in ["enabled", "fields", "webauthnRelatedOrigins", "deleteAccountUrl", "customCss", "profileFields"] {
-        if let Some(value) = context.facts.account_center.get(name) {
-            body[name] = value.clone();
-        }
+    for (seen, sequence, sighted) in fresh {
+        let alike = |found: &Found| found.sighted.check == sighted.check && found.sighted.deviation == sighted.deviation;
+        let known = board.found.iter().any(|found| alike(found) && found.confirmation.holds());
+        let confirmation = confirm(stage, sequence, sighted, known).await;
+        (options.listener)(&Event::Confirmed { cause: sighted.detail.clone(), shown: confirmation.shown, tries: confirmation.tries });
+        board.found.push(Found {
+            sighted: sighted.clone(),
+            reduced_from: sighted.step + 1,
+            seen,
+            settings: stage.settings.cloned(),
+            confirmation,
+        });
     }
-    for (name, value) in settings.map(Settings::patch).iter().filter_map(Value::as_object).flatten() {
-        body[name] = value.clone();
-    }
-    let intent = Intent::AccountCenter { before: context.facts.account_center.clone() };
-    let clearance = Clearance { tenant_wide: true, ..Clearance::intending(intent) };
-    let request = Request::new("PATCH", "/api/account-center").with_header("authorization", format!("Bearer {admin}")).with_json(&body);
-    let answer = context.gate.send(&request, &clearance).await.map_err(|error| error.to_string())?;
-    if answer.status != 200 {
-        return Err(format!("PATCH /api/account-center answers {}", answer.status));
-    }
-    for _ in 0..20 {
-        let center = get(&context.gate, admin, "/api/account-center").await.map_err(|error| error.to_string())?;
-        if center.get("fields") == body.get("fields") && center.get("enabled") == body.get("enabled") {
-            return apply_factors(context, admin, settings).await;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-    }
-    Err("the settings do not show after 2 s".into())
-}
-
-/// Switches the second factors of the tenant on or off, or leaves them as found.
-async fn apply_factors(context: &Context, admin: &str, settings: Option<&Settings>) -> Result<(), String> {
-    let found = &context.facts.sign_in_experience;
-    let Some(mfa) = settings.and_then(Settings::mfa).or_else(|| found.get("mfa").cloned()) else { return Ok(()) };
-    let mut wanted = json!({"mfa": mfa});
-    // Without factors a deployment would switch this off by itself, unless it is told.
-    if let Some(adaptive) = found.get("adaptiveMfa") {
-        wanted["adaptiveMfa"] = adaptive.clone();
-    }
-    let shows = async || {
-        let now = get(&context.gate, admin, "/api/sign-in-exp").await.map_err(|error| error.to_string())?;
-        Ok::<bool, String>(wanted.as_object().into_iter().flatten().all(|(name, value)| now.get(name).is_some_and(|now| same(now, value))))
-    };
-    if shows().await? {
-        return Ok(());
-    }
-    let intent = Intent::SignInExperience { before: found.clone() };
-    let request = Request::new("PATCH", "/api/sign-in-exp").with_header("authorization", format!("Bearer {admin}"));
-    let answer = context.gate.send(&request.with_json(&wanted), &Clearance::intending(intent)).await.map_err(|error| error.to_string())?;
-    if answer.status != 200 {
-        return Err(format!("PATCH /api/sign-in-exp answers {}", answer.status));
-    }
-    for _ in 0..20 {
-        if shows().await? {
-            return Ok(());
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-    }
-    Err("the second factors of the tenant do not show after 2 s".into())
-}
-
-async fn get(gate: &Gate, token: &str, path: &str) -> Result<Value, GateError> {
-    let request = Request::new("GET", path).with_header("authorization", format!("Bearer {token}"));
-    let answer = gate.send(&request, &Clearance::read()).await?;
-    Ok(if answer.status == 200 { answer.json().unwrap_or_default() } else { Value::Null })
 }
 
 /// 1.43 knows client id metadata documents; the document's own version does not tell.

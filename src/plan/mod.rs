@@ -17,7 +17,9 @@ mod twist;
 mod walk;
 
 pub use build::{Built, Profile, build};
-pub use script::{signed_in, start};
-pub use sequence::{Action, Call, CallError, Epoch, Facts, PLAN_VERSION, Persona, Plan, Purpose, Sequence, Settings, SignIn, Step};
+pub use script::{flaw, foresee, signed_in, start};
+pub use sequence::{
+    Action, Call, CallError, Epoch, Facts, PLAN_SCHEMA, PLAN_VERSION, Persona, Plan, Purpose, Sequence, Settings, SignIn, Step,
+};
 pub use symbol::{Binding, Unbound, symbols};
 pub use twist::{OVERLONG_ID, UNUSED_ID};

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::probe::Identifier;
-use super::sequence::{Action, Call, Facts, Persona, Purpose, Sequence, Settings, SignIn, Step};
+use super::sequence::{Action, Call, CallError, Facts, Persona, Plan, Purpose, Sequence, Settings, SignIn, Step};
 use super::symbol::Binding;
 use crate::contract::{Contract, Outcome};
 use crate::model::session::{begin_grant, begin_session};
@@ -18,6 +18,7 @@ const PLAN_NOW: i64 = 1_800_000_000_000;
 
 /// All scopes of the Account API that the harness asks for.
 pub const ALL_SCOPES: &str = "openid profile email phone address custom_data identities urn:logto:scope:sessions";
+
 
 /// A user of a sequence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -140,6 +141,32 @@ impl<'a> Script<'a> {
     pub fn ask(&mut self, persona: Persona, label: &str, call: Call) {
         let (purpose, action) = (Purpose::Probe(label.to_owned()), Action::Call(call));
         self.steps.push(Step { persona, purpose, action, capture: BTreeMap::new(), expect: None, together: None });
+    }
+
+    /// Adds a step of another sequence again, with what the model predicts for it here: nothing, if no earlier step brings
+    /// what it needs.
+    pub fn again(&mut self, step: &Step) {
+        let mut step = step.clone();
+        match &step.action {
+            Action::Call(call) if self.can_send(&step, call) => {
+                let capture: Vec<(&str, &str)> = step.capture.iter().map(|(symbol, pointer)| (symbol.as_str(), pointer.as_str())).collect();
+                step.expect = self.think(call, &capture).map(|outcome| outcome.to_string());
+            }
+            Action::SignIn(sign_in) => self.signed_in(sign_in),
+            Action::Call(_) => step.expect = None,
+        }
+        self.steps.push(step);
+    }
+
+    /// Whether everything the step needs is brought by steps before it.
+    fn can_send(&self, step: &Step, call: &Call) -> bool {
+        call.request(&self.binding).is_ok() && !step.needs().into_iter().any(|symbol| self.binding.is_nothing(symbol))
+    }
+
+    fn signed_in(&mut self, sign_in: &SignIn) {
+        self.binding.set(sign_in.token.clone(), format!("plan-{}", sign_in.token));
+        self.binding.set(sign_in.id_token.clone(), format!("plan-{}-id", sign_in.token));
+        signed_in(&mut self.state, sign_in, &sign_in.scopes, &self.binding, PLAN_NOW);
     }
 
     /// What the model predicts for a call, without adding it.
@@ -326,9 +353,7 @@ impl<'a> Script<'a> {
             token: symbol.clone(),
             id_token: format!("{symbol}.id"),
         };
-        self.binding.set(sign_in.token.clone(), format!("plan-{symbol}"));
-        self.binding.set(sign_in.id_token.clone(), format!("plan-{symbol}-id"));
-        signed_in(&mut self.state, &sign_in, scopes, &self.binding, PLAN_NOW);
+        self.signed_in(&sign_in);
         self.steps.push(Step {
             persona: if client == "third" { Persona::ThirdPartyUser } else { Persona::User },
             purpose: Purpose::Setup,
@@ -418,6 +443,43 @@ pub fn exchange_form(subject: &str, scopes: &str) -> String {
         .append_pair("scope", scopes)
         .finish();
     format!("{form}&subject_token={subject}")
+}
+
+/// The same sequence with what the model predicts for each of its steps: what an edited sequence should bring, before
+/// anything is sent.
+pub fn foresee(contract: &Contract, facts: &Facts, settings: Option<&Settings>, sequence: &Sequence) -> Sequence {
+    let mut script = Script::new(contract, facts, settings);
+    sequence.steps.iter().for_each(|step| script.again(step));
+    script.finish(sequence.id.clone())
+}
+
+/// The first step of a plan that cannot be executed, because nothing gives it what it needs: its sequence, its number from 1,
+/// and what is wrong.
+pub fn flaw(plan: &Plan) -> Option<(&str, usize, String)> {
+    for sequence in plan.sequences() {
+        let mut binding = Binding::new("plan", 1, "plan");
+        for (name, value) in stand_ins(&plan.facts) {
+            binding.set(name, value);
+        }
+        for (index, step) in sequence.steps.iter().enumerate() {
+            let sent = match &step.action {
+                Action::Call(call) => call.request(&binding).map(drop),
+                Action::SignIn(sign_in) => [&sign_in.user, &sign_in.username, &sign_in.password]
+                    .into_iter()
+                    .try_for_each(|text| binding.resolve(text).map(drop))
+                    .map_err(CallError::from),
+            };
+            let looks = match step.purpose {
+                Purpose::Look(of) if of >= index => Err(format!("it looks at step {}, which does not come before it", of + 1)),
+                _ => Ok(()),
+            };
+            if let Err(why) = sent.map_err(|error| error.to_string()).and(looks) {
+                return Some((&sequence.id, index + 1, why));
+            }
+            step.gives().into_iter().for_each(|symbol| binding.set(symbol, "plan"));
+        }
+    }
+    None
 }
 
 /// The state a sequence starts from.

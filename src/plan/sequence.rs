@@ -15,6 +15,9 @@ use crate::model::wire::Request;
 /// Format of plan files.
 pub const PLAN_VERSION: u32 = 1;
 
+/// JSON Schema (2020-12) of plan files, the file `specs/schemas/plan.schema.json`.
+pub const PLAN_SCHEMA: &str = include_str!("../../specs/schemas/plan.schema.json");
+
 /// All sequences of a run, with what they were planned from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

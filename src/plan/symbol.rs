@@ -22,6 +22,9 @@ pub struct Binding {
     values: BTreeMap<String, String>,
 }
 
+/// What the value of a symbol starts with that no answer should bring.
+const NEVER: &str = "never-";
+
 /// Phone numbers that one execution can have for itself.
 const PHONES_PER_EXECUTION: u32 = 32;
 
@@ -41,7 +44,12 @@ impl Binding {
 
     /// Lets a symbol stand for nothing: what should give it a meaning is refused, and so is what speaks of it.
     pub fn set_nothing(&mut self, name: &str) {
-        self.set(name, format!("never-{name}"));
+        self.set(name, format!("{NEVER}{name}"));
+    }
+
+    /// Whether a symbol stands for nothing.
+    pub fn is_nothing(&self, name: &str) -> bool {
+        self.values.get(name).is_some_and(|value| value.starts_with(NEVER))
     }
 
     /// What a symbol stands for.

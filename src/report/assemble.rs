@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use super::curl;
 use super::document::{
     Abstention, CheckCounts, Collection, Finding, Level, Mode, NotTested, OperationCounts, OperationRow, OutcomeCounts, OutcomeRow, Report,
     RequirementCounts, RequirementOperation, RequirementRow, SCHEMA_VERSION, Summary, Target, TargetKind, Tool,
@@ -14,7 +15,7 @@ use crate::check::Waivers;
 use crate::contract::guard::Status;
 use crate::contract::{self, Operation, Origin, PUBLISHED_AT, PublishedOperation, Requirement, Unprobed, glob};
 use crate::engine::{Found, RunResult};
-use crate::plan::{Epoch, Facts, Plan};
+use crate::plan::{Action, Epoch, Facts, Plan};
 
 /// What a report says besides what was found out.
 #[derive(Debug, Clone)]
@@ -37,10 +38,19 @@ pub struct Circumstances {
     pub out: Option<String>,
 }
 
-/// Builds the report, and the replay plan of each finding by its id.
-pub fn assemble(result: &RunResult, circumstances: &Circumstances, waivers: &mut Waivers) -> (Report, BTreeMap<String, Plan>) {
+/// What shows a finding again.
+#[derive(Debug, Clone)]
+pub struct Reproduction {
+    /// For `replay`.
+    pub plan: Plan,
+    /// For a shell, if the sequence can be told as one.
+    pub script: Option<String>,
+}
+
+/// Builds the report, and what shows each finding again by its id.
+pub fn assemble(result: &RunResult, circumstances: &Circumstances, waivers: &mut Waivers) -> (Report, BTreeMap<String, Reproduction>) {
     let mut assembly = Assembly { result, circumstances, waived: BTreeMap::new(), failed: BTreeSet::new(), flaky: BTreeMap::new() };
-    let (mut findings, mut warnings, plans) = assembly.findings(waivers);
+    let (mut findings, mut warnings, reproductions) = assembly.findings(waivers);
     let stale = assembly.stale(waivers);
     let requirements = assembly.requirements(&stale);
     let (untestable, out_of_scope) = assembly.not_tested(&requirements);
@@ -146,11 +156,16 @@ pub fn assemble(result: &RunResult, circumstances: &Circumstances, waivers: &mut
         errors,
         out: circumstances.out.clone(),
     };
-    (report, plans)
+    (report, reproductions)
 }
 
 fn count(number: usize) -> u64 {
     u64::try_from(number).unwrap_or(u64::MAX)
+}
+
+/// Whether somebody signs in through pages, which is more than one request.
+fn signs_in(found: &Found) -> bool {
+    found.confirmation.sequence.steps.iter().any(|step| matches!(step.action, Action::SignIn(_)))
 }
 
 struct Assembly<'a> {
@@ -164,7 +179,7 @@ struct Assembly<'a> {
 
 impl Assembly<'_> {
     /// One cause, one finding: confirmed deviations with the same check and the same difference are one.
-    fn findings(&mut self, waivers: &mut Waivers) -> (Vec<Finding>, Vec<Finding>, BTreeMap<String, Plan>) {
+    fn findings(&mut self, waivers: &mut Waivers) -> (Vec<Finding>, Vec<Finding>, BTreeMap<String, Reproduction>) {
         let mut groups: BTreeMap<(String, String, String), Vec<&Found>> = BTreeMap::new();
         for found in &self.result.found {
             let sighted = &found.sighted;
@@ -183,9 +198,11 @@ impl Assembly<'_> {
             let key = (sighted.check.to_owned(), sighted.deviation.expected.clone(), sighted.deviation.actual.clone());
             groups.entry(key).or_default().push(found);
         }
-        let (mut findings, mut warnings, mut plans) = (Vec::new(), Vec::new(), BTreeMap::new());
+        let (mut findings, mut warnings, mut reproductions) = (Vec::new(), Vec::new(), BTreeMap::new());
         for ((check, expected, actual), members) in groups {
-            let Some(shortest) = members.iter().min_by_key(|found| found.confirmation.sequence.steps.len()) else { continue };
+            let Some(shortest) = members.iter().min_by_key(|found| (signs_in(found), found.confirmation.sequence.steps.len())) else {
+                continue;
+            };
             let digest = Sha256::digest(format!("{check}\n{expected}\n{actual}"));
             let id = format!("{check}-{:02x}{:02x}{:02x}", digest[0], digest[1], digest[2]);
             let level = members.iter().map(|found| found.sighted.level).min().unwrap_or(contract::Level::Should);
@@ -197,21 +214,12 @@ impl Assembly<'_> {
             }
             let confirmation = &shortest.confirmation;
             let replay = self.circumstances.out.as_ref().map(|out| format!("{out}/findings/{id}.json"));
-            plans.insert(
-                id.clone(),
-                Plan {
-                    epochs: vec![Epoch {
-                        settings: shortest.settings.clone(),
-                        alone: true,
-                        sequences: vec![confirmation.sequence.clone()],
-                    }],
-                    // What a target publishes is read again when the sequence is replayed.
-                    facts: Facts { published: None, ..self.result.plan.facts.clone() },
-                    ..self.result.plan.clone()
-                },
-            );
-            let finding = Finding {
-                id,
+            let epoch = Epoch { settings: shortest.settings.clone(), alone: true, sequences: vec![confirmation.sequence.clone()] };
+            // What a target publishes is read again when the sequence is replayed.
+            let facts = Facts { published: None, ..self.result.plan.facts.clone() };
+            let plan = Plan { epochs: vec![epoch], facts, ..self.result.plan.clone() };
+            let mut finding = Finding {
+                id: id.clone(),
                 level: match level {
                     contract::Level::Must => Level::Must,
                     contract::Level::Should => Level::Should,
@@ -231,9 +239,12 @@ impl Assembly<'_> {
                 curl: None,
                 sequence: confirmation.sequence.steps.iter().map(crate::plan::Step::line).collect(),
             };
+            let script = curl::script(&self.result.contract, &finding, &plan);
+            finding.curl = self.circumstances.out.as_ref().filter(|_| script.is_some()).map(|out| format!("{out}/findings/{id}.sh"));
+            reproductions.insert(id, Reproduction { plan, script });
             if level == contract::Level::Must || self.circumstances.strict { findings.push(finding) } else { warnings.push(finding) }
         }
-        (findings, warnings, plans)
+        (findings, warnings, reproductions)
     }
 
     /// Waivers whose deviation could have shown and did not.

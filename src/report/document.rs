@@ -389,7 +389,7 @@ pub struct Finding {
     pub steps: u64,
     /// Calls of the sequence in which it was seen first.
     pub reduced_from: u64,
-    /// Requests that the reduction took.
+    /// Requests that the reduction took, before the replays.
     pub reduction_requests: u64,
     /// Other sequences that showed the same deviation.
     pub also_seen_in: u64,

@@ -17,6 +17,7 @@
 
 mod assemble;
 mod command;
+mod curl;
 pub mod document;
 pub mod json;
 pub mod junit;
@@ -29,7 +30,7 @@ mod sample;
 pub mod terminal;
 pub mod verdict;
 
-pub use assemble::{Circumstances, assemble, plan_text};
+pub use assemble::{Circumstances, Reproduction, assemble, plan_text};
 pub use document::{
     Abstention, CheckCounts, Collection, Finding, Level, Mode, NotTested, OperationCounts, OperationRow, OutcomeCounts, OutcomeRow, Report,
     RequirementCounts, RequirementOperation, RequirementRow, SCHEMA_VERSION, Summary, Target, TargetKind, Tool,

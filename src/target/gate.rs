@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::io;
 use std::str::FromStr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
@@ -134,6 +135,7 @@ pub struct Gate {
     has_channel: bool,
     ours: Arc<Mutex<HashSet<String>>>,
     unused: Arc<Mutex<HashSet<String>>>,
+    sent: Arc<AtomicU64>,
 }
 
 impl Gate {
@@ -148,6 +150,7 @@ impl Gate {
             has_channel: false,
             ours: Arc::default(),
             unused: Arc::default(),
+            sent: Arc::default(),
         }
     }
 
@@ -156,6 +159,11 @@ impl Gate {
     pub fn with_channel(mut self) -> Self {
         self.has_channel = true;
         self
+    }
+
+    /// Requests that have left so far, of all clones.
+    pub fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
     }
 
     /// The mode of the run.
@@ -213,6 +221,7 @@ impl Gate {
         self.secrets.harvest_request(request);
         self.judge(request, clearance)?;
         self.announce(&clearance.intents).await?;
+        self.sent.fetch_add(1, Ordering::Relaxed);
         let answer = self.client.send(request).await?;
         self.secrets.harvest(&answer);
         self.learn(&answer, &clearance.intents)?;

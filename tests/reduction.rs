@@ -1,0 +1,135 @@
+//! Trial of the reduction: faults of the reference are found, reduced and measured against the shortest sequences that
+//! somebody could write by hand (fixtures/reductions.yaml).
+//!
+//! The short version runs with the other tests. All faults with ten seeds each:
+//!
+//! ```sh
+//! cargo test --release --test reduction -- --ignored --nocapture
+//! ```
+#![expect(clippy::unwrap_used, reason = "in tests `unwrap` is the shortest honest assertion, in their set-up too")]
+#![expect(clippy::print_stdout, reason = "the trial's table is what it is run for")]
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use logto_conformance::contract::{Contract, Files, Version};
+use logto_conformance::engine::{REPLAYS, RunOptions, RunResult, run};
+use logto_conformance::plan::Profile;
+use logto_conformance::reference::{Fault, Reference, ReferenceOptions};
+use logto_conformance::target::{AdminCredentials, ClientOptions, Mode, SecretRegister};
+use serde::Deserialize;
+
+const MINIMA: &str = include_str!("../fixtures/reductions.yaml");
+
+#[derive(Debug, Deserialize)]
+struct Entry {
+    fault: String,
+    minimum: usize,
+    #[serde(default)]
+    only: Vec<String>,
+}
+
+/// What reducing one fault's deviations took.
+struct Outcome {
+    fault: String,
+    minimum: usize,
+    /// Steps of the shortest sequence that shows it.
+    steps: usize,
+    /// Requests of the reductions, one number for each deviation.
+    requests: Vec<u64>,
+    /// Deviations that did not show in each replay.
+    unsure: usize,
+}
+
+fn now() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis().try_into().unwrap()
+}
+
+async fn check(fault: &Fault, only: Vec<String>, seed: u64) -> RunResult {
+    drop(rustls::crypto::ring::default_provider().install_default());
+    let contract = Contract::embedded(Version::NEWEST).unwrap();
+    let running =
+        Reference::start(ReferenceOptions { faults: vec![fault.clone()], seed, ..ReferenceOptions::new(contract) }).await.unwrap();
+    let options = RunOptions {
+        client: ClientOptions::new(running.endpoint.parse().unwrap()),
+        credentials: AdminCredentials {
+            client_id: running.client_id.clone(),
+            client_secret: running.client_secret.clone(),
+            resource: running.resource.clone(),
+        },
+        mode: Mode::Exclusive,
+        profile: Profile::Standard,
+        seed,
+        jobs: 8,
+        version: Some(Version::NEWEST),
+        specs: Files::embedded(),
+        only,
+        plan: None,
+        run: format!("trial{seed}"),
+        secret: "trial".into(),
+        ledger: None,
+        secrets: SecretRegister::new(),
+        now,
+        stop: Arc::new(AtomicBool::new(false)),
+        listener: Arc::new(|_| {}),
+    };
+    let result = run(options).await.unwrap();
+    running.shutdown().await.unwrap();
+    result
+}
+
+async fn outcome(minimum: &Entry, seed: u64) -> Outcome {
+    let fault = Fault::named(&minimum.fault).unwrap();
+    let only = if minimum.only.is_empty() { vec![fault.operation.clone()] } else { minimum.only.clone() };
+    let result = check(&fault, only, seed).await;
+    let steps = result.found.iter().map(|found| found.confirmation.sequence.steps.len()).min();
+    Outcome {
+        fault: minimum.fault.clone(),
+        minimum: minimum.minimum,
+        steps: steps.unwrap_or_else(|| panic!("seed {seed}: {} was not found", fault.id)),
+        requests: result.found.iter().map(|found| found.confirmation.requests).collect(),
+        unsure: result.found.iter().filter(|found| found.confirmation.shown < REPLAYS).count(),
+    }
+}
+
+fn median(mut numbers: Vec<u64>) -> u64 {
+    numbers.sort_unstable();
+    numbers[numbers.len() / 2]
+}
+
+/// Runs the trial, prints its table and judges it.
+fn trial(faults: impl Fn(&Entry) -> bool, seeds: u64) {
+    let minima: Vec<Entry> = serde_saphyr::from_str(MINIMA).unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let mut outcomes = Vec::new();
+    for seed in 1..=seeds {
+        for minimum in minima.iter().filter(|minimum| faults(minimum)) {
+            let outcome = runtime.block_on(outcome(minimum, seed));
+            println!(
+                "{:30} seed {seed:2}: {} steps, by hand {}; requests {:?}; {} not confirmed",
+                outcome.fault, outcome.steps, outcome.minimum, outcome.requests, outcome.unsure
+            );
+            outcomes.push(outcome);
+        }
+    }
+    let requests: Vec<u64> = outcomes.iter().flat_map(|outcome| outcome.requests.clone()).collect();
+    let (median, most) = (median(requests.clone()), requests.iter().max().unwrap());
+    println!("{} reductions: {median} requests (median), {most} (maximum)", requests.len());
+    assert!(median <= 20, "a reduction takes {median} requests");
+    for outcome in outcomes {
+        assert!(outcome.steps <= outcome.minimum + 1, "{}: {} steps, by hand {}", outcome.fault, outcome.steps, outcome.minimum);
+        assert_eq!(outcome.unsure, 0, "{}: a deviation of a deterministic target was not confirmed", outcome.fault);
+    }
+}
+
+#[test]
+fn a_few_faults_are_reduced_to_what_they_need() {
+    trial(|minimum| ["deletion-of-nobody", "same-password-taken"].contains(&minimum.fault.as_str()), 1);
+}
+
+#[test]
+#[ignore = "takes minutes; run it by name"]
+fn every_fault_is_reduced_to_what_it_needs() {
+    trial(|_| true, 10);
+}

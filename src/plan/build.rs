@@ -7,7 +7,7 @@ use rand::SeedableRng as _;
 use super::epoch::{Need, fields};
 use super::script::Script;
 use super::sequence::{Epoch, Facts, PLAN_VERSION, Plan};
-use super::{lives, matrix, published, toggles};
+use super::{lives, matrix, published, toggles, values};
 use crate::contract::{Contract, Operation, glob};
 
 /// A sequence that is not written yet.
@@ -70,6 +70,7 @@ pub fn build(contract: &Contract, facts: &Facts, seed: u64, profile: Profile, on
         drafts.extend(published::admin_only(contract, facts));
         drafts.extend(published::documented(contract, facts));
     }
+    drafts.extend(values::drafts(contract, facts, seed, profile));
     let names = fields(contract);
     let mut groups: Vec<(Need, bool, Vec<Draft<'_>>)> = Vec::new();
     let mut left_out = Vec::new();

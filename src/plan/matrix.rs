@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::build::Draft;
 use super::epoch::Need;
-use super::probe::{Cast, Probe};
+use super::probe::{Cast, Probe, Rendered};
 use super::script::{Script, User};
 use super::sequence::{Call, Facts, Persona, Purpose};
 use super::twist::break_guard;
@@ -30,7 +30,7 @@ const fn counts_for_order(kind: &GuardKind) -> bool {
 }
 
 /// What a probe needs of the settings.
-fn need(probe: &Probe<'_>) -> Need {
+pub(super) fn need(probe: &Probe<'_>) -> Need {
     Need { enabled: probe.by_user().then_some(probe.enabled), levels: probe.levels.clone(), factors: probe.factors }
 }
 
@@ -57,12 +57,18 @@ pub fn lap<'a>(contract: &'a Contract, facts: &Facts) -> Vec<Draft<'a>> {
 }
 
 fn accepted(script: &mut Script<'_>, cast: &mut Cast, probe: &Probe<'_>) {
-    let operation = probe.operation;
-    let (persona, call, user, password) = probe.render(script, cast);
+    let rendered = probe.render(script, cast);
     // Nobody reads the messages that a deployment sends.
-    if operation.harm.sends && script.foresee(&call).is_none_or(|outcome| outcome.status.is_success()) {
+    if probe.operation.harm.sends && script.foresee(&rendered.1).is_none_or(|outcome| outcome.status.is_success()) {
         return;
     }
+    carry_out(script, cast, probe, rendered);
+}
+
+/// Sends an accepted request and looks at what it did through both collections.
+pub(super) fn carry_out(script: &mut Script<'_>, cast: &mut Cast, probe: &Probe<'_>, rendered: Rendered) {
+    let operation = probe.operation;
+    let (persona, call, user, password) = rendered;
     let made = operation.harm.undo.as_deref().and_then(|undo| made(script, undo));
     let capture: Vec<(&str, &str)> = made.iter().map(|made| (made.symbol.as_str(), made.pointer.as_str())).collect();
     let target = call.target.clone();
@@ -122,7 +128,7 @@ fn reader<'a>(contract: &'a Contract, target: &str) -> Option<&'a str> {
 }
 
 /// Looks at what a call may have changed: the user, and the nearest thing above the path that can be read.
-fn look(script: &mut Script<'_>, probe: &Probe<'_>, target: &str, user: Option<User>, of: usize, both: bool) {
+pub(super) fn look(script: &mut Script<'_>, probe: &Probe<'_>, target: &str, user: Option<User>, of: usize, both: bool) {
     let touches = probe.by_user() || probe.has_subject();
     if let Some(user) = user.filter(|_| touches) {
         script.look(user, of);

@@ -12,6 +12,7 @@ mod sequence;
 mod symbol;
 mod toggles;
 mod twist;
+mod values;
 
 pub use build::{Built, Profile, build};
 pub use script::{signed_in, start};

@@ -440,9 +440,12 @@ fn pointers(contract: &Contract, given: &Given) -> BTreeSet<String> {
     found
 }
 
+/// A request with who sends it, the user it speaks of and the new password in it, if any.
+pub type Rendered = (Persona, Call, Option<User>, Option<String>);
+
 impl Probe<'_> {
     /// The request, after the setup it needs. Also the user it speaks of and the new password in it, if any.
-    pub fn render(&self, script: &mut Script<'_>, cast: &mut Cast) -> (Persona, Call, Option<User>, Option<String>) {
+    pub fn render(&self, script: &mut Script<'_>, cast: &mut Cast) -> Rendered {
         let needs_caller = self.by_user()
             || matches!(self.credential, Credential::Caller | Credential::IdToken | Credential::LowerCase)
             || self.given.values().any(|given| given.for_caller)

@@ -104,7 +104,10 @@ fn objects(shape: &Shape, add: &mut dyn FnMut(&str, Value)) {
     if shape.get("additionalProperties") == Some(&Value::Bool(true)) && properties(shape).next().is_none() {
         add("a member without a name", json!({"": 1}));
         add("members with odd names", json!({"a b": 1, "é𝒳": "שלום", "constructor": "x", "0": [], "a.b": null}));
-        add("every type", json!({"text": "𝒳", "number": -1.5, "large": 1e20, "small": 1e-7, "flag": false, "none": null, "list": [[], {}], "object": {"a": {"b": {}}}}));
+        add(
+            "every type",
+            json!({"text": "𝒳", "number": -1.5, "large": 1e20, "small": 1e-7, "flag": false, "none": null, "list": [[], {}], "object": {"a": {"b": {}}}}),
+        );
         add("a deep object", (0..60).fold(json!(1), |inner, _| json!({ "a": inner })));
         add("a large object", Value::Object((0..200).map(|index| (format!("k{index}"), json!("x".repeat(20)))).collect()));
     }

@@ -18,7 +18,10 @@ pub const ODD: [&str; 14] =
 
 /// Formats and what texts of them look like.
 const FORMATS: [(&str, &str); 6] = [
-    ("uri", r"(https?://[a-z]{1,8}\.example(:[1-9][0-9]{1,3})?(/[0-9A-Za-z._-]{1,8}a){0,2}|com\.example\.[a-z]{1,6}://cb)(\?[a-z]=[0-9]{1,3})?"),
+    (
+        "uri",
+        r"(https?://[a-z]{1,8}\.example(:[1-9][0-9]{1,3})?(/[0-9A-Za-z._-]{1,8}a){0,2}|com\.example\.[a-z]{1,6}://cb)(\?[a-z]=[0-9]{1,3})?",
+    ),
     ("email", r"[0-9A-Za-z]{1,8}([.+][0-9a-z]{1,4})?@example\.(com|net|org)"),
     ("date", r"(19|20)[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])"),
     ("date-time", r"20[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]Z"),
@@ -34,7 +37,8 @@ pub fn units(text: &str) -> usize {
 /// Texts that fit an alternative, but for what its other keywords say.
 pub fn texts(shape: &Shape) -> BoxedStrategy<String> {
     let named = |keyword: &str| shape.get(keyword).and_then(serde_json::Value::as_str);
-    let format = named("format").and_then(|format| FORMATS.iter().find(|(name, _)| *name == format)).map(|(_, pattern)| (*pattern).to_owned());
+    let format =
+        named("format").and_then(|format| FORMATS.iter().find(|(name, _)| *name == format)).map(|(_, pattern)| (*pattern).to_owned());
     if let Some(strategy) = named("pattern").map(explicit).or(format).and_then(|pattern| string_regex(&pattern).ok()) {
         return strategy.prop_filter("U+0000", |text| is_plain(text)).boxed();
     }

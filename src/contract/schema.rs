@@ -136,7 +136,11 @@ fn prune(schema: &Value, value: &Value) -> Value {
             if properties.is_empty() {
                 return value.clone();
             }
-            let kept = object.iter().filter_map(|(key, member)| Some((key.clone(), prune(properties.get(key.as_str())?, member))));
+            // Members of any name are declared too, where the schema says so.
+            let others = schema.get("additionalProperties").filter(|others| others.is_object());
+            let kept = object
+                .iter()
+                .filter_map(|(key, member)| Some((key.clone(), prune(properties.get(key.as_str()).copied().or(others)?, member))));
             let absent = properties.iter().filter(|(key, _)| !object.contains_key(**key));
             let defaults = absent.filter_map(|(key, inner)| Some(((*key).to_owned(), prune(inner, inner.get("default")?))));
             Value::Object(kept.chain(defaults).collect::<Map<_, _>>())
@@ -221,6 +225,13 @@ mod tests {
         let schema = Schema::compile(json!({"properties": {"type": {}}, "allOf": [branch("a", "x"), branch("b", "y")]})).unwrap();
         assert_eq!(schema.prune(&json!({"type": "a", "x": 1, "y": 2})), json!({"type": "a", "x": 1}));
         assert_eq!(schema.properties().into_keys().collect::<Vec<_>>(), ["type", "x", "y"]);
+    }
+
+    #[test]
+    fn pruning_keeps_members_of_any_name_where_they_are_declared() {
+        let schema = Schema::compile(json!({"properties": {"en": {}}, "additionalProperties": {"type": "string"}})).unwrap();
+        let value = json!({"en": "a", "de": "b"});
+        assert_eq!(schema.prune(&value), value);
     }
 
     #[test]

@@ -121,7 +121,11 @@ fn objects(shape: &Shape) -> Option<BoxedStrategy<Value>> {
         None => names.is_empty().then(anything),
     };
     if let Some(others) = others {
-        let other = ("[a-z][0-9A-Za-z]{0,5}", others).prop_map(Some);
+        let names = match shape.get("propertyNames") {
+            Some(names) => values(names)?.prop_map(|name| name.as_str().unwrap_or_default().to_owned()).boxed(),
+            None => "[a-z][0-9A-Za-z]{0,5}".boxed(),
+        };
+        let other = (names, others).prop_map(Some);
         members.extend([proptest::prop_oneof![Just(None), other.clone()].boxed(), proptest::prop_oneof![Just(None), other].boxed()]);
     }
     Some(members.prop_map(|members| Value::Object(members.into_iter().flatten().collect::<Map<_, _>>())).boxed())

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::boundary::boundary;
 use super::draw::Draw;
@@ -243,24 +243,40 @@ impl Names {
 
     /// The change as it may be accepted: within the name space where something is named. `None` if it may not.
     fn keep(&self, body: &Value, change: &Change, draw: &mut Draw) -> Option<Change> {
-        let own = body.pointer(&change.pointer).and_then(Value::as_str).map(str::to_owned);
-        let mut symbols: BTreeSet<&str> = self.symbols.get(change.name()).into_iter().flatten().map(String::as_str).collect();
-        symbols.extend(own.as_deref().filter(|text| text.starts_with("{{")));
-        if change.name() != "name" {
-            symbols.remove("{{text}}");
-        }
-        // A text without letters names nothing.
-        let named = change.value.as_ref().and_then(Value::as_str).is_some_and(|text| !text.is_empty());
-        let Some(symbol) = symbols.first().filter(|_| named) else { return Some(change.clone()) };
-        let tag = draw.below(0x10_0000);
-        let text = match *symbol {
-            "{{text}}" => format!("lc_{{{{run}}}}_ {tag:x} {}", change.value.as_ref()?.as_str()?),
-            "{{username}}" | "{{slug}}" => format!("lc_{{{{run}}}}_{{{{tag}}}}_v{tag:x}"),
-            "{{alphanumeric}}" => format!("lc{{{{run}}}}x{{{{tag}}}}v{tag:x}"),
-            "{{email}}" => format!("lc_{{{{run}}}}_{{{{tag}}}}_{tag:x}+a.b@example.com"),
-            _ => return None,
+        let own = body.pointer(&change.pointer).and_then(Value::as_str).filter(|text| text.starts_with("{{"));
+        let value = match &change.value {
+            Some(value) => Some(self.kept(change.name(), own, value, draw)?),
+            None => None,
         };
-        Some(Change { value: Some(text.into()), ..change.clone() })
+        Some(Change { value, ..change.clone() })
+    }
+
+    /// A value of a property within the name space; `own` is the symbol that stands there in an accepted request.
+    fn kept(&self, name: &str, own: Option<&str>, value: &Value, draw: &mut Draw) -> Option<Value> {
+        match value {
+            // A text without letters names nothing.
+            Value::String(text) if !text.is_empty() => {
+                let mut symbols: BTreeSet<&str> = self.symbols.get(name).into_iter().flatten().map(String::as_str).chain(own).collect();
+                if name != "name" {
+                    symbols.remove("{{text}}");
+                }
+                let tag = draw.below(0x10_0000);
+                Some(match symbols.first() {
+                    None => value.clone(),
+                    Some(&"{{text}}") => format!("lc_{{{{run}}}}_ {tag:x} {text}").into(),
+                    Some(&("{{username}}" | "{{slug}}")) => format!("lc_{{{{run}}}}_{{{{tag}}}}_v{tag:x}").into(),
+                    Some(&"{{alphanumeric}}") => format!("lc{{{{run}}}}x{{{{tag}}}}v{tag:x}").into(),
+                    Some(&"{{email}}") => format!("lc_{{{{run}}}}_{{{{tag}}}}_{tag:x}+a.b@example.com").into(),
+                    Some(_) => return None,
+                })
+            }
+            Value::Array(items) => items.iter().map(|item| self.kept(name, own, item, draw)).collect(),
+            Value::Object(members) => {
+                let kept = members.iter().map(|(name, member)| Some((name.clone(), self.kept(name, None, member, draw)?)));
+                kept.collect::<Option<Map<_, _>>>().map(Value::Object)
+            }
+            other => Some(other.clone()),
+        }
     }
 }
 

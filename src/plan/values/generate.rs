@@ -104,8 +104,8 @@ fn objects(shape: &Shape) -> Option<BoxedStrategy<Value>> {
             }
             continue;
         };
-        let named = name.clone();
-        let member = strategy.prop_map(move |value| Some((named.clone(), value)));
+        let own = name.clone();
+        let member = strategy.prop_map(move |value| Some((own.clone(), value)));
         members.push(if needed { member.boxed() } else { proptest::prop_oneof![Just(None), member].boxed() });
         names.push(name);
     }

@@ -95,7 +95,9 @@ fn walk(pointer: &str, shape: &Shape, body: &Value, visit: &mut dyn FnMut(&str, 
                 (Some("array"), Some(first)) => {
                     let (place, Some(item)) = (format!("{place}/0"), inner.get("items")) else { continue };
                     visit(&place, item, false);
-                    shapes(item).iter().for_each(|item| walk(&place, item, first, visit));
+                    for item in shapes(item) {
+                        walk(&place, &item, first, visit);
+                    }
                 }
                 _ => {}
             }

@@ -1,5 +1,3 @@
-#![expect(clippy::unwrap_used, reason = "in tests `unwrap` is the shortest honest assertion, in their set-up too")]
-
 use serde_json::{Value, json};
 
 use super::draw::Draw;

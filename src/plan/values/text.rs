@@ -101,7 +101,8 @@ fn explicit(pattern: &str) -> String {
                         continue;
                     }
                 };
-                written.push_str(&if inside { class.to_owned() } else { format!("[{class}]") });
+                let (open, close) = if inside { ("", "") } else { ("[", "]") };
+                written.extend([open, class, close]);
             }
             '[' | ']' => {
                 inside = letter == '[';

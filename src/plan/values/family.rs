@@ -53,6 +53,8 @@ pub struct Trial<'a> {
     pub place: String,
     /// Whether the contract refuses it by its schema.
     pub wrong: bool,
+    /// Whether it may find more than is asked for now: what others make meanwhile shows on some pages and in no total.
+    pub searches: bool,
 }
 
 /// A sequence for each operation with a body or query, its values drawn from the seed and the operation's name.
@@ -103,7 +105,7 @@ fn write(script: &mut Script<'_>, trials: &[Trial<'_>], quota: Quota) {
         let target = call.target.clone();
         match script.foresee(&call) {
             Some(outcome) if outcome.status.is_success() => {
-                if accepted.len() < quota.accepted && !trial.probe.operation.harm.sends {
+                if accepted.len() < quota.accepted && !trial.probe.operation.harm.sends && !trial.searches {
                     accepted.push(trial);
                 }
                 continue;
@@ -166,7 +168,8 @@ pub fn trials<'a>(
             probe.label = format!("{name}: {place} {what}");
             let body = if let Payload::Json(body) = &probe.payload { body.to_string() } else { String::new() };
             if known.insert((body, probe.query.clone())) {
-                trials.push(Trial { probe, place, wrong });
+                let searches = probe.query != accepted.query && is_search(operation, &place);
+                trials.push(Trial { probe, place, wrong, searches });
             }
         };
         for parameter in operation.parameters.iter().filter(|parameter| parameter.place == Place::Query) {
@@ -193,6 +196,12 @@ pub fn trials<'a>(
         }
     }
     trials
+}
+
+/// Whether a parameter says what an operation that searches looks for.
+fn is_search(operation: &Operation, place: &str) -> bool {
+    let searches = operation.guards.iter().any(|guard| matches!(guard.kind, GuardKind::Search(_)));
+    searches && ["query search", "query mode", "query joint"].iter().any(|name| place.starts_with(name))
 }
 
 /// Texts for a parameter of the query.

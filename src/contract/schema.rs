@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use jsonschema::Validator;
+use jsonschema::{Keyword, ValidationError, Validator};
 use serde_json::{Map, Value};
 
 /// A compiled schema together with its text.
@@ -25,6 +25,20 @@ impl PartialEq for Schema {
     }
 }
 
+/// The most UTF-16 units that a text may have.
+struct MostUnits(Option<u64>);
+
+impl<'i> Keyword<'i> for MostUnits {
+    fn validate(&self, instance: &'i Value) -> Result<(), ValidationError<'i>> {
+        if Keyword::is_valid(self, instance) { Ok(()) } else { Err(ValidationError::custom("is too long in UTF-16 units")) }
+    }
+
+    fn is_valid(&self, instance: &'i Value) -> bool {
+        let units = |text: &str| text.encode_utf16().count() as u64;
+        instance.as_str().zip(self.0).is_none_or(|(text, most)| units(text) <= most)
+    }
+}
+
 /// Where and how a value departs from a schema.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SchemaError {
@@ -35,12 +49,14 @@ pub struct SchemaError {
 }
 
 impl Schema {
-    /// Compiles a schema without references. Formats are asserted; `uri` means what browsers accept as a URL.
+    /// Compiles a schema without references. Formats are asserted; `uri` means what browsers accept as a URL, and
+    /// `x-length: utf16` beside `maxLength` that it counts UTF-16 units.
     pub fn compile(raw: Value) -> Result<Self, String> {
         let validator = jsonschema::options()
             .with_draft(jsonschema::Draft::Draft202012)
             .should_validate_formats(true)
             .with_format("uri", |text: &str| url::Url::parse(text).is_ok())
+            .with_keyword("x-length", |parent, _, _| Ok(Box::new(MostUnits(parent.get("maxLength").and_then(Value::as_u64)))))
             .build(&raw)
             .map_err(|error| error.to_string())?;
         Ok(Self { raw: Arc::new(raw), validator: Arc::new(validator) })
@@ -71,7 +87,7 @@ impl Schema {
         found
     }
 
-    /// The value without undeclared keys, as the server keeps it after validation. Objects whose schema declares no
+    /// The value as the server keeps it after validation: without undeclared keys, with defaults. Objects whose schema declares no
     /// properties stay whole; what is declared for another value of a member that decides (`if` with `const`) goes too.
     pub fn prune(&self, value: &Value) -> Value {
         prune(&self.raw, value)
@@ -120,8 +136,14 @@ fn prune(schema: &Value, value: &Value) -> Value {
             if properties.is_empty() {
                 return value.clone();
             }
-            let kept = object.iter().filter_map(|(key, member)| Some((key.clone(), prune(properties.get(key.as_str())?, member))));
-            Value::Object(kept.collect::<Map<_, _>>())
+            // Members of any name are declared too, where the schema says so.
+            let others = schema.get("additionalProperties").filter(|others| others.is_object());
+            let kept = object
+                .iter()
+                .filter_map(|(key, member)| Some((key.clone(), prune(properties.get(key.as_str()).copied().or(others)?, member))));
+            let absent = properties.iter().filter(|(key, _)| !object.contains_key(**key));
+            let defaults = absent.filter_map(|(key, inner)| Some(((*key).to_owned(), prune(inner, inner.get("default")?))));
+            Value::Object(kept.chain(defaults).collect::<Map<_, _>>())
         }
         Value::Array(items) => match schema.get("items") {
             Some(item) => Value::Array(items.iter().map(|member| prune(item, member)).collect()),
@@ -203,6 +225,29 @@ mod tests {
         let schema = Schema::compile(json!({"properties": {"type": {}}, "allOf": [branch("a", "x"), branch("b", "y")]})).unwrap();
         assert_eq!(schema.prune(&json!({"type": "a", "x": 1, "y": 2})), json!({"type": "a", "x": 1}));
         assert_eq!(schema.properties().into_keys().collect::<Vec<_>>(), ["type", "x", "y"]);
+    }
+
+    #[test]
+    fn pruning_keeps_members_of_any_name_where_they_are_declared() {
+        let schema = Schema::compile(json!({"properties": {"en": {}}, "additionalProperties": {"type": "string"}})).unwrap();
+        let value = json!({"en": "a", "de": "b"});
+        assert_eq!(schema.prune(&value), value);
+    }
+
+    #[test]
+    fn pruning_fills_in_defaults_inner_ones_included() {
+        let inner = json!({"default": {}, "properties": {"min": {"default": 8}, "max": {}}});
+        let schema = Schema::compile(json!({"properties": {"length": inner, "other": {}}})).unwrap();
+        assert_eq!(schema.prune(&json!({"other": 1})), json!({"other": 1, "length": {"min": 8}}));
+        assert_eq!(schema.prune(&json!({"length": {"min": 9, "max": 1}})), json!({"length": {"min": 9, "max": 1}}));
+    }
+
+    #[test]
+    fn lengths_count_units_where_the_schema_says_so() {
+        let admits = |schema: Value| Schema::compile(schema).unwrap().admits(&json!("𝒳𝒳"));
+        assert!(admits(json!({"maxLength": 2})));
+        assert!(!admits(json!({"maxLength": 2, "x-length": "utf16"})));
+        assert!(admits(json!({"maxLength": 4, "x-length": "utf16"})));
     }
 
     #[test]

@@ -727,9 +727,10 @@ fn member<'a>(value: &'a Value, name: &str) -> Option<&'a Value> {
 
 /// Whether a text names a page, or the size of one: a number above zero, and a size of at most a hundred. Empty counts as absent.
 fn names_page(parameter: &str, text: Option<&String>) -> bool {
-    let Some(text) = text.map(|text| text.trim()).filter(|text| !text.is_empty()) else { return true };
+    let Some(text) = text.filter(|text| !text.is_empty()) else { return true };
     let most = if parameter == "page_size" { 100.0 } else { f64::INFINITY };
-    text.parse::<f64>().is_ok_and(|number| number > 0.0 && number <= most)
+    // Blanks around a number do not count; blanks alone are no number, unlike no text at all.
+    text.trim().parse::<f64>().is_ok_and(|number| number > 0.0 && number <= most)
 }
 
 fn is_distinct(list: &Value) -> bool {

@@ -8,7 +8,7 @@ use super::coverage::{Effort, add_walks};
 use super::epoch::{Need, fields};
 use super::script::Script;
 use super::sequence::{Epoch, Facts, PLAN_VERSION, Plan, Sequence};
-use super::{lives, matrix, published, races, toggles};
+use super::{lives, matrix, published, races, toggles, values};
 use crate::contract::{Contract, Operation, glob};
 
 /// Ways, besides the first, to break a guard of many operations that each of them tries in the standard profile.
@@ -87,6 +87,7 @@ pub fn build(contract: &Contract, facts: &Facts, seed: u64, profile: Profile, on
         drafts.extend(published::admin_only(contract, facts));
         drafts.extend(published::documented(contract, facts));
     }
+    drafts.extend(values::drafts(contract, facts, seed, profile));
     let names = fields(contract);
     let mut groups: Vec<(Need, bool, Vec<Draft<'_>>)> = Vec::new();
     let mut left_out = Vec::new();

@@ -14,6 +14,7 @@ mod sequence;
 mod symbol;
 mod toggles;
 mod twist;
+mod values;
 mod walk;
 
 pub use build::{Built, Profile, build};

@@ -282,6 +282,7 @@ fn succeed(
         }
     }
     if let (Some(body), Some(Some(schema))) = (&mut body, call.operation.response(status)) {
+        tell_expired(body, now);
         complete(body, schema.raw());
     }
     let mut next = accept(chosen, body.as_ref()).unwrap_or_else(|_| chosen.next.clone());
@@ -307,6 +308,19 @@ fn succeed(
         None => empty_answer(status),
     };
     (answer, next, born)
+}
+
+/// The model leaves it open whether what is about to end has ended; the deployment has a clock.
+fn tell_expired(body: &mut Value, now: i64) {
+    match body {
+        Value::Array(items) => items.iter_mut().for_each(|item| tell_expired(item, now)),
+        Value::Object(members) if members.get("status").is_some_and(Value::is_null) => {
+            if let Some(limit) = members.get("expiresAt").and_then(time::millis) {
+                members.insert("status".into(), if now < limit { "active".into() } else { "expired".into() });
+            }
+        }
+        _ => {}
+    }
 }
 
 /// Where the model leaves a shown value open, the deployment stores what was asked for.

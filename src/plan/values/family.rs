@@ -1,0 +1,300 @@
+//! The family of sequences: for each operation an accepted request, again and again with one other value.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use serde_json::{Map, Value, json};
+
+use super::boundary::boundary;
+use super::draw::Draw;
+use super::shape::tried;
+use super::spoil::{Change, changes};
+use super::text::{free, units};
+use crate::contract::guard::{GuardKind, Place};
+use crate::contract::{Contract, Operation, Outcome, Schema};
+use crate::plan::build::{Draft, Profile};
+use crate::plan::epoch::Need;
+use crate::plan::matrix::{carry_out, look, need};
+use crate::plan::probe::{Cast, Payload, Probe};
+use crate::plan::script::Script;
+use crate::plan::sequence::{Facts, Purpose};
+use crate::plan::symbol::symbols;
+
+/// How many requests of each sort an operation gets.
+#[derive(Debug, Clone, Copy)]
+struct Quota {
+    /// Wrong in one thing.
+    wrong: usize,
+    /// Fitting the schema, and refused by something else.
+    refused: usize,
+    /// Accepted.
+    accepted: usize,
+    /// Values drawn for each place.
+    draws: usize,
+    /// Of how many operations one is tried.
+    one_in: usize,
+}
+
+impl Quota {
+    const fn of(effort: Profile) -> Self {
+        match effort {
+            Profile::Quick => Self { wrong: 2, refused: 1, accepted: 1, draws: 1, one_in: 10 },
+            Profile::Standard => Self { wrong: 4, refused: 2, accepted: 3, draws: 1, one_in: 1 },
+            Profile::Deep => Self { wrong: 30, refused: 12, accepted: 16, draws: 3, one_in: 1 },
+        }
+    }
+}
+
+/// One request to try.
+#[derive(Debug, Clone)]
+pub struct Trial<'a> {
+    /// The request.
+    pub probe: Probe<'a>,
+    /// What tries the same is told apart by this.
+    pub place: String,
+    /// Whether the contract refuses it by its schema.
+    pub wrong: bool,
+    /// Whether it may find more than is asked for now: what others make meanwhile shows on some pages and in no total.
+    pub searches: bool,
+}
+
+/// A sequence for each operation with a body or query, its values drawn from the seed and the operation's name.
+pub fn drafts<'a>(contract: &'a Contract, facts: &Facts, seed: u64, effort: Profile) -> Vec<Draft<'a>> {
+    let quota = Quota::of(effort);
+    let names = Names::of(contract);
+    let mut drafts = Vec::new();
+    for operation in &contract.operations {
+        let mut draw = Draw::new(seed, &operation.id);
+        if draw.below(quota.one_in) > 0 {
+            continue;
+        }
+        let mut trials = trials(contract, facts, operation, &names, &mut draw, quota.draws);
+        draw.shuffle(&mut trials);
+        let trials = spread(trials);
+        let Some(need) = trials.iter().try_fold(Need::default(), |all, trial| all.join(&need(&trial.probe))) else { continue };
+        if !trials.is_empty() {
+            let (id, alone) = (format!("values/{}", operation.id), operation.harm.tenant_wide);
+            drafts.push(Draft { id, need, alone, write: Box::new(move |script| write(script, &trials, quota)) });
+        }
+    }
+    drafts
+}
+
+/// Every place once before any gets its second turn.
+fn spread(trials: Vec<Trial<'_>>) -> Vec<Trial<'_>> {
+    let mut turns: BTreeMap<(String, bool), usize> = BTreeMap::new();
+    let mut ranked: Vec<(usize, Trial<'_>)> = Vec::new();
+    for trial in trials {
+        let turn = turns.entry((trial.place.clone(), trial.wrong)).or_default();
+        *turn += 1;
+        ranked.push((*turn, trial));
+    }
+    ranked.sort_by_key(|(turn, _)| *turn);
+    ranked.into_iter().map(|(_, trial)| trial).collect()
+}
+
+fn write(script: &mut Script<'_>, trials: &[Trial<'_>], quota: Quota) {
+    let mut cast = Cast::new();
+    let (mut wrong, mut refused, mut accepted) = (0, 0, Vec::new());
+    let mut last = None;
+    for trial in trials {
+        let full = if trial.wrong { wrong == quota.wrong } else { refused == quota.refused && accepted.len() == quota.accepted };
+        if full {
+            continue;
+        }
+        let (persona, call, user, _) = trial.probe.render(script, &mut cast);
+        let target = call.target.clone();
+        match script.foresee(&call) {
+            Some(outcome) if outcome.status.is_success() => {
+                if accepted.len() < quota.accepted && !trial.probe.operation.harm.sends && !trial.searches {
+                    accepted.push(trial);
+                }
+                continue;
+            }
+            // What reaches the storage only to break it is tried elsewhere, once for each operation.
+            Some(outcome) if outcome == nul() => continue,
+            Some(_) if trial.wrong => wrong += 1,
+            Some(_) if refused < quota.refused => refused += 1,
+            _ => continue,
+        }
+        script.call(persona, Purpose::Probe(trial.probe.label.clone()), call, &[]);
+        last = Some((trial, target, user, script.last()));
+    }
+    // Whatever of all that changed something after all, it shows now.
+    if let Some((trial, target, user, of)) = last
+        && trial.probe.operation.writes()
+    {
+        look(script, &trial.probe, &target, user, of, false);
+    }
+    for trial in accepted {
+        let rendered = trial.probe.render(script, &mut cast);
+        if script.foresee(&rendered.1).is_some_and(|outcome| outcome.status.is_success()) {
+            carry_out(script, &mut cast, &trial.probe, rendered);
+        }
+    }
+}
+
+/// What texts with U+0000 come to.
+fn nul() -> Outcome {
+    Outcome { status: crate::contract::guard::Status::AnyRefusal, code: None }
+}
+
+/// What an operation is refused with when a value does not fit its schema.
+pub fn refusal(operation: &Operation) -> Option<Outcome> {
+    operation.guards.iter().find(|guard| matches!(guard.kind, GuardKind::ValidInput(_))).map(|guard| guard.refusal().into())
+}
+
+/// Everything worth trying with an operation.
+pub fn trials<'a>(
+    contract: &'a Contract,
+    facts: &Facts,
+    operation: &'a Operation,
+    names: &Names,
+    draw: &mut Draw,
+    draws: usize,
+) -> Vec<Trial<'a>> {
+    let mut trials: Vec<Trial<'a>> = Vec::new();
+    let mut known: HashSet<(String, BTreeMap<String, String>)> = HashSet::new();
+    if refusal(operation).is_none() {
+        return trials;
+    }
+    for (name, case) in operation.cases.iter().filter(|(_, case)| !case.signed_in) {
+        let accepted = Probe::accepted(contract, operation, name, case);
+        if !facts.can_sign_in && accepted.needs_sign_in(contract) {
+            continue;
+        }
+        let mut add = |place: String, what: &str, wrong: bool, change: &dyn Fn(&mut Probe<'a>)| {
+            let mut probe = accepted.clone();
+            change(&mut probe);
+            probe.label = format!("{name}: {place} {what}");
+            let body = if let Payload::Json(body) = &probe.payload { body.to_string() } else { String::new() };
+            if known.insert((body, probe.query.clone())) {
+                let searches = probe.query != accepted.query && is_search(operation, &place);
+                trials.push(Trial { probe, place, wrong, searches });
+            }
+        };
+        for parameter in operation.parameters.iter().filter(|parameter| parameter.place == Place::Query) {
+            let place = format!("query {}", parameter.name);
+            if parameter.required {
+                add(place.clone(), "missing", true, &|probe| drop(probe.query.remove(&parameter.name)));
+            }
+            for (what, value) in query_values(&parameter.schema, draw, draws) {
+                let wrong = !parameter.schema.admits(&json!(value));
+                add(place.clone(), &what, wrong, &|probe| drop(probe.query.insert(parameter.name.clone(), value.clone())));
+            }
+        }
+        let (Some((content_type, schema)), Payload::Json(body)) = (&operation.body, &accepted.payload) else { continue };
+        if !content_type.ends_with("json") || !schema.admits(&concrete(body)) {
+            continue;
+        }
+        let tried = tried(schema);
+        for change in changes(&tried, body, draw, draws) {
+            let Some(changed) = change.of(body) else { continue };
+            let wrong = !schema.admits(&concrete(&changed));
+            let payload = if wrong { Some(changed) } else { names.keep(body, &change, draw).and_then(|kept| kept.of(body)) };
+            let Some(payload) = payload.filter(|payload| wrong || tried.admits(&concrete(payload))) else { continue };
+            add(change.pointer.clone(), &change.what, wrong, &|probe| probe.payload = Payload::Json(payload.clone()));
+        }
+    }
+    trials
+}
+
+/// Whether a parameter says what an operation that searches looks for.
+fn is_search(operation: &Operation, place: &str) -> bool {
+    let searches = operation.guards.iter().any(|guard| matches!(guard.kind, GuardKind::Search(_)));
+    searches && ["query search", "query mode", "query joint"].iter().any(|name| place.starts_with(name))
+}
+
+/// Texts for a parameter of the query.
+fn query_values(schema: &Schema, draw: &mut Draw, draws: usize) -> Vec<(String, String)> {
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let mut values: Vec<(String, String)> = boundary(schema.raw()).iter().map(|(what, value)| (what.clone(), text(value))).collect();
+    values.extend(["0", "-1", "1", "true", "null", "lcUnknown"].map(|value| (value.to_owned(), value.to_owned())));
+    for _ in 0..draws {
+        values.extend(draw.one(&free(1..=12)).map(|value| ("a drawn value".to_owned(), value)));
+    }
+    // A request line has no room for more.
+    values.retain(|(_, value)| units(value) <= 300);
+    values
+}
+
+/// The body with stand-ins for its symbols.
+pub fn concrete(body: &Value) -> Value {
+    match body {
+        Value::String(text) => json!(match text.as_str() {
+            "{{email}}" | "{{own.email}}" => "lc@example.com",
+            "{{phone}}" => "12015550100",
+            text if text.contains("@example.com") => "lc@example.com",
+            text if symbols(text).next().is_some() => "lc_stand_in",
+            text => text,
+        }),
+        Value::Array(items) => items.iter().map(concrete).collect(),
+        Value::Object(object) => Value::Object(object.iter().map(|(name, member)| (name.clone(), concrete(member))).collect()),
+        other => other.clone(),
+    }
+}
+
+/// Which properties name something: what is accepted there keeps to the run's name space.
+pub struct Names {
+    /// The symbol that the contract's cases write there, by property.
+    symbols: BTreeMap<String, BTreeSet<String>>,
+}
+
+impl Names {
+    /// The names that the cases of a contract use.
+    pub fn of(contract: &Contract) -> Self {
+        let mut symbols = BTreeMap::new();
+        let cases = contract.operations.iter().flat_map(|operation| operation.cases.values().chain(operation.tries.values()));
+        for body in cases.filter_map(|case| case.body.as_ref()) {
+            gather(body, "", &mut symbols);
+        }
+        Self { symbols }
+    }
+
+    /// The change as it may be accepted: within the name space where something is named. `None` if it may not.
+    fn keep(&self, body: &Value, change: &Change, draw: &mut Draw) -> Option<Change> {
+        let own = body.pointer(&change.pointer).and_then(Value::as_str).filter(|text| text.starts_with("{{"));
+        let value = match &change.value {
+            Some(value) => Some(self.kept(change.name(), own, value, draw)?),
+            None => None,
+        };
+        Some(Change { value, ..change.clone() })
+    }
+
+    /// A value of a property within the name space; `own` is the symbol that stands there in an accepted request.
+    fn kept(&self, name: &str, own: Option<&str>, value: &Value, draw: &mut Draw) -> Option<Value> {
+        match value {
+            // A text without letters names nothing.
+            Value::String(text) if !text.is_empty() => {
+                let mut symbols: BTreeSet<&str> = self.symbols.get(name).into_iter().flatten().map(String::as_str).chain(own).collect();
+                if name != "name" {
+                    symbols.remove("{{text}}");
+                }
+                let tag = draw.below(0x10_0000);
+                Some(match symbols.first() {
+                    None => value.clone(),
+                    Some(&"{{text}}") => format!("lc_{{{{run}}}}_ {tag:x} {text}").into(),
+                    Some(&("{{username}}" | "{{slug}}")) => format!("lc_{{{{run}}}}_{{{{tag}}}}_v{tag:x}").into(),
+                    Some(&"{{alphanumeric}}") => format!("lc{{{{run}}}}x{{{{tag}}}}v{tag:x}").into(),
+                    Some(&"{{email}}") => format!("lc_{{{{run}}}}_{{{{tag}}}}_{tag:x}+a.b@example.com").into(),
+                    Some(_) => return None,
+                })
+            }
+            Value::Array(items) => items.iter().map(|item| self.kept(name, own, item, draw)).collect(),
+            Value::Object(members) => {
+                let kept = members.iter().map(|(name, member)| Some((name.clone(), self.kept(name, None, member, draw)?)));
+                kept.collect::<Option<Map<_, _>>>().map(Value::Object)
+            }
+            other => Some(other.clone()),
+        }
+    }
+}
+
+/// Notes the symbols of a body by the property that they stand in.
+fn gather(value: &Value, name: &str, symbols: &mut BTreeMap<String, BTreeSet<String>>) {
+    match value {
+        Value::String(text) if text.starts_with("{{") => drop(symbols.entry(name.to_owned()).or_default().insert(text.clone())),
+        Value::Array(items) => items.iter().for_each(|item| gather(item, name, symbols)),
+        Value::Object(object) => object.iter().for_each(|(name, member)| gather(member, name, symbols)),
+        _ => {}
+    }
+}

@@ -247,7 +247,7 @@ impl Execution<'_> {
     pub(super) fn capture(&mut self, index: usize, answer: &Answer) {
         self.context.silence.store(0, Ordering::Relaxed);
         let step = &self.sequence.steps[index];
-        let refused = answer.status >= 400 && step.expect.as_deref().is_some_and(|expected| !expected.starts_with('2'));
+        let refused = answer.status >= 400 && step.expect.as_deref().is_none_or(|expected| !expected.starts_with('2'));
         for (symbol, pointer) in &step.capture {
             if let Some(text) = answer.json().as_ref().and_then(|json| json.pointer(pointer)).and_then(Value::as_str) {
                 self.binding.set(symbol.clone(), text);

@@ -57,8 +57,7 @@ async fn settle_experience(context: &Context, admin: &str) -> Result<(), String>
         }
         let clearance = Clearance { tenant_wide: true, ..Clearance::intending(Intent::SignInExperience { before: found.clone() }) };
         let request = Request::new("PATCH", "/api/sign-in-exp").with_header("authorization", format!("Bearer {admin}"));
-        let answer =
-            context.gate.send(&request.with_json(&Value::Object(changes)), &clearance).await.map_err(|error| error.to_string())?;
+        let answer = context.gate.send(&request.with_json(&Value::Object(changes)), &clearance).await.map_err(|error| error.to_string())?;
         if answer.status != 200 {
             return Err(format!("PATCH /api/sign-in-exp answers {}", answer.status));
         }

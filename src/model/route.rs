@@ -60,25 +60,26 @@ pub fn route<'a>(contract: &'a Contract, method: &str, path: &str) -> Route<'a> 
 }
 
 fn split(path: &str) -> Vec<&str> {
-    let path = path.strip_prefix('/').unwrap_or(path);
-    path.strip_suffix('/').unwrap_or(path).split('/').collect()
+    fixed(path).collect()
 }
 
+/// The segments of a path; slashes at its ends do not count.
+fn fixed(path: &str) -> std::str::Split<'_, char> {
+    let path = path.strip_prefix('/').unwrap_or(path);
+    path.strip_suffix('/').unwrap_or(path).split('/')
+}
+
+/// The decoded parameters of a path that a template describes.
 fn fit(template: &str, segments: &[&str]) -> Option<BTreeMap<String, String>> {
-    let wanted = split(template);
-    if wanted.len() != segments.len() {
+    let name = |pattern: &'_ str| pattern.starts_with('{') && pattern.ends_with('}');
+    let mut wanted = fixed(template);
+    let alike = segments.iter().all(|segment| {
+        wanted.next().is_some_and(|pattern| if name(pattern) { !segment.is_empty() } else { pattern.eq_ignore_ascii_case(segment) })
+    });
+    if !alike || wanted.next().is_some() {
         return None;
     }
-    let mut parameters = BTreeMap::new();
-    for (pattern, segment) in wanted.iter().zip(segments) {
-        if let Some(name) = pattern.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) {
-            if segment.is_empty() {
-                return None;
-            }
-            parameters.insert(name.to_owned(), percent_decode_str(segment).decode_utf8_lossy().into_owned());
-        } else if !pattern.eq_ignore_ascii_case(segment) {
-            return None;
-        }
-    }
-    Some(parameters)
+    let parameters = fixed(template).zip(segments).filter(|(pattern, _)| name(pattern));
+    let decoded = |segment: &str| percent_decode_str(segment).decode_utf8_lossy().into_owned();
+    Some(parameters.map(|(pattern, segment)| (pattern[1..pattern.len() - 1].to_owned(), decoded(segment))).collect())
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use rpds::RedBlackTreeMapSync;
 use serde_json::Value;
 
 pub use crate::contract::entity::{ACCOUNT_CENTER, SIGN_IN_EXPERIENCE};
@@ -221,7 +222,8 @@ impl Entity {
 /// Everything that is known of a deployment. Cheap to clone.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct State {
-    entities: BTreeMap<Key, Arc<Entity>>,
+    /// Shared between states as far as they are alike: states are copied for every alternative of every call.
+    entities: RedBlackTreeMapSync<Key, Arc<Entity>>,
     closed: bool,
     whole: bool,
 }
@@ -259,12 +261,14 @@ impl State {
 
     /// Adds or replaces an entity.
     pub fn insert(&mut self, key: Key, entity: Entity) {
-        self.entities.insert(key, Arc::new(entity));
+        self.entities.insert_mut(key, Arc::new(entity));
     }
 
     /// Removes an entity.
     pub fn remove(&mut self, key: &Key) -> Option<Entity> {
-        self.entities.remove(key).map(Arc::unwrap_or_clone)
+        let removed = self.entities.get(key).map(|entity| (**entity).clone());
+        self.entities.remove_mut(key);
+        removed
     }
 
     /// Gives an entity, and what belongs to it, the id by which it is known from now on.
@@ -276,7 +280,7 @@ impl State {
         let (part, reference) = (format!("{}/", old.id), old.kind.reference());
         let owned = |entity: &Entity| entity.text("owner") == Some(Some(&old.id));
         let parts: Vec<Key> =
-            self.entities.iter().filter(|(key, entity)| owned(entity) && key.id.starts_with(&part)).map(|(key, _)| key.clone()).collect();
+            self.entities.iter().filter(|(key, entity)| key.id.starts_with(&part) && owned(entity)).map(|(key, _)| key.clone()).collect();
         for key in parts {
             if let Some(entity) = self.remove(&key) {
                 let id = format!("{id}/{}", &key.id[part.len()..]);
@@ -303,8 +307,9 @@ impl State {
 
     /// Changes every entity of a kind for which `which` holds.
     pub fn update_all(&mut self, kind: Kind, which: impl Fn(&Entity) -> bool, change: impl Fn(&mut Entity)) {
-        for (_, entity) in self.entities.iter_mut().filter(|(key, entity)| key.kind == kind && which(entity)) {
-            change(Arc::make_mut(entity));
+        let chosen = self.all(kind).filter(|(_, entity)| which(entity)).map(|(id, _)| Key::new(kind, id));
+        for key in chosen.collect::<Vec<_>>() {
+            self.update(&key, &change);
         }
     }
 
@@ -391,18 +396,27 @@ impl State {
 
     /// Keys of entities that are new here or differ from another state.
     pub fn changed_since(&self, before: &Self) -> Vec<Key> {
-        let same = |key: &Key, entity: &Arc<Entity>| before.entities.get(key).is_some_and(|old| Arc::ptr_eq(old, entity));
-        self.entities.iter().filter(|(key, entity)| !same(key, entity)).map(|(key, _)| key.clone()).collect()
+        let mut old = before.entities.iter().peekable();
+        let mut changed = Vec::new();
+        for (key, entity) in &self.entities {
+            while old.next_if(|(other, _)| *other < key).is_some() {}
+            if !old.next_if(|(other, _)| *other == key).is_some_and(|(_, old)| Arc::ptr_eq(old, entity)) {
+                changed.push(key.clone());
+            }
+        }
+        changed
     }
 
     /// Repeats here what changed from one state to another, as a whole: what was written here meanwhile is lost.
     pub fn repeat(&mut self, before: &Self, after: &Self) {
         for key in after.changed_since(before) {
             if let Some(entity) = after.entities.get(&key) {
-                self.entities.insert(key, Arc::clone(entity));
+                self.entities.insert_mut(key, Arc::clone(entity));
             }
         }
-        self.entities.retain(|key, _| after.entities.contains_key(key) || !before.entities.contains_key(key));
+        for key in before.entities.keys().filter(|key| !after.entities.contains_key(key)) {
+            self.entities.remove_mut(key);
+        }
     }
 
     /// The settings object; an empty one (all unknown) when it was never seen.

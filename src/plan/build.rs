@@ -132,9 +132,9 @@ pub fn build(contract: &Contract, facts: &Facts, seed: u64, profile: Profile, on
         glob(pattern, &sequence.id) || sequence.steps.iter().any(|step| step.operation().is_some_and(|operation| glob(pattern, operation)))
     };
     for epoch in &mut epochs {
-        epoch.sequences.retain(|sequence| {
-            !sequence.steps.is_empty() && (only.is_empty() || only.iter().any(|pattern| named(sequence, pattern)))
-        });
+        epoch
+            .sequences
+            .retain(|sequence| !sequence.steps.is_empty() && (only.is_empty() || only.iter().any(|pattern| named(sequence, pattern))));
     }
     epochs.retain(|epoch| !epoch.sequences.is_empty());
     let plan = Plan { plan_version: PLAN_VERSION, contract: contract.version, seed, facts: facts.clone(), epochs };

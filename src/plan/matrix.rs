@@ -14,7 +14,7 @@ use crate::contract::{Contract, Effect, Kind, Named, Operation};
 use crate::model::{Route, route};
 
 /// Probes per sequence: enough to share users and tokens, few enough to run side by side.
-const PROBES_PER_SEQUENCE: usize = 300;
+const PROBES_PER_SEQUENCE: usize = 150;
 
 /// Guards whose combinations show the order in which an operation refuses.
 const fn counts_for_order(kind: &GuardKind) -> bool {
@@ -92,7 +92,7 @@ pub(super) fn carry_out(script: &mut Script<'_>, cast: &mut Cast, probe: &Probe<
         cast.forget_subject();
     }
     if operation.effects.iter().any(|effect| matches!(effect, Effect::Delete(selector) if selector.kind == Kind::User)) {
-        cast.forget_subject();
+        cast.lose_subject();
     }
 }
 

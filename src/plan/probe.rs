@@ -389,6 +389,14 @@ impl Cast {
         self.given.clear();
     }
 
+    /// Whoever was acted upon is no more.
+    pub fn lose_subject(&mut self) {
+        self.forget_subject();
+        if self.one {
+            self.callers.clear();
+        }
+    }
+
     /// The next caller is a new one.
     pub fn forget_caller(&mut self) {
         if !self.one {

@@ -120,7 +120,8 @@ mod tests {
         let (contract, plan) = planned(&[]);
         let published = plan.facts.published.as_ref().unwrap();
         let probed = published.operations.iter().filter(|operation| operation.unprobed().is_none());
-        let probed: BTreeSet<&str> = probed.filter_map(|operation| contract.listed(operation)).map(|operation| operation.id.as_str()).collect();
+        let probed: BTreeSet<&str> =
+            probed.filter_map(|operation| contract.listed(operation)).map(|operation| operation.id.as_str()).collect();
         assert_eq!(probed.len(), 264);
         let mut met: BTreeMap<(Persona, String), BTreeSet<&str>> = BTreeMap::new();
         for step in plan.sequences().flat_map(|sequence| &sequence.steps) {

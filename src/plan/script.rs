@@ -19,7 +19,6 @@ const PLAN_NOW: i64 = 1_800_000_000_000;
 /// All scopes of the Account API that the harness asks for.
 pub const ALL_SCOPES: &str = "openid profile email phone address custom_data identities urn:logto:scope:sessions";
 
-
 /// A user of a sequence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct User(usize);
@@ -179,7 +178,10 @@ impl<'a> Script<'a> {
         let request = call.request(&self.binding).expect("a plan only uses symbols that earlier steps capture");
         let prediction = predict(self.contract, &self.state, &request, PLAN_NOW);
         let certain = prediction.outcome().cloned();
-        let alternative = prediction.alternatives.into_iter().next_back()?;
+        // What cannot be told is taken for accepted, unless it speaks of what was refused before.
+        let hollow = call.symbols().any(|symbol| self.binding.is_nothing(symbol));
+        let mut alternatives = prediction.alternatives.into_iter();
+        let alternative = if hollow { alternatives.next() } else { alternatives.next_back() }?;
         let born = &mut self.born;
         let refused = alternative.guard.is_some();
         let body = (!refused).then(|| {

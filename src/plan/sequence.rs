@@ -266,6 +266,12 @@ pub enum CallError {
 }
 
 impl Call {
+    /// The symbols that it speaks of.
+    pub fn symbols(&self) -> impl Iterator<Item = &str> {
+        let headers = self.headers.iter().map(|(_, value)| value.as_str());
+        std::iter::once(self.target.as_str()).chain(headers).chain(self.body.as_deref()).flat_map(symbols)
+    }
+
     /// The request with every symbol replaced.
     pub fn request(&self, binding: &Binding) -> Result<Request, CallError> {
         let mut request = Request::new(self.method.clone(), binding.resolve(&self.target)?);
@@ -284,14 +290,12 @@ impl Call {
 impl Step {
     /// The symbols the step needs.
     pub fn needs(&self) -> Vec<&str> {
-        let texts: Vec<&str> = match &self.action {
-            Action::Call(call) => {
-                let headers = call.headers.iter().map(|(_, value)| value.as_str());
-                std::iter::once(call.target.as_str()).chain(headers).chain(call.body.as_deref()).collect()
+        match &self.action {
+            Action::Call(call) => call.symbols().collect(),
+            Action::SignIn(sign_in) => {
+                [&sign_in.user, &sign_in.username, &sign_in.password].into_iter().flat_map(|text| symbols(text)).collect()
             }
-            Action::SignIn(sign_in) => vec![&sign_in.user, &sign_in.username, &sign_in.password],
-        };
-        texts.into_iter().flat_map(symbols).collect()
+        }
     }
 
     /// The symbols the step gives a meaning.

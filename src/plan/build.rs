@@ -128,13 +128,13 @@ pub fn build(contract: &Contract, facts: &Facts, seed: u64, profile: Profile, on
         epochs.push(Epoch { settings, alone, sequences });
     }
     add_walks(contract, facts, seed, profile.effort(), &mut epochs);
-    let named = |sequence: &Sequence, pattern: &str| {
+    let speaks_of = |sequence: &Sequence, pattern: &str| {
         glob(pattern, &sequence.id) || sequence.steps.iter().any(|step| step.operation().is_some_and(|operation| glob(pattern, operation)))
     };
     for epoch in &mut epochs {
         epoch
             .sequences
-            .retain(|sequence| !sequence.steps.is_empty() && (only.is_empty() || only.iter().any(|pattern| named(sequence, pattern))));
+            .retain(|sequence| !sequence.steps.is_empty() && (only.is_empty() || only.iter().any(|pattern| speaks_of(sequence, pattern))));
     }
     epochs.retain(|epoch| !epoch.sequences.is_empty());
     let plan = Plan { plan_version: PLAN_VERSION, contract: contract.version, seed, facts: facts.clone(), epochs };

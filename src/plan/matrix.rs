@@ -292,7 +292,7 @@ fn neighbours<'a>(operation: &Operation, accepted: &Probe<'a>, own_only: bool) -
     let pairs = operation.guards.windows(2).filter_map(|pair| <&[Guard; 2]>::try_from(pair).ok());
     let told_apart = pairs.filter(|[first, second]| {
         let combined = [first, second].iter().all(|guard| counts_for_order(&guard.kind));
-        !combined && !(own_only && second.shared) && first.refusal != second.refusal
+        !(combined || own_only && second.shared || first.refusal == second.refusal)
     });
     let mut probes = Vec::new();
     for [first, second] in told_apart {

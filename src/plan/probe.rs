@@ -55,6 +55,8 @@ pub enum Payload {
     Form(BTreeMap<String, String>),
     /// These bytes with this content type.
     Raw(&'static str, Vec<u8>),
+    /// With this content type: a beginning, so many letters, and an end.
+    Padded(&'static str, &'static str, usize, &'static str),
 }
 
 /// The user that sends it.
@@ -178,7 +180,7 @@ impl<'a> Probe<'a> {
         match &self.payload {
             Payload::Json(body) => key.split('.').try_fold(body, |value, name| value.get(name)).cloned(),
             Payload::Form(form) => form.get(key).map(|value| Value::String(value.clone())),
-            Payload::Nothing | Payload::Raw(..) => None,
+            Payload::Nothing | Payload::Raw(..) | Payload::Padded(..) => None,
         }
     }
 
@@ -297,7 +299,7 @@ impl<'a> Probe<'a> {
         match &self.payload {
             Payload::Json(body) => text.push(body.to_string()),
             Payload::Form(form) => text.extend(form.values().cloned()),
-            Payload::Nothing | Payload::Raw(..) => {}
+            Payload::Nothing | Payload::Raw(..) | Payload::Padded(..) => {}
         }
         text.join(" ")
     }
@@ -601,6 +603,10 @@ impl Probe<'_> {
                 let pairs: Vec<String> =
                     form.iter().map(|(key, value)| format!("{key}={}", escaped(&fill(value, script, cast), &QUERY_VALUE))).collect();
                 (Some(pairs.join("&")), None)
+            }
+            Payload::Padded(content_type, before, letters, after) => {
+                headers.push(("content-type".to_owned(), (*content_type).to_owned()));
+                (None, Some(STANDARD.encode(format!("{before}{}{after}", "x".repeat(*letters)))))
             }
             Payload::Raw(content_type, bytes) => {
                 headers.push(("content-type".to_owned(), (*content_type).to_owned()));

@@ -77,10 +77,9 @@ pub fn break_guard<'a>(guard: &Guard, accepted: &Probe<'a>) -> Vec<Probe<'a>> {
             probe.proof = Proof::None;
         }),
         GuardKind::MaxBody(most) => add("body too large", &|probe| {
-            let padding = "x".repeat(*most);
             probe.payload = match &probe.payload {
-                Payload::Form(_) => Payload::Raw("application/x-www-form-urlencoded", format!("padding={padding}").into_bytes()),
-                _ => Payload::Raw("application/json", format!("{{\"padding\":\"{padding}\"}}").into_bytes()),
+                Payload::Form(_) => Payload::Padded("application/x-www-form-urlencoded", "padding=", *most, ""),
+                _ => Payload::Padded("application/json", "{\"padding\":\"", *most, "\"}"),
             };
         }),
         GuardKind::Parsable(_) => {

@@ -59,9 +59,9 @@ pub fn walk(contract: &Contract, facts: &Facts, settings: Option<&Settings>, see
     script.finish(format!("walks/{}", index + 1))
 }
 
-/// Whether walks call it: it changes nothing that others feel, sends nothing, and can succeed.
+/// Whether walks call it: it changes nothing that others feel, sends nothing, and can succeed. Tokens are got on the way.
 fn is_walked(operation: &Operation) -> bool {
-    !operation.harm.tenant_wide && !operation.harm.sends && !operation.cases.is_empty()
+    operation.path.starts_with("/api/") && !operation.harm.tenant_wide && !operation.harm.sends && !operation.cases.is_empty()
 }
 
 /// An accepted case, a case with one guard broken, or something tried.

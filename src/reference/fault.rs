@@ -189,8 +189,12 @@ pub enum Change {
     LoseProperty { property: String },
     /// `storage`: what the guard with this label refuses is stored all the same.
     WriteOnRefusal { guard: String },
-    /// `storage`: the request is decided by what was there when it came in; what it writes replaces what was written meanwhile.
-    DecideEarly,
+    /// `storage`: the request, or one of another operation named here, is decided by what was there when it came in; what it
+    /// writes replaces what was written meanwhile.
+    DecideEarly {
+        #[serde(default)]
+        also: Vec<String>,
+    },
     /// `storage`: the read answers what was true before the last write.
     StaleRead,
     /// `storage`: an object is merged into the stored one.

@@ -67,6 +67,11 @@ pub fn mutate(fault: &Fault, contract: &mut Contract) -> Result<(), String> {
         }
         Change::NoEffect if operation.effects.is_empty() => return Err("the operation has no effect".into()),
         Change::NoEffect => operation.effects.clear(),
+        Change::DecideEarly { also } => {
+            if let Some(unknown) = also.iter().find(|id| !names.contains(*id)) {
+                return Err(format!("there is no operation `{unknown}`; {}", nearest(unknown, names.iter().map(String::as_str))));
+            }
+        }
         _ => {}
     }
     Ok(())

@@ -28,7 +28,7 @@ use crate::model::{Entity, Key, Kind, State};
 const RESOURCE: &str = "https://default.logto.app/api";
 
 /// How long a fault that decides early lets others go first.
-const HESITATION: Duration = Duration::from_millis(25);
+const HESITATION: Duration = Duration::from_millis(100);
 
 /// Bytes of a body that are kept: more than the largest body any operation accepts, so that the model can refuse it.
 const MOST_KEPT: usize = (1 << 20) + (64 << 10);

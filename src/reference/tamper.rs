@@ -69,7 +69,10 @@ impl Faults {
 
     /// Whether the operation is decided by what was there when the request came in.
     pub fn decides_early(&self, operation: &str) -> bool {
-        self.of(operation).any(|change| *change == Change::DecideEarly)
+        self.0.iter().any(|fault| match &fault.change {
+            Change::DecideEarly { also } => fault.operation == operation || also.iter().any(|other| other == operation),
+            _ => false,
+        })
     }
 
     /// The request with the credential that is taken instead of the one sent.

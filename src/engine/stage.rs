@@ -6,7 +6,7 @@ use super::execute::{Context, Trace, execute};
 use crate::model::json::same;
 use crate::model::wire::Request;
 use crate::plan::{Sequence, Settings};
-use crate::target::{Clearance, Gate, GateError, Intent};
+use crate::target::{Clearance, Gate, GateError, Intent, put_back_experience};
 
 /// Where the sequences of one epoch are executed.
 #[derive(Clone, Copy)]
@@ -26,7 +26,7 @@ impl Stage<'_> {
     pub async fn execute(&self, sequence: &Sequence) -> Trace {
         if self.alone {
             // What cannot be brought about shows in the answers.
-            drop(settle_experience(self.context, self.admin).await);
+            drop(self.settle().await);
             drop(self.apply().await);
         }
         execute(self.context, sequence, self.settings).await
@@ -39,30 +39,12 @@ impl Stage<'_> {
 
     /// Puts back what the sequences may have changed besides.
     pub async fn leave(&self) -> Result<(), String> {
-        if self.alone { settle_experience(self.context, self.admin).await } else { Ok(()) }
+        if self.alone { self.settle().await } else { Ok(()) }
     }
-}
 
-/// Brings the sign-in experience back to what was found, if a sequence has left another behind. Twice, since one setting
-/// that is put back may move another.
-async fn settle_experience(context: &Context, admin: &str) -> Result<(), String> {
-    let found = &context.facts.sign_in_experience;
-    for _ in 0..2 {
-        let now = get(&context.gate, admin, "/api/sign-in-exp").await.map_err(|error| error.to_string())?;
-        let other = |(name, value): &(&String, &Value)| now.get(*name) != Some(*value) && !["tenantId", "id"].contains(&name.as_str());
-        let changes: serde_json::Map<String, Value> =
-            found.as_object().into_iter().flatten().filter(other).map(|(name, value)| (name.clone(), value.clone())).collect();
-        if changes.is_empty() {
-            return Ok(());
-        }
-        let clearance = Clearance { tenant_wide: true, ..Clearance::intending(Intent::SignInExperience { before: found.clone() }) };
-        let request = Request::new("PATCH", "/api/sign-in-exp").with_header("authorization", format!("Bearer {admin}"));
-        let answer = context.gate.send(&request.with_json(&Value::Object(changes)), &clearance).await.map_err(|error| error.to_string())?;
-        if answer.status != 200 {
-            return Err(format!("PATCH /api/sign-in-exp answers {}", answer.status));
-        }
+    async fn settle(&self) -> Result<(), String> {
+        put_back_experience(&self.context.gate, self.admin, &self.context.facts.sign_in_experience).await
     }
-    Ok(())
 }
 
 /// Brings settings about (without any: those found) and reads back until they show: the server caches them.

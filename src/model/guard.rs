@@ -190,7 +190,12 @@ impl Scene<'_> {
             GuardKind::NotLocked(who) => self.not_locked(who),
             GuardKind::Client(rule) => self.client(*rule),
             GuardKind::OneOf(rule) => Truth::of(call.text(&rule.value).is_none_or(|text| rule.of.contains(&text))),
-            GuardKind::CodeUsable(value) => Truth::of(call.text(value).is_none_or(|code| state.find(Kind::Code, &code).is_none())),
+            GuardKind::CodeUsable(value) => match call.text(value).map(|code| state.find(Kind::Code, &code).is_some()) {
+                Some(true) => Truth::No,
+                // Codes are issued below the contract; only the deployment itself knows which it has given out.
+                Some(false) if !state.is_whole() => Truth::Unknown,
+                _ => Truth::Yes,
+            },
             GuardKind::ActorToken(value) => call.text(value).map_or(Truth::Yes, |text| {
                 let Some(token) = state.find(Kind::Token, &text) else { return Truth::No };
                 let opened = Truth::maybe(token.known("scope").map(|have| scopes(have).any(|have| have == "openid")));

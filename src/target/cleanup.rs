@@ -71,12 +71,26 @@ pub async fn cleanup(gate: &Gate, admin_token: &str, records: &[Record]) -> Clea
                 sweep.restore(together[0].0, "/api/account-center", before, |key| ACCOUNT_CENTER_KEYS.contains(&key)).await;
             }
             Intent::SignInExperience { before } => {
-                sweep.restore(together[0].0, "/api/sign-in-exp", before, |key| !["tenantId", "id"].contains(&key)).await;
+                sweep.restore(together[0].0, EXPERIENCE, before, in_experience).await;
             }
             Intent::User { .. } | Intent::Application { .. } | Intent::Role { .. } | Intent::Object { .. } => sweep.delete(&together).await,
         }
     }
     sweep.report
+}
+
+/// Brings the sign-in experience back to what it was before, in the middle of a run: the ledger's intent stays open.
+pub async fn put_back_experience(gate: &Gate, admin_token: &str, before: &Value) -> Result<(), String> {
+    let sweep = Sweep { gate, admin_token, report: CleanupReport::default() };
+    sweep.try_restore(EXPERIENCE, before, in_experience).await.map(drop)
+}
+
+/// Where the sign-in experience is read and changed.
+const EXPERIENCE: &str = "/api/sign-in-exp";
+
+/// Whether a key of the sign-in experience can be written.
+fn in_experience(key: &str) -> bool {
+    !["tenantId", "id"].contains(&key)
 }
 
 /// What is deleted together: objects of one kind.

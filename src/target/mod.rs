@@ -27,7 +27,7 @@ mod sign_in;
 #[cfg(test)]
 mod test_server;
 
-pub use cleanup::{CleanupReport, cleanup};
+pub use cleanup::{CleanupReport, cleanup, put_back_experience};
 pub use client::{Client, ClientError, ClientOptions, SendError};
 pub use credentials::{AdminCredentials, MintError, Token};
 pub use gate::{Clearance, Gate, GateError, LEASE_ROLE, Mode, ModeError};

@@ -1,5 +1,6 @@
 //! Messages: how often and whether they can be sent; codes that belong to no verification record.
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::call::Call;
@@ -19,11 +20,32 @@ pub const CODE_LIFE: i64 = 600;
 /// Wrong codes that are accepted where the tenant says nothing.
 pub const MOST_TRIES: u64 = 10;
 
+/// By what a message goes; the name is the type of the connector that sends it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum MessageKind {
+    /// Mail.
+    Email,
+    /// Text message.
+    Sms,
+}
+
+impl MessageKind {
+    /// All kinds.
+    pub const ALL: [Self; 2] = [Self::Email, Self::Sms];
+
+    /// Type of the connector that sends it.
+    pub fn connector(self) -> &'static str {
+        match self {
+            Self::Email => "Email",
+            Self::Sms => "Sms",
+        }
+    }
+}
+
 /// Where a message goes.
 struct Recipient {
     text: String,
-    /// Type of the connector that sends there.
-    connector: &'static str,
+    kind: MessageKind,
     /// Characters that can be stored.
     room: usize,
 }
@@ -32,8 +54,8 @@ struct Recipient {
 fn recipient(call: &Call<'_>) -> Option<Recipient> {
     let text = |name: &str| call.input.get(name).and_then(Value::as_str);
     match (text("email").filter(|text| looks_like_address(text)), text("phone")) {
-        (Some(email), _) => Some(Recipient { text: email.to_owned(), connector: "Email", room: 128 }),
-        (None, Some(phone)) => Some(Recipient { text: phone.to_owned(), connector: "Sms", room: 32 }),
+        (Some(email), _) => Some(Recipient { text: email.to_owned(), kind: MessageKind::Email, room: 128 }),
+        (None, Some(phone)) => Some(Recipient { text: phone.to_owned(), kind: MessageKind::Sms, room: 32 }),
         (None, None) => None,
     }
 }
@@ -69,7 +91,7 @@ pub fn can_send(rule: MessageRule, call: &Call<'_>, state: &State, now: i64) -> 
     match rule {
         MessageRule::Allowed => may_send(state, &recipient.text, now),
         MessageRule::Storable => Truth::of(recipient.text.chars().count() <= recipient.room),
-        MessageRule::Connected => has_channel(state, recipient.connector),
+        MessageRule::Connected => has_channel(state, recipient.kind.connector()),
     }
 }
 
@@ -125,6 +147,9 @@ pub fn can_use(rule: SentCodeRule, call: &Call<'_>, state: &State, policy: Optio
         },
         SentCodeRule::Right => {
             let given = call.input.get("verificationCode").and_then(Value::as_str).unwrap_or_default();
+            if let Some(right) = code.text("code").flatten() {
+                return Truth::of(right == given);
+            }
             let possible = given.len() == CODE_DIGITS && given.bytes().all(|byte| byte.is_ascii_digit());
             let wrong = code.known("wrong").and_then(Value::as_array).is_some_and(|wrong| wrong.iter().any(|one| one == given));
             if possible && !wrong { Truth::Unknown } else { Truth::No }
@@ -145,6 +170,22 @@ pub fn count_message(call: &Call<'_>, state: &mut State, now: i64) {
     if let Some(recipient) = recipient(call) {
         count_send(state, &recipient.text, now);
     }
+}
+
+/// Whom a call of the Management API sends a code to, and by what.
+pub fn addressee(call: &Call<'_>) -> Option<(String, MessageKind)> {
+    recipient(call).map(|recipient| (recipient.text, recipient.kind))
+}
+
+/// A message that was counted did not go out after all.
+pub fn forget_send(state: &mut State, recipient: &str, at: i64) {
+    state.update(&Key::new(Kind::Recipient, normal(recipient)), |recipient| {
+        let mut sends = times(Some(recipient));
+        if let Some(last) = sends.iter().rposition(|sent| *sent == at) {
+            sends.remove(last);
+        }
+        recipient.set("sends", json!(sends));
+    });
 }
 
 /// A message went out.

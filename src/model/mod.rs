@@ -32,6 +32,7 @@ pub mod wire;
 pub use body::form;
 pub use call::Call;
 pub use guard::{NEAR_MS, Scene};
+pub use message::{MessageKind, addressee, forget_send};
 pub use observe::{Difference, Observation, Relation, accept, describe, observe, observe_nothing};
 pub use pattern::{Lesson, ListPattern, Member, Mismatch, Pattern, Teaching, Why, brief};
 pub use predict::{Alternative, Prediction, predict, successes};

@@ -1,6 +1,6 @@
 //! Proofs by codes and social accounts: what the records remember, what the guards about them mean, what calls do to them.
 //!
-//! A record of a code knows `value`, `sentAt`, `codeUsed`, `tries` and `wrong`, a social one `connector`, `target`,
+//! A record of a code knows `value`, `sentAt`, `codeUsed`, `tries` and `wrong`, and the `code` if the message was read; a social one `connector`, `target`,
 //! `account` and `tokens` (null when none came along).
 
 use serde_json::{Map, Value, json};
@@ -39,10 +39,14 @@ impl Scene<'_> {
         Truth::maybe(tries.map(|tries| tries < self.code_policy("maxRetryAttempts").unwrap_or(MOST_TRIES)))
     }
 
-    /// Only whoever reads the message knows the code; a wrong one stays wrong.
+    /// Only whoever reads the message knows the code; for others a wrong one stays wrong.
     pub(super) fn code_matches(&self, rule: &CodeRule) -> Truth {
-        let wrong = self.record_named(&rule.record).and_then(|record| record.known("wrong")).and_then(Value::as_array);
+        let record = self.record_named(&rule.record);
         let code = self.call.value(&rule.code);
+        if let Some(right) = record.and_then(|record| record.known("code")) {
+            return Truth::of(Some(right) == code.as_ref());
+        }
+        let wrong = record.and_then(|record| record.known("wrong")).and_then(Value::as_array);
         if wrong.is_some_and(|wrong| wrong.iter().any(|one| Some(one) == code.as_ref())) { Truth::No } else { Truth::Unknown }
     }
 

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::symbol::{Binding, Unbound, symbols};
 use crate::contract::{Published, Version};
+use crate::model::MessageKind;
 use crate::model::wire::Request;
 
 /// Format of plan files.
@@ -52,6 +53,9 @@ pub struct Facts {
     /// The connectors as found, without their settings.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub connectors: Vec<Value>,
+    /// Messages that the target sends and that can be read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub channels: Vec<MessageKind>,
     /// The Management API's resource.
     pub resource: String,
     /// Whether settings may be changed.

@@ -16,9 +16,9 @@ use serde_json::{Value, json};
 
 const PASSWORD: &str = "Quiet-Harbour-4711";
 
-/// A running reference, its administrator, and a run on it.
+/// A deployment, its administrator, and a run on it.
 struct World {
-    running: Running,
+    running: Option<Running>,
     client: Client,
     gate: Gate,
     admin: String,
@@ -27,15 +27,20 @@ struct World {
 impl World {
     async fn new(ledger: Ledger) -> Self {
         let running = Reference::start(ReferenceOptions::new(Contract::embedded(Version::NEWEST).unwrap())).await.unwrap();
-        let client = Client::new(ClientOptions::new(running.endpoint.parse().unwrap())).unwrap();
-        let gate = Gate::new(client.clone(), Mode::Exclusive, ledger, SecretRegister::new(), namespace("r1"));
         let credentials = AdminCredentials {
             client_id: running.client_id.clone(),
             client_secret: running.client_secret.clone(),
             resource: running.resource.clone(),
         };
+        let world = Self::of(&running.endpoint, credentials, ledger).await;
+        Self { running: Some(running), ..world }
+    }
+
+    async fn of(endpoint: &str, credentials: AdminCredentials, ledger: Ledger) -> Self {
+        let client = Client::new(ClientOptions::new(endpoint.parse().unwrap())).unwrap();
+        let gate = Gate::new(client.clone(), Mode::Exclusive, ledger, SecretRegister::new(), namespace("r1"));
         let admin = credentials.mint_admin(&gate, Some("all")).await.unwrap().access_token;
-        Self { running, client, gate, admin }
+        Self { running: None, client, gate, admin }
     }
 
     async fn call(&self, token: &str, method: &str, target: &str, body: Option<Value>) -> Answer {
@@ -167,12 +172,12 @@ fn connector_records(gate: &Gate) -> Vec<logto_conformance::target::Record> {
 
 /// A tenant's own connector, full of secrets.
 fn own() -> Value {
-    json!({
-        "id": "own-mail", "connectorId": "simple-mail-transfer-protocol",
-        "config": {"host": "mail.example", "port": 25, "auth": {"user": "shop", "pass": "very-own-secret"}, "fromEmail": "a@example.com", "templates": [
-            {"usageType": "Generic", "contentType": "text/plain", "subject": "Code", "content": "{{code}}"},
-        ]},
-    })
+    let template = |usage: &str| json!({"usageType": usage, "contentType": "text/plain", "subject": "Code", "content": "{{code}}"});
+    let templates = ["SignIn", "Register", "ForgotPassword", "Generic"].map(template);
+    json!({"id": "own-mail", "connectorId": "simple-mail-transfer-protocol", "config": {
+        "host": "mail.example", "port": 25, "auth": {"user": "shop", "pass": "very-own-secret"}, "fromEmail": "a@example.com",
+        "templates": templates,
+    }})
 }
 
 #[tokio::test]
@@ -216,16 +221,63 @@ async fn restore_puts_connectors_back_after_a_crash() {
     assert_ne!(world.connectors().await, before);
     let kept = folder.0.join("ledger.email-connector.json");
     assert!(kept.exists());
+    let running = world.running.as_ref().unwrap();
     for _ in 0..2 {
         let mut restore = tokio::process::Command::new(env!("CARGO_BIN_EXE_logto-conformance"));
-        restore.args(["restore", path.to_str().unwrap(), "--target", &world.running.endpoint]).env_clear().current_dir(&folder.0);
-        restore.envs([
-            ("LOGTO_CONFORMANCE_CLIENT_ID", &world.running.client_id),
-            ("LOGTO_CONFORMANCE_CLIENT_SECRET", &world.running.client_secret),
-        ]);
+        restore.args(["restore", path.to_str().unwrap(), "--target", &running.endpoint]).env_clear().current_dir(&folder.0);
+        restore.envs([("LOGTO_CONFORMANCE_CLIENT_ID", &running.client_id), ("LOGTO_CONFORMANCE_CLIENT_SECRET", &running.client_secret)]);
         let ended = restore.output().await.unwrap();
         assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
         assert_eq!(world.connectors().await, before);
         assert!(!kept.exists());
     }
+}
+
+/// With the variables `LOGTO_CONFORMANCE_TARGET`, `_CLIENT_ID` and `_CLIENT_SECRET` of a deployment nobody else needs now.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a real Logto that can reach this machine's loopback interface"]
+async fn a_real_deployment_sends_to_us_and_gets_its_connectors_back() {
+    let variable = |name: &str| std::env::var(format!("LOGTO_CONFORMANCE_{name}")).unwrap();
+    let credentials = AdminCredentials {
+        client_id: variable("CLIENT_ID"),
+        client_secret: variable("CLIENT_SECRET"),
+        resource: "https://default.logto.app/api".into(),
+    };
+    let world = Arc::new(World::of(&variable("TARGET"), credentials, Ledger::in_memory()).await);
+    let messages = async || {
+        let all = world.manage("GET", "/api/connectors", None).await.json().unwrap();
+        let ours = |connector: &&Value| ["Email", "Sms"].contains(&connector["type"].as_str().unwrap());
+        all.as_array().unwrap().iter().filter(ours).map(Value::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(messages().await, Vec::<String>::new(), "the test makes a connector of its own to lose");
+    let template = |usage: &str| json!({"usageType": usage, "type": "text/plain", "subject": "Code", "content": "{{code}}"});
+    let mock = json!({"id": "own-mock", "connectorId": "mock-email-service", "config": {
+        "apiKey": "very-own-secret", "fromEmail": "a@example.com", "templates": [template("Generic")],
+    }});
+    // The last connector is not ours, and what it writes can be read all the same.
+    for (before, by_file) in [(None, &[][..]), (Some(own()), &[]), (Some(mock), &["email"])] {
+        if let Some(own) = &before {
+            assert_eq!(world.manage("POST", "/api/connectors", Some(own.clone())).await.status, 200);
+        }
+        let stood = messages().await;
+        for (kind, members) in [("webhook", &["email", "phone"][..]), ("smtp", &["email"]), ("file", by_file)] {
+            let channel = Arc::new(world.channel(kind).await);
+            let flows: Vec<_> = (0..20)
+                .flat_map(|n| members.iter().map(move |member| (n, *member)))
+                .map(|(n, member)| {
+                    let (world, channel) = (Arc::clone(&world), Arc::clone(&channel));
+                    let run = std::process::id();
+                    let to = if member == "email" { format!("lc-{run}-{n}@example.com") } else { format!("1555010{n:04}") };
+                    tokio::spawn(async move { check(&world, &channel, member, &to).await })
+                })
+                .collect();
+            for flow in flows {
+                flow.await.unwrap();
+            }
+            let report = cleanup(&world.gate, &world.admin, &world.gate.ledger().records()).await;
+            assert!(report.is_clean(), "{report:?}");
+            assert_eq!(messages().await, stood, "{kind}");
+        }
+    }
+    assert_eq!(world.manage("DELETE", "/api/connectors/own-mock", None).await.status, 204);
 }

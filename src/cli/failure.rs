@@ -22,6 +22,9 @@ pub enum Failure {
     /// Nothing could be tested as things are.
     #[error("{0}")]
     Incomplete(String),
+    /// Nothing was tested, and something that was changed could not be put back.
+    #[error("{0}")]
+    Residue(String),
     /// Our own fault, or the machine's.
     #[error("{0}")]
     Internal(String),
@@ -35,6 +38,7 @@ impl Failure {
             Self::Usage(_) => RunVerdict::Usage,
             Self::Unreachable(_) => RunVerdict::Unreachable,
             Self::Incomplete(_) => RunVerdict::Incomplete,
+            Self::Residue(_) => RunVerdict::Residue,
             Self::Internal(_) => RunVerdict::Internal,
         }
     }

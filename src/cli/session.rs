@@ -109,6 +109,10 @@ pub async fn run(settings: &Settings, wish: Wish) -> Result<Report, Failure> {
         RunError::Spec(error) => Failure::from(error),
         RunError::Unreachable(text) => Failure::Unreachable(secrets.redact(&text)),
         RunError::Incomplete(text) => Failure::Incomplete(secrets.redact(&text)),
+        RunError::Residue(text) => {
+            let ledger = out.as_ref().map_or_else(String::new, |out| out.join("ledger.jsonl").display().to_string());
+            Failure::Residue(format!("{}\n  help: logto-conformance restore {ledger}", secrets.redact(&text)))
+        }
         RunError::Internal(text) => Failure::Internal(secrets.redact(&text)),
     })?;
     let kind = if reference.is_some() { TargetKind::Embedded } else { TargetKind::Remote };
@@ -169,6 +173,11 @@ async fn channel(
         return Err(Failure::Usage(format!(
             "`--channel {kind}` takes the place of the tenant's own connectors, and the mode is {mode}\n  help: use `--mode exclusive`, or \
              a channel behind the target's own connectors: mailpit, file or command"
+        )));
+    }
+    if embedded && matches!(kind, ChannelKind::Smtp { .. }) {
+        return Err(Failure::Usage(format!(
+            "the embedded reference sends no mail over `--channel {kind}`\n  help: use `--channel webhook`, which is its default"
         )));
     }
     let options = ChannelOptions { kind, secrets: secrets.clone() };

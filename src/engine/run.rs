@@ -78,6 +78,9 @@ pub enum RunError {
     /// Nothing can be tested as things are.
     #[error("{0}")]
     Incomplete(String),
+    /// Nothing was tested, and something that was changed could not be put back.
+    #[error("{0}")]
+    Residue(String),
     /// Our own fault.
     #[error("{0}")]
     Internal(String),
@@ -176,7 +179,7 @@ pub async fn run(options: RunOptions) -> Result<RunResult, RunError> {
     let Tested { contract, built, requests, board } = match result {
         Ok(tested) => tested,
         Err(error) if report.is_clean() => return Err(error),
-        Err(error) => return Err(RunError::Internal(format!("{error}; and not put back: {}", report.residue.join("; ")))),
+        Err(error) => return Err(with_residue(error, &report.residue)),
     };
     Ok(RunResult {
         contract,
@@ -267,6 +270,17 @@ async fn test(options: &RunOptions, gate: Gate, admin: &str, machine: &str, mut 
         }
     }
     Ok(Tested { contract, built, requests, board })
+}
+
+/// An end without verdict that leaves something behind as well.
+fn with_residue(error: RunError, residue: &[String]) -> RunError {
+    let both = |text: &str| format!("{text}\nnot put back: {}", residue.join("; "));
+    match error {
+        RunError::Incomplete(text) | RunError::Residue(text) => RunError::Residue(both(&text)),
+        RunError::Unreachable(text) => RunError::Unreachable(both(&text)),
+        RunError::Internal(text) => RunError::Internal(both(&text)),
+        RunError::Spec(_) => RunError::Residue(both(&error.to_string())),
+    }
 }
 
 fn unconnected(error: ConnectError) -> RunError {

@@ -9,7 +9,7 @@ use crate::check::{self, About, Deviation, Judgement, judge, requirement_for};
 use crate::contract::{Collection, Contract, Kind, Level, Operation, Outcome};
 use crate::model::wire::{Answer, Request};
 use crate::model::{ACCOUNT_CENTER, Observation, Relation, SIGN_IN_EXPERIENCE, States, observe, observe_nothing, predict};
-use crate::plan::{Action, Binding, Call, Facts, Persona, Purpose, Sequence, Settings, SignIn, Step, signed_in, start};
+use crate::plan::{Action, Binding, Call, Facts, Persona, Purpose, Sequence, Settings, SignIn, Step, captured, signed_in, start};
 use crate::target::{Clearance, Gate, GateError, Intent, Mode, OidcClient, sign_in};
 
 /// Failed sends in a row after which a target counts as gone.
@@ -124,6 +124,7 @@ pub async fn execute(context: &Context, sequence: &Sequence, settings: Option<&S
             _ if group.len() > 1 => execution.together(group).await,
             Action::Call(call) => execution.call(group.start, step, call).await,
             Action::SignIn(sign_in) => execution.sign_in(sign_in).await,
+            Action::Obtain(obtain) => execution.obtain(group.start, obtain).await,
         }
     }
     execution.trace
@@ -132,7 +133,7 @@ pub async fn execute(context: &Context, sequence: &Sequence, settings: Option<&S
 pub(super) struct Execution<'a> {
     pub(super) context: &'a Context,
     pub(super) sequence: &'a Sequence,
-    binding: Binding,
+    pub(super) binding: Binding,
     pub(super) states: States,
     /// Kind of the guard that refused each step.
     refused_kinds: Vec<Option<String>>,
@@ -249,7 +250,7 @@ impl Execution<'_> {
         let step = &self.sequence.steps[index];
         let refused = answer.status >= 400 && step.expect.as_deref().is_none_or(|expected| !expected.starts_with('2'));
         for (symbol, pointer) in &step.capture {
-            if let Some(text) = answer.json().as_ref().and_then(|json| json.pointer(pointer)).and_then(Value::as_str) {
+            if let Some(text) = answer.json().as_ref().and_then(|json| json.pointer(pointer)).and_then(captured) {
                 self.binding.set(symbol.clone(), text);
             } else if refused {
                 // As foreseen.

@@ -5,6 +5,7 @@ mod event;
 mod execute;
 pub mod har;
 mod inspect;
+mod obtain;
 mod published;
 mod reduce;
 mod run;

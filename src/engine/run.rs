@@ -1,6 +1,6 @@
 //! One run: read the target, plan, execute epoch by epoch, confirm, put everything back.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -405,6 +405,9 @@ async fn read_facts(gate: &Gate, admin: &str, options: &RunOptions) -> Result<Fa
         may_change_settings: options.mode == Mode::Exclusive,
         default_roles: read_default_roles(gate, admin).await.map_err(fail)?,
         can_sign_in: by_username,
+        channels: BTreeSet::new(),
+        has_provider: false,
+        has_storage: false,
         published,
         unpublished,
     })

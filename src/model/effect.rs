@@ -306,7 +306,7 @@ fn apply_named(effect: Named, call: &Call<'_>, state: &mut State, now: i64) -> O
                 .with("type", "WebAuthn")
                 .with("verificationRecordId", Term::Fresh(Fresh::RecordId))
                 .with("expiresAt", Term::Fresh(Fresh::IsoAfter(RECORD_LIFE)))
-                .with("registrationOptions.challenge", Term::Unknown)
+                .with("registrationOptions.challenge", Term::Fresh(Fresh::Secret))
                 .with("verified", false)
                 .with("verifies", false);
             if let Some(caller) = caller {

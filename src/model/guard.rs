@@ -192,9 +192,12 @@ impl Scene<'_> {
             GuardKind::OneOf(rule) => Truth::of(call.text(&rule.value).is_none_or(|text| rule.of.contains(&text))),
             GuardKind::CodeUsable(value) => match call.text(value).map(|code| state.find(Kind::Code, &code).is_some()) {
                 Some(true) => Truth::No,
-                // Codes are issued below the contract; only the deployment itself knows which it has given out.
-                Some(false) if !state.is_whole() => Truth::Unknown,
-                _ => Truth::Yes,
+                // Codes are issued below the contract: a deployment knows which it has given out, a run uses none of them here,
+                // and of others either answer is right.
+                Some(false) if state.is_whole() => Truth::Yes,
+                Some(false) if state.is_closed() => Truth::No,
+                Some(false) => Truth::Near,
+                None => Truth::Yes,
             },
             GuardKind::ActorToken(value) => call.text(value).map_or(Truth::Yes, |text| {
                 let Some(token) = state.find(Kind::Token, &text) else { return Truth::No };

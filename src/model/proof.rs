@@ -39,10 +39,14 @@ impl Scene<'_> {
         Truth::maybe(tries.map(|tries| tries < self.code_policy("maxRetryAttempts").unwrap_or(MOST_TRIES)))
     }
 
-    /// Only whoever reads the message knows the code; a wrong one stays wrong.
+    /// Only whoever reads the message knows the code; for others a wrong one stays wrong.
     pub(super) fn code_matches(&self, rule: &CodeRule) -> Truth {
-        let wrong = self.record_named(&rule.record).and_then(|record| record.known("wrong")).and_then(Value::as_array);
+        let record = self.record_named(&rule.record);
         let code = self.call.value(&rule.code);
+        if let Some(right) = record.and_then(|record| record.known("code")) {
+            return Truth::of(code.as_ref() == Some(right));
+        }
+        let wrong = record.and_then(|record| record.known("wrong")).and_then(Value::as_array);
         if wrong.is_some_and(|wrong| wrong.iter().any(|one| Some(one) == code.as_ref())) { Truth::No } else { Truth::Unknown }
     }
 

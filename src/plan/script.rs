@@ -1,20 +1,16 @@
 //! Writes one sequence while the model says what each step will bring.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::probe::Identifier;
-use super::sequence::{Action, Call, CallError, Facts, Persona, Plan, Purpose, Sequence, Settings, SignIn, Step};
-use super::symbol::Binding;
-use crate::contract::{Contract, Outcome};
+use super::sequence::{Action, Call, CallError, Facts, Obtain, Persona, Plan, Purpose, Sequence, Settings, SignIn, Step};
+use super::stand_in::{PLAN_NOW, completed, given_by, stand_in, stand_ins};
+use super::symbol::{Binding, captured, symbols};
+use crate::contract::{Contract, MessageKind, Outcome, Source};
 use crate::model::session::{begin_grant, begin_session};
-use crate::model::{Entity, Fresh, Key, Kind, State, Term, accept, predict};
-
-/// The moment plans are thought through at; any would do.
-const PLAN_NOW: i64 = 1_800_000_000_000;
+use crate::model::{Entity, Key, Kind, State, Term, accept, obtained, predict};
 
 /// All scopes of the Account API that the harness asks for.
 pub const ALL_SCOPES: &str = "openid profile email phone address custom_data identities urn:logto:scope:sessions";
@@ -70,6 +66,7 @@ pub struct Script<'a> {
     records: BTreeMap<User, String>,
     born: u64,
     groups: u32,
+    channels: BTreeSet<MessageKind>,
 }
 
 impl<'a> Script<'a> {
@@ -93,6 +90,7 @@ impl<'a> Script<'a> {
             records: BTreeMap::new(),
             born: 0,
             groups: 0,
+            channels: facts.channels.clone(),
         }
     }
 
@@ -152,6 +150,7 @@ impl<'a> Script<'a> {
                 step.expect = self.think(call, &capture).map(|outcome| outcome.to_string());
             }
             Action::SignIn(sign_in) => self.signed_in(sign_in),
+            Action::Obtain(obtain) => self.obtained(obtain),
             Action::Call(_) => step.expect = None,
         }
         self.steps.push(step);
@@ -166,6 +165,34 @@ impl<'a> Script<'a> {
         self.binding.set(sign_in.token.clone(), format!("plan-{}", sign_in.token));
         self.binding.set(sign_in.id_token.clone(), format!("plan-{}-id", sign_in.token));
         signed_in(&mut self.state, sign_in, &sign_in.scopes, &self.binding, PLAN_NOW);
+    }
+
+    /// Adds a step that gets something outside the two collections. Gives what stands for it.
+    pub fn obtain(&mut self, persona: Persona, from: Source) -> String {
+        let symbol = self.symbol("obtained");
+        let obtain = Obtain { symbol: symbol.clone(), from };
+        self.obtained(&obtain);
+        let (purpose, action) = (Purpose::Setup, Action::Obtain(obtain));
+        self.steps.push(Step { persona, purpose, action, capture: BTreeMap::new(), expect: None, together: None });
+        format!("{{{{{symbol}}}}}")
+    }
+
+    fn obtained(&mut self, obtain: &Obtain) {
+        let hollow = obtain.from.texts().into_iter().flat_map(symbols).any(|symbol| self.binding.is_nothing(symbol));
+        match obtain.from.try_map(|text| self.binding.resolve(text)).map(completed) {
+            Ok(source) if !hollow => {
+                let value = given_by(&source, self.words);
+                obtained(&mut self.state, &source, &value);
+                self.binding.set(obtain.symbol.clone(), value);
+            }
+            _ => self.binding.set_nothing(&obtain.symbol),
+        }
+    }
+
+    /// Whether the harness reads the message that a call makes the target send, if it is one that does.
+    pub fn may_send(&self, call: &Call) -> bool {
+        let body: Value = call.body.as_deref().and_then(|body| serde_json::from_str(body).ok()).unwrap_or_default();
+        MessageKind::asked(&body).is_none_or(|kind| self.channels.contains(&kind))
     }
 
     /// What the model predicts for a call, without adding it.
@@ -192,7 +219,7 @@ impl<'a> Script<'a> {
         });
         let body = body.flatten();
         for (symbol, pointer) in capture {
-            if let Some(text) = body.as_ref().and_then(|body| body.pointer(pointer)).and_then(Value::as_str) {
+            if let Some(text) = body.as_ref().and_then(|body| body.pointer(pointer)).and_then(captured) {
                 self.binding.set(*symbol, text);
             } else if self.binding.get(symbol).is_none() {
                 // The answer should not bring it; whatever uses the symbol shows a deviation anyway.
@@ -287,6 +314,11 @@ impl<'a> Script<'a> {
     pub fn alphanumeric(&mut self) -> String {
         self.words += 1;
         format!("lc{{{{run}}}}x{{{{tag}}}}x{}", self.words)
+    }
+
+    /// Digits that are no phone number anywhere: no country's numbers are so long.
+    pub fn digits(&mut self) -> String {
+        self.phone() + "0000000000"
     }
 
     /// A fresh phone number of a range reserved for fiction.
@@ -470,6 +502,7 @@ pub fn flaw(plan: &Plan) -> Option<(&str, usize, String)> {
                     .into_iter()
                     .try_for_each(|text| binding.resolve(text).map(drop))
                     .map_err(CallError::from),
+                Action::Obtain(obtain) => obtain.from.try_map(|text| binding.resolve(text)).map(drop).map_err(CallError::from),
             };
             let looks = match step.purpose {
                 Purpose::Look(of) if of >= index => Err(format!("it looks at step {}, which does not come before it", of + 1)),
@@ -564,36 +597,4 @@ pub fn signed_in(state: &mut State, sign_in: &SignIn, scope: &str, binding: &Bin
             user.set(name, Term::Unknown);
         }
     });
-}
-
-/// Values that stand for the run's own objects while planning.
-fn stand_ins(facts: &Facts) -> Vec<(String, String)> {
-    let mut values = vec![("resource".to_owned(), facts.resource.clone())];
-    for client in ["admin", "first", "third"] {
-        let (id, secret) = (format!("plan-{client}"), format!("plan-{client}-secret"));
-        values.push((format!("{client}.basic"), STANDARD.encode(format!("{id}:{secret}"))));
-        values.push((format!("{client}.wrong"), STANDARD.encode(format!("{id}:lc-wrong-secret"))));
-        values.push((format!("{client}.id"), id));
-        values.push((format!("{client}.secret"), secret));
-    }
-    values.push(("admin.token".to_owned(), "plan-admin-token".to_owned()));
-    values.push(("machine.token".to_owned(), "plan-machine-token".to_owned()));
-    values
-}
-
-fn stand_in(fresh: Fresh, number: u64) -> Value {
-    match fresh {
-        Fresh::Now => json!(PLAN_NOW),
-        Fresh::Number => json!(number),
-        Fresh::IsoAfter(seconds) => json!(crate::model::time::iso(PLAN_NOW + i64::from(seconds) * 1000)),
-        Fresh::MsAfter(seconds) => json!(crate::model::time::after(PLAN_NOW, seconds)),
-        Fresh::UserId => json!(format!("u{number:011}")),
-        Fresh::SubjectToken => json!(format!("sub_{number:021}")),
-        Fresh::PersonalAccessToken => json!(format!("pat_{number:021}")),
-        Fresh::IsoNow => json!(crate::model::time::iso(PLAN_NOW)),
-        Fresh::TotpSecret => json!("JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"),
-        Fresh::BackupCodes => (0..10).map(|code| json!(format!("{code:010}"))).collect(),
-        Fresh::QrCode => json!("data:image/png;base64,"),
-        Fresh::RecordId | Fresh::OpaqueToken | Fresh::Jwt | Fresh::Digest | Fresh::Secret => json!(format!("plan{number:017}")),
-    }
 }

@@ -1,6 +1,6 @@
 //! Plans as data: what `--report plan:` writes and `replay` reads.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use base64::Engine as _;
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::symbol::{Binding, Unbound, symbols};
-use crate::contract::{Published, Version};
+use crate::contract::{MessageKind, Need, Published, Source, Version};
 use crate::model::wire::Request;
 
 /// Format of plan files.
@@ -59,6 +59,15 @@ pub struct Facts {
     /// Roles that every new user gets.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub default_roles: Vec<Value>,
+    /// Messages of the target that reach the harness.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub channels: BTreeSet<MessageKind>,
+    /// Whether the target can reach an identity provider of the harness.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub has_provider: bool,
+    /// Whether the target has a place for files.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub has_storage: bool,
     /// Whether a user can sign in with username and password, which tokens of third-party applications need.
     pub can_sign_in: bool,
     /// What the target publishes of its Management API.
@@ -67,6 +76,18 @@ pub struct Facts {
     /// Why it publishes nothing that can be used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unpublished: Option<String>,
+}
+
+impl Facts {
+    /// Whether the run has what a requirement needs.
+    pub fn meet(&self, need: Need) -> bool {
+        match need {
+            Need::Email => self.channels.contains(&MessageKind::Email),
+            Need::Sms => self.channels.contains(&MessageKind::Sms),
+            Need::Provider => self.has_provider,
+            Need::Storage => self.has_storage,
+        }
+    }
 }
 
 /// Account-center settings that sequences need: `None` for a level means the field's key is absent.
@@ -210,6 +231,18 @@ pub enum Action {
     Call(Call),
     /// Signs a user in by authorization code, below the contract.
     SignIn(SignIn),
+    /// Gets something outside the two collections.
+    Obtain(Obtain),
+}
+
+/// Something that is got outside the two collections.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Obtain {
+    /// Symbol of what is got.
+    pub symbol: String,
+    /// Where it is got.
+    pub from: Source,
 }
 
 /// One request with symbols.
@@ -295,14 +328,17 @@ impl Step {
             Action::SignIn(sign_in) => {
                 [&sign_in.user, &sign_in.username, &sign_in.password].into_iter().flat_map(|text| symbols(text)).collect()
             }
+            Action::Obtain(obtain) => obtain.from.texts().into_iter().flat_map(symbols).collect(),
         }
     }
 
     /// The symbols the step gives a meaning.
     pub fn gives(&self) -> Vec<&str> {
         let mut names: Vec<&str> = self.capture.keys().map(String::as_str).collect();
-        if let Action::SignIn(sign_in) = &self.action {
-            names.extend([sign_in.token.as_str(), sign_in.id_token.as_str()]);
+        match &self.action {
+            Action::Call(_) => {}
+            Action::SignIn(sign_in) => names.extend([sign_in.token.as_str(), sign_in.id_token.as_str()]),
+            Action::Obtain(obtain) => names.push(&obtain.symbol),
         }
         names
     }
@@ -311,7 +347,7 @@ impl Step {
     pub fn operation(&self) -> Option<&str> {
         match &self.action {
             Action::Call(call) => call.operation.as_deref(),
-            Action::SignIn(_) => None,
+            Action::SignIn(_) | Action::Obtain(_) => None,
         }
     }
 
@@ -323,6 +359,7 @@ impl Step {
                 let body = call.body.as_deref().map_or_else(String::new, |body| format!(" {}", body.chars().take(120).collect::<String>()));
                 format!("{persona}: {} {}{body}", call.method, call.target)
             }
+            Action::Obtain(obtain) => format!("{persona}: {}", obtain.from.line()),
             Action::SignIn(sign_in) => format!("{persona}: signs in at the {}-party application with {}", sign_in.client, sign_in.scopes),
         }
     }

@@ -1,0 +1,64 @@
+//! Steps that get something outside the two collections.
+
+use super::execute::{Execution, Sighted};
+use crate::check::{About, Deviation, requirement_for};
+use crate::contract::Source;
+use crate::model::{obtained, totp_code};
+use crate::plan::Obtain;
+
+impl Execution<'_> {
+    /// Gets what a source gives, and lets the model know.
+    pub(super) async fn obtain(&mut self, index: usize, obtain: &Obtain) {
+        let hollow = self.sequence.steps[index].needs().into_iter().any(|symbol| self.binding.is_nothing(symbol));
+        let source = match obtain.from.try_map(|text| self.binding.resolve(text)) {
+            Ok(source) if !hollow => source,
+            // What it depends on was refused, as foreseen or not.
+            _ => return self.binding.set_nothing(&obtain.symbol),
+        };
+        match self.get(&source).await {
+            Ok(value) => {
+                self.states.each(|state| obtained(state, &source, &value));
+                self.binding.set(obtain.symbol.clone(), value);
+            }
+            Err(why) => self.missed(index, &source, &why),
+        }
+    }
+
+    async fn get(&self, source: &Source) -> Result<String, String> {
+        match source {
+            Source::Totp { secret } => {
+                totp_code(secret, (self.context.now)()).ok_or_else(|| "the secret of the authenticator app is no base32".to_owned())
+            }
+            Source::Message { .. } | Source::Passkey { .. } | Source::Consent { .. } => Err("not there yet".into()),
+        }
+    }
+
+    /// A message that never came is a promise not kept by the call that should have sent it; all else is our own trouble.
+    fn missed(&mut self, index: usize, source: &Source, why: &str) {
+        let contract = &self.context.contract;
+        let sender = self.sequence.steps[..index].iter().enumerate().rev().find_map(|(step, sent)| {
+            let operation = contract.operation(sent.operation()?).filter(|operation| operation.harm.sends)?;
+            Some((step, operation))
+        });
+        let promised = sender
+            .and_then(|(step, operation)| Some((step, operation, requirement_for(contract, Some(operation), "state", About::Answer)?)));
+        match (source, promised) {
+            (Source::Message { .. }, Some((step, operation, requirement))) => {
+                self.deviated[step] = true;
+                self.trace.deviations.push(Sighted {
+                    step,
+                    operation: operation.id.clone(),
+                    check: "state",
+                    requirement: requirement.id.clone(),
+                    level: requirement.level,
+                    deviation: Deviation { expected: "a message with a code".into(), actual: "no message".into() },
+                    detail: why.to_owned(),
+                });
+            }
+            _ if self.trace.deviations.is_empty() && self.trace.troubles.is_empty() => {
+                self.trace.troubles.push(format!("{why} (step {} of {})", index + 1, self.sequence.id));
+            }
+            _ => {}
+        }
+    }
+}

@@ -165,6 +165,9 @@ pub struct RunSettings {
     /// Let deviations from SHOULD requirements decide the verdict too
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", hide_possible_values = true)]
     pub strict: Option<bool>,
+    /// Wait eleven minutes for what expires; the embedded reference needs no waiting
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", hide_possible_values = true)]
+    pub allow_waits: Option<bool>,
     /// Wait this long for the target to answer, for example 60s
     #[arg(long, value_name = "TIME", value_parser = values::duration)]
     pub wait: Option<std::time::Duration>,
@@ -221,7 +224,8 @@ impl Settings {
         overlay!(
             self, lower;
             contract.contract, target.target, target.client_id, target.client_secret, target.resource, target.insecure, target.ca,
-            target.time_out, target.rate, run.profile, run.seed, run.mode, run.jobs, run.budget, run.strict, run.wait, run.out;
+            target.time_out, target.rate, run.profile, run.seed, run.mode, run.jobs, run.budget, run.strict, run.allow_waits,
+            run.wait, run.out;
             waivers.waivers, target.header, run.report, run.allow_untestable
         )
     }
@@ -307,7 +311,7 @@ mod tests {
             "mode" => "read-only",
             "seed" | "jobs" => "7",
             "report" => "json:x",
-            "insecure" | "strict" => "true",
+            "insecure" | "strict" | "allow-waits" => "true",
             _ => "text",
         };
         let empty = format!("{:?}", Settings::default());

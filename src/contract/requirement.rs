@@ -45,6 +45,8 @@ pub enum Need {
     Provider,
     /// The target has a place for files.
     Storage,
+    /// Ten minutes to wait.
+    Time,
 }
 
 impl Need {
@@ -55,6 +57,7 @@ impl Need {
             Self::Sms => "text messages that the target sends do not reach the harness",
             Self::Provider => "the target cannot reach an identity provider of the harness",
             Self::Storage => "the target has no place for files",
+            Self::Time => "it takes minutes until things expire",
         }
     }
 
@@ -64,6 +67,7 @@ impl Need {
             Self::Email | Self::Sms => "give a `--channel`",
             Self::Provider => "use `--mode exclusive`, and `--provider` with an address of this machine that the target can reach",
             Self::Storage => "give the deployment a storage provider",
+            Self::Time => "use `--allow-waits`",
         }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use serde_json::Value;
 
+use super::time::Time;
 use crate::check::{self, About, Deviation, Judgement, judge, requirement_for};
 use crate::contract::{Collection, Contract, Kind, Level, Operation, Outcome};
 use crate::model::wire::{Answer, Request};
@@ -33,8 +34,8 @@ pub struct Context {
     pub first: Option<OidcClient>,
     /// The run's third-party application.
     pub third: Option<OidcClient>,
-    /// Milliseconds since 1970.
-    pub now: fn() -> i64,
+    /// What time it is.
+    pub time: Time,
     /// Numbers executions, so that each has names of its own.
     pub executions: AtomicU32,
     /// Requests sent.
@@ -105,7 +106,7 @@ pub async fn execute(context: &Context, sequence: &Sequence, settings: Option<&S
     for (name, value) in &context.globals {
         binding.set(name, value);
     }
-    let state = start(&context.facts, settings, &binding, (context.now)());
+    let state = start(&context.facts, settings, &binding, context.time.now());
     let mut execution = Execution {
         context,
         sequence,
@@ -125,6 +126,7 @@ pub async fn execute(context: &Context, sequence: &Sequence, settings: Option<&S
             Action::Call(call) => execution.call(group.start, step, call).await,
             Action::SignIn(sign_in) => execution.sign_in(sign_in).await,
             Action::Obtain(obtain) => execution.obtain(group.start, obtain).await,
+            Action::Wait(seconds) => context.time.wait(*seconds).await,
         }
     }
     execution.trace
@@ -219,7 +221,7 @@ impl Execution<'_> {
     }
 
     fn may_succeed(&self, request: &Request) -> bool {
-        let now = (self.context.now)();
+        let now = self.context.time.now();
         self.states.iter().any(|state| {
             predict(&self.context.contract, state, request, now).alternatives.iter().any(|alternative| alternative.guard.is_none())
         })
@@ -261,7 +263,7 @@ impl Execution<'_> {
 
     async fn call(&mut self, index: usize, step: &Step, call: &Call) {
         let Some(ready) = self.prepare(index, step, call) else { return };
-        let before = (self.context.now)();
+        let before = self.context.time.now();
         let answer = match self.send(&ready).await {
             Ok(answer) => answer,
             Err(error) => {
@@ -373,7 +375,7 @@ impl Execution<'_> {
                 if let Some(id_token) = signed.id_token {
                     self.binding.set(plan.id_token.clone(), id_token);
                 }
-                let (binding, now) = (&self.binding, (self.context.now)());
+                let (binding, now) = (&self.binding, self.context.time.now());
                 self.states.each(|state| signed_in(state, plan, &signed.scope, binding, now));
             }
             Err(error) => self.trace.troubles.push(format!("{error} (sign-in of {})", self.sequence.id)),

@@ -27,7 +27,7 @@ impl Execution<'_> {
     async fn get(&self, source: &Source) -> Result<String, String> {
         match source {
             Source::Totp { secret } => {
-                totp_code(secret, (self.context.now)()).ok_or_else(|| "the secret of the authenticator app is no base32".to_owned())
+                totp_code(secret, self.context.time.now()).ok_or_else(|| "the secret of the authenticator app is no base32".to_owned())
             }
             Source::Message { .. } | Source::Passkey { .. } | Source::Consent { .. } => Err("not there yet".into()),
         }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::time::Instant;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -16,6 +17,7 @@ use super::execute::{Context, Sighted, Trace};
 use super::published::read_published;
 use super::reduce::Slice;
 use super::stage::{Stage, get};
+use super::time::Time;
 use crate::contract::{Contract, Files, SpecError, Version};
 use crate::model::wire::Request;
 use crate::plan::{Built, Epoch, Facts, OVERLONG_ID, Plan, Profile, Sequence, Settings, UNUSED_ID, build};
@@ -55,8 +57,8 @@ pub struct RunOptions {
     pub ledger: Option<PathBuf>,
     /// Every secret of the run.
     pub secrets: SecretRegister,
-    /// Milliseconds since 1970.
-    pub now: fn() -> i64,
+    /// What time it is, and whether sequences may wait.
+    pub time: Time,
     /// Set from outside to end the run early.
     pub stop: Arc<AtomicBool>,
     /// Told what happens.
@@ -137,7 +139,7 @@ pub struct RunResult {
 
 /// Runs against a target.
 pub async fn run(options: RunOptions) -> Result<RunResult, RunError> {
-    let started = (options.now)();
+    let (started, begun) = (options.time.now(), Instant::now());
     let client = Client::new(options.client.clone()).map_err(|error| RunError::Unreachable(error.to_string()))?;
     let endpoint = options.client.endpoint.to_string();
     let header = Header { run: options.run.clone(), endpoint, started: crate::model::time::iso(started) };
@@ -207,7 +209,7 @@ pub async fn run(options: RunOptions) -> Result<RunResult, RunError> {
                 globals,
                 first: provisioned.first_party,
                 third: provisioned.third_party,
-                now: options.now,
+                time: options.time.clone(),
                 executions: AtomicU32::new(0),
                 requests: AtomicU64::new(0),
                 silence: AtomicU32::new(0),
@@ -232,7 +234,7 @@ pub async fn run(options: RunOptions) -> Result<RunResult, RunError> {
         plan: built.plan,
         left_out: built.left_out,
         requests,
-        duration_ms: u64::try_from((options.now)() - started).unwrap_or(0),
+        duration_ms: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
         operations: board.operations,
         checks: board.checks,
         evidence: board.evidence,
@@ -408,6 +410,7 @@ async fn read_facts(gate: &Gate, admin: &str, options: &RunOptions) -> Result<Fa
         channels: BTreeSet::new(),
         has_provider: false,
         has_storage: false,
+        may_wait: options.time.may_wait(),
         published,
         unpublished,
     })

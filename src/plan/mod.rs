@@ -7,6 +7,7 @@ mod epoch;
 mod lives;
 mod matrix;
 mod probe;
+mod proofs;
 mod published;
 mod races;
 mod script;

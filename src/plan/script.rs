@@ -67,6 +67,8 @@ pub struct Script<'a> {
     born: u64,
     groups: u32,
     channels: BTreeSet<MessageKind>,
+    /// Milliseconds since 1970 where the sequence has got to.
+    now: i64,
 }
 
 impl<'a> Script<'a> {
@@ -91,6 +93,7 @@ impl<'a> Script<'a> {
             born: 0,
             groups: 0,
             channels: facts.channels.clone(),
+            now: PLAN_NOW,
         }
     }
 
@@ -151,6 +154,7 @@ impl<'a> Script<'a> {
             }
             Action::SignIn(sign_in) => self.signed_in(sign_in),
             Action::Obtain(obtain) => self.obtained(obtain),
+            Action::Wait(seconds) => self.now += i64::from(*seconds) * 1000,
             Action::Call(_) => step.expect = None,
         }
         self.steps.push(step);
@@ -164,7 +168,7 @@ impl<'a> Script<'a> {
     fn signed_in(&mut self, sign_in: &SignIn) {
         self.binding.set(sign_in.token.clone(), format!("plan-{}", sign_in.token));
         self.binding.set(sign_in.id_token.clone(), format!("plan-{}-id", sign_in.token));
-        signed_in(&mut self.state, sign_in, &sign_in.scopes, &self.binding, PLAN_NOW);
+        signed_in(&mut self.state, sign_in, &sign_in.scopes, &self.binding, self.now);
     }
 
     /// Adds a step that gets something outside the two collections. Gives what stands for it.
@@ -181,12 +185,19 @@ impl<'a> Script<'a> {
         let hollow = obtain.from.texts().into_iter().flat_map(symbols).any(|symbol| self.binding.is_nothing(symbol));
         match obtain.from.try_map(|text| self.binding.resolve(text)).map(completed) {
             Ok(source) if !hollow => {
-                let value = given_by(&source, self.words);
+                let value = given_by(&source, self.words, self.now);
                 obtained(&mut self.state, &source, &value);
                 self.binding.set(obtain.symbol.clone(), value);
             }
             _ => self.binding.set_nothing(&obtain.symbol),
         }
+    }
+
+    /// Adds a step that lets time pass.
+    pub fn wait(&mut self, seconds: u32) {
+        self.now += i64::from(seconds) * 1000;
+        let (persona, purpose, action) = (Persona::Admin, Purpose::Setup, Action::Wait(seconds));
+        self.steps.push(Step { persona, purpose, action, capture: BTreeMap::new(), expect: None, together: None });
     }
 
     /// Whether the harness reads the message that a call makes the target send, if it is one that does.
@@ -198,23 +209,23 @@ impl<'a> Script<'a> {
     /// What the model predicts for a call, without adding it.
     pub fn foresee(&self, call: &Call) -> Option<Outcome> {
         let request = call.request(&self.binding).ok()?;
-        predict(self.contract, &self.state, &request, PLAN_NOW).outcome().cloned()
+        predict(self.contract, &self.state, &request, self.now).outcome().cloned()
     }
 
     fn think(&mut self, call: &Call, capture: &[(&str, &str)]) -> Option<Outcome> {
         let request = call.request(&self.binding).expect("a plan only uses symbols that earlier steps capture");
-        let prediction = predict(self.contract, &self.state, &request, PLAN_NOW);
+        let prediction = predict(self.contract, &self.state, &request, self.now);
         let certain = prediction.outcome().cloned();
         // What cannot be told is taken for accepted, unless it speaks of what was refused before.
         let hollow = call.symbols().any(|symbol| self.binding.is_nothing(symbol));
         let mut alternatives = prediction.alternatives.into_iter();
         let alternative = if hollow { alternatives.next() } else { alternatives.next_back() }?;
-        let born = &mut self.born;
+        let (born, now) = (&mut self.born, self.now);
         let refused = alternative.guard.is_some();
         let body = (!refused).then(|| {
             alternative.body.sample(&mut |fresh| {
                 *born += 1;
-                stand_in(fresh, *born)
+                stand_in(fresh, *born, now)
             })
         });
         let body = body.flatten();
@@ -502,6 +513,7 @@ pub fn flaw(plan: &Plan) -> Option<(&str, usize, String)> {
                     .into_iter()
                     .try_for_each(|text| binding.resolve(text).map(drop))
                     .map_err(CallError::from),
+                Action::Wait(_) => Ok(()),
                 Action::Obtain(obtain) => obtain.from.try_map(|text| binding.resolve(text)).map(drop).map_err(CallError::from),
             };
             let looks = match step.purpose {

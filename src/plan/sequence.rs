@@ -68,6 +68,9 @@ pub struct Facts {
     /// Whether the target has a place for files.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub has_storage: bool,
+    /// Whether sequences may wait.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub may_wait: bool,
     /// Whether a user can sign in with username and password, which tokens of third-party applications need.
     pub can_sign_in: bool,
     /// What the target publishes of its Management API.
@@ -86,6 +89,7 @@ impl Facts {
             Need::Sms => self.channels.contains(&MessageKind::Sms),
             Need::Provider => self.has_provider,
             Need::Storage => self.has_storage,
+            Need::Time => self.may_wait,
         }
     }
 }
@@ -233,6 +237,8 @@ pub enum Action {
     SignIn(SignIn),
     /// Gets something outside the two collections.
     Obtain(Obtain),
+    /// Lets so many seconds pass.
+    Wait(u32),
 }
 
 /// Something that is got outside the two collections.
@@ -328,6 +334,7 @@ impl Step {
             Action::SignIn(sign_in) => {
                 [&sign_in.user, &sign_in.username, &sign_in.password].into_iter().flat_map(|text| symbols(text)).collect()
             }
+            Action::Wait(_) => Vec::new(),
             Action::Obtain(obtain) => obtain.from.texts().into_iter().flat_map(symbols).collect(),
         }
     }
@@ -336,7 +343,7 @@ impl Step {
     pub fn gives(&self) -> Vec<&str> {
         let mut names: Vec<&str> = self.capture.keys().map(String::as_str).collect();
         match &self.action {
-            Action::Call(_) => {}
+            Action::Call(_) | Action::Wait(_) => {}
             Action::SignIn(sign_in) => names.extend([sign_in.token.as_str(), sign_in.id_token.as_str()]),
             Action::Obtain(obtain) => names.push(&obtain.symbol),
         }
@@ -347,7 +354,7 @@ impl Step {
     pub fn operation(&self) -> Option<&str> {
         match &self.action {
             Action::Call(call) => call.operation.as_deref(),
-            Action::SignIn(_) | Action::Obtain(_) => None,
+            Action::SignIn(_) | Action::Obtain(_) | Action::Wait(_) => None,
         }
     }
 
@@ -359,6 +366,7 @@ impl Step {
                 let body = call.body.as_deref().map_or_else(String::new, |body| format!(" {}", body.chars().take(120).collect::<String>()));
                 format!("{persona}: {} {}{body}", call.method, call.target)
             }
+            Action::Wait(seconds) => format!("{seconds} seconds pass"),
             Action::Obtain(obtain) => format!("{persona}: {}", obtain.from.line()),
             Action::SignIn(sign_in) => format!("{persona}: signs in at the {}-party application with {}", sign_in.client, sign_in.scopes),
         }

@@ -34,16 +34,16 @@ pub fn stand_ins(facts: &Facts) -> Vec<(String, String)> {
 }
 
 /// A value of the kind that a deployment makes up.
-pub fn stand_in(fresh: Fresh, number: u64) -> Value {
+pub fn stand_in(fresh: Fresh, number: u64, now: i64) -> Value {
     match fresh {
-        Fresh::Now => json!(PLAN_NOW),
+        Fresh::Now => json!(now),
         Fresh::Number => json!(number),
-        Fresh::IsoAfter(seconds) => json!(time::iso(PLAN_NOW + i64::from(seconds) * 1000)),
-        Fresh::MsAfter(seconds) => json!(time::after(PLAN_NOW, seconds)),
+        Fresh::IsoAfter(seconds) => json!(time::iso(now + i64::from(seconds) * 1000)),
+        Fresh::MsAfter(seconds) => json!(time::after(now, seconds)),
         Fresh::UserId => json!(format!("u{number:011}")),
         Fresh::SubjectToken => json!(format!("sub_{number:021}")),
         Fresh::PersonalAccessToken => json!(format!("pat_{number:021}")),
-        Fresh::IsoNow => json!(time::iso(PLAN_NOW)),
+        Fresh::IsoNow => json!(time::iso(now)),
         Fresh::TotpSecret => json!("JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"),
         Fresh::BackupCodes => (0..10).map(|code| json!(format!("{code:010}"))).collect(),
         Fresh::QrCode => json!("data:image/png;base64,"),
@@ -64,10 +64,10 @@ pub fn completed(source: Source) -> Source {
 }
 
 /// What a source would give. Its texts have no symbols any more.
-pub fn given_by(source: &Source, number: usize) -> String {
+pub fn given_by(source: &Source, number: usize, now: i64) -> String {
     match source {
         Source::Message { .. } => format!("{:06}", 246_810 + number),
-        Source::Totp { secret } => totp_code(secret, PLAN_NOW).unwrap_or_default(),
+        Source::Totp { secret } => totp_code(secret, now).unwrap_or_default(),
         Source::Passkey { options, flaw, .. } => {
             let options: Value = serde_json::from_str(options).unwrap_or_default();
             let challenge = options.get("challenge").and_then(Value::as_str).unwrap_or_default();

@@ -8,7 +8,6 @@
 //! specified operations, `published` the document that lists it all, `edge` adds what every answer carries, `server` puts it all on a socket. `mutation` applies
 //! faults to the contract, `tamper` those below it.
 
-mod clock;
 mod deployment;
 mod edge;
 mod fault;
@@ -24,6 +23,5 @@ mod sign_in;
 mod support;
 mod tamper;
 
-pub use clock::{Clock, ManualClock, SystemClock};
 pub use fault::{Change, Fault, FaultClass, FaultError, FaultLayer, OddInput, On, Shown, TokenUse};
 pub use server::{Reference, ReferenceOptions, Running};

@@ -13,7 +13,7 @@ use super::document::{
 use super::verdict::{RunVerdict, Verdict};
 use crate::check::Waivers;
 use crate::contract::guard::Status;
-use crate::contract::{self, Operation, Need, Origin, PUBLISHED_AT, PublishedOperation, Requirement, Unprobed, glob};
+use crate::contract::{self, Need, Operation, Origin, PUBLISHED_AT, PublishedOperation, Requirement, Unprobed, glob};
 use crate::engine::{Found, RunResult};
 use crate::plan::{Action, Epoch, Facts, Plan};
 

@@ -54,6 +54,7 @@ async fn check(fault: &Fault, only: Vec<String>, seed: u64) -> RunResult {
             resource: running.resource.clone(),
         },
         mode: Mode::Exclusive,
+        channel: None,
         profile: Profile::Standard,
         seed,
         jobs: 8,

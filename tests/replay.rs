@@ -30,6 +30,7 @@ async fn replay(plan: Plan, faults: Vec<Fault>) -> RunResult {
             resource: running.resource.clone(),
         },
         mode: Mode::Exclusive,
+        channel: None,
         profile: Profile::Standard,
         seed: plan.seed,
         jobs: 1,

@@ -28,7 +28,9 @@ pub(super) fn run(args: &Args, settings: &Settings) -> Result<RunVerdict, Failur
     let options = target.client_options().ok_or_else(|| Failure::Usage("the ledger names no target\n  help: give --target".into()))?;
     let credentials = target.credentials()?;
     // Settings that the run changed are put back; that needs the mode that allowed to change them.
-    let changed = |record: &Record| matches!(record, Record::Intend(Intent::AccountCenter { .. } | Intent::SignInExperience { .. }));
+    let changed = |record: &Record| {
+        matches!(record, Record::Intend(Intent::AccountCenter { .. } | Intent::SignInExperience { .. } | Intent::Connector { .. }))
+    };
     let mode = if ledger.records().iter().any(changed) { Mode::Exclusive } else { Mode::Isolated };
     session::block_on(async {
         let started = now();

@@ -21,7 +21,7 @@ use crate::model::wire::Request;
 use crate::plan::{Plan, Profile};
 use crate::reference::{Fault, Reference, ReferenceOptions, Running};
 use crate::report::{self, Circumstances, Report, Reproduction, RunVerdict, TargetKind, assemble, plan_text};
-use crate::target::{AdminCredentials, Client, ClientOptions, Mode, SecretRegister};
+use crate::target::{AdminCredentials, Channel, ChannelKind, ChannelOptions, Client, ClientOptions, Mode, SecretRegister};
 
 /// What a command wants of a run besides the settings.
 #[derive(Default)]
@@ -87,12 +87,14 @@ pub async fn run(settings: &Settings, wish: Wish) -> Result<Report, Failure> {
     if let Some(out) = &out {
         create_dir(&out.join("findings"))?;
     }
+    let channel = channel(settings.target.channel.as_ref(), mode, reference.is_some(), &secrets).await?;
     let stop = Arc::new(AtomicBool::new(false));
     let watch = tokio::spawn(watch(Arc::clone(&stop), settings.run.budget));
     let options = RunOptions {
         client: client.clone(),
         credentials,
         mode,
+        channel,
         profile,
         seed: settings.run.seed.unwrap_or(1),
         jobs: settings.run.jobs.unwrap_or(8),
@@ -162,6 +164,27 @@ async fn embedded(
         resource: running.resource.clone(),
     };
     Ok((ClientOptions::new(endpoint), credentials, running))
+}
+
+/// Opens the channel that is asked for; without a word, one to the embedded reference, where it can be used.
+async fn channel(
+    asked: Option<&ChannelKind>,
+    mode: Mode,
+    embedded: bool,
+    secrets: &SecretRegister,
+) -> Result<Option<Arc<Channel>>, Failure> {
+    let own = || (embedded && mode == Mode::Exclusive).then(ChannelKind::local_webhook);
+    // What only reads makes nobody send anything.
+    let Some(kind) = asked.cloned().or_else(own).filter(|_| mode != Mode::ReadOnly) else { return Ok(None) };
+    if kind.needs_connectors() && mode != Mode::Exclusive {
+        return Err(Failure::Usage(format!(
+            "`--channel {kind}` takes the place of the tenant's own connectors, and the mode is {mode}\n  help: use `--mode exclusive`, or \
+             a channel behind the target's own connectors: mailpit, file or command"
+        )));
+    }
+    let options = ChannelOptions { kind, secrets: secrets.clone() };
+    let channel = Channel::open(&options).await.map_err(|error| Failure::Usage(secrets.redact(&error.to_string())))?;
+    Ok(Some(Arc::new(channel)))
 }
 
 /// The given waivers; without any, for a remote target, those that come with the program.

@@ -19,7 +19,7 @@ pub use file::SettingsError;
 pub use values::{Budget, ExtraHeader, Format, Rate, ReportTarget, Secret};
 
 use crate::contract::Version;
-use crate::target::{AdminCredentials, ClientOptions, Mode};
+use crate::target::{AdminCredentials, ChannelKind, ClientOptions, Mode};
 
 /// Name of the configuration file.
 pub const FILE: &str = "conformance.toml";
@@ -101,6 +101,10 @@ pub struct TargetSettings {
     /// Send at most this many requests per second, for example 50/s
     #[arg(long, value_name = "N/s")]
     pub rate: Option<Rate>,
+    /// How codes sent by the target reach this program: webhook, smtp, mailpit:URL, file or command:PROGRAM [default: none; webhook
+    /// for the embedded reference]
+    #[arg(long, value_name = "KIND[:DETAIL]")]
+    pub channel: Option<ChannelKind>,
 }
 
 impl TargetSettings {
@@ -224,7 +228,7 @@ impl Settings {
         overlay!(
             self, lower;
             contract.contract, target.target, target.client_id, target.client_secret, target.resource, target.insecure, target.ca,
-            target.time_out, target.rate, run.profile, run.seed, run.mode, run.jobs, run.budget, run.strict, run.allow_waits,
+            target.time_out, target.rate, target.channel, run.profile, run.seed, run.mode, run.jobs, run.budget, run.strict, run.allow_waits,
             run.wait, run.out;
             waivers.waivers, target.header, run.report, run.allow_untestable
         )
@@ -307,6 +311,7 @@ mod tests {
             "header" => "A:b",
             "time-out" | "wait" | "budget" => "5s",
             "rate" => "5/s",
+            "channel" => "webhook",
             "profile" => "quick",
             "mode" => "read-only",
             "seed" | "jobs" => "7",

@@ -54,17 +54,27 @@ pub enum Flaw {
     UserNotVerified,
 }
 
-/// Kinds of messages that a deployment sends.
+/// By what a message goes; the name is the type of the connector that sends it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
 pub enum MessageKind {
-    /// A mail.
+    /// Mail.
     Email,
-    /// A text message.
+    /// Text message.
     Sms,
 }
 
 impl MessageKind {
+    /// All kinds.
+    pub const ALL: [Self; 2] = [Self::Email, Self::Sms];
+
+    /// Type of the connector that sends it.
+    pub const fn connector(self) -> &'static str {
+        match self {
+            Self::Email => "Email",
+            Self::Sms => "Sms",
+        }
+    }
+
     /// The kind of message that a request body asks for, as far as it can be told.
     pub fn asked(body: &Value) -> Option<Self> {
         match body.pointer("/identifier/type").and_then(Value::as_str) {

@@ -11,7 +11,7 @@ use crate::contract::{Collection, Contract, Kind, Level, Operation, Outcome};
 use crate::model::wire::{Answer, Request};
 use crate::model::{ACCOUNT_CENTER, Observation, Relation, SIGN_IN_EXPERIENCE, States, observe, observe_nothing, predict};
 use crate::plan::{Action, Binding, Call, Facts, Persona, Purpose, Sequence, Settings, SignIn, Step, captured, signed_in, start};
-use crate::target::{Clearance, Gate, GateError, Intent, Mode, OidcClient, sign_in};
+use crate::target::{Channel, Clearance, Gate, GateError, Intent, Mode, OidcClient, Turn, sign_in};
 
 /// Failed sends in a row after which a target counts as gone.
 const MOST_SILENCE: u32 = 20;
@@ -34,6 +34,8 @@ pub struct Context {
     pub first: Option<OidcClient>,
     /// The run's third-party application.
     pub third: Option<OidcClient>,
+    /// Where messages of the target arrive.
+    pub channel: Option<Arc<Channel>>,
     /// What time it is.
     pub time: Time,
     /// Numbers executions, so that each has names of its own.
@@ -115,6 +117,7 @@ pub async fn execute(context: &Context, sequence: &Sequence, settings: Option<&S
         refused_kinds: vec![None; sequence.steps.len()],
         deviated: vec![false; sequence.steps.len()],
         trace: Trace::default(),
+        turn: None,
     };
     execution.announce().await;
     let mut next = 0;
@@ -141,6 +144,8 @@ pub(super) struct Execution<'a> {
     refused_kinds: Vec<Option<String>>,
     pub(super) deviated: Vec<bool>,
     pub(super) trace: Trace,
+    /// Keeps others from sending until the code is read, where only the newest message can be.
+    pub(super) turn: Option<Turn>,
 }
 
 /// A step as it is about to be sent.
@@ -263,6 +268,10 @@ impl Execution<'_> {
 
     async fn call(&mut self, index: usize, step: &Step, call: &Call) {
         let Some(ready) = self.prepare(index, step, call) else { return };
+        if let (true, Some(channel)) = (ready.clearance.sends_messages, &self.context.channel) {
+            self.turn = None;
+            self.turn = Some(channel.turn().await);
+        }
         let before = self.context.time.now();
         let answer = match self.send(&ready).await {
             Ok(answer) => answer,

@@ -1,10 +1,15 @@
 //! Steps that get something outside the two collections.
 
+use std::time::Duration;
+
 use super::execute::{Execution, Sighted};
 use crate::check::{About, Deviation, requirement_for};
 use crate::contract::Source;
 use crate::model::{obtained, totp_code};
 use crate::plan::Obtain;
+
+/// How long a message may be on its way.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 impl Execution<'_> {
     /// Gets what a source gives, and lets the model know.
@@ -15,7 +20,9 @@ impl Execution<'_> {
             // What it depends on was refused, as foreseen or not.
             _ => return self.binding.set_nothing(&obtain.symbol),
         };
-        match self.get(&source).await {
+        let got = self.get(&source).await;
+        self.turn = None;
+        match got {
             Ok(value) => {
                 self.states.each(|state| obtained(state, &source, &value));
                 self.binding.set(obtain.symbol.clone(), value);
@@ -29,7 +36,11 @@ impl Execution<'_> {
             Source::Totp { secret } => {
                 totp_code(secret, self.context.time.now()).ok_or_else(|| "the secret of the authenticator app is no base32".to_owned())
             }
-            Source::Message { .. } | Source::Passkey { .. } | Source::Consent { .. } => Err("not there yet".into()),
+            Source::Message { to, .. } => {
+                let channel = self.context.channel.as_ref().ok_or("there is no channel for messages: give a `--channel`")?;
+                channel.code(to, PATIENCE).await.map_err(|error| error.to_string())
+            }
+            Source::Passkey { .. } | Source::Consent { .. } => Err("not there yet".into()),
         }
     }
 

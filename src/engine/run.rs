@@ -1,6 +1,6 @@
 //! One run: read the target, plan, execute epoch by epoch, confirm, put everything back.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -18,12 +18,13 @@ use super::published::read_published;
 use super::reduce::Slice;
 use super::stage::{Stage, get};
 use super::time::Time;
+use crate::contract::MessageKind;
 use crate::contract::{Contract, Files, SpecError, Version};
 use crate::model::wire::Request;
 use crate::plan::{Built, Epoch, Facts, OVERLONG_ID, Plan, Profile, Sequence, Settings, UNUSED_ID, build};
 use crate::target::{
-    AdminCredentials, Clearance, Client, ClientOptions, Gate, GateError, Header, Ledger, MintError, Mode, SecretRegister, Wants, cleanup,
-    namespace, provision,
+    AdminCredentials, Channel, Clearance, Client, ClientOptions, ConnectError, Gate, GateError, Header, Ledger, MintError, Mode,
+    SecretRegister, Wants, cleanup, connect, namespace, provision,
 };
 
 /// What a run is to do.
@@ -35,6 +36,8 @@ pub struct RunOptions {
     pub credentials: AdminCredentials,
     /// What may be done to the target.
     pub mode: Mode,
+    /// Where the messages that the target sends reach us; its connectors are set up for the run.
+    pub channel: Option<Arc<Channel>>,
     /// How much to plan.
     pub profile: Profile,
     /// Seed of the plan.
@@ -157,8 +160,55 @@ pub async fn run(options: RunOptions) -> Result<RunResult, RunError> {
         Some(version) => version,
         None => detect_version(&gate, &admin.access_token).await?,
     };
-    let mut contract = Contract::from_files(&options.specs, version)?;
-    let facts = read_facts(&gate, &admin.access_token, &options).await?;
+    let contract = Contract::from_files(&options.specs, version)?;
+    if options.mode == Mode::ReadOnly {
+        return Err(RunError::Incomplete(
+            "every planned sequence makes a user of its own, which `--mode read-only` forbids; use `--mode isolated`".into(),
+        ));
+    }
+    let connectors = options.channel.as_ref().map(|channel| channel.connectors()).unwrap_or_default();
+    let result = match connect(&gate, &admin.access_token, &connectors).await {
+        Ok(()) => test(&options, gate.clone(), &admin.access_token, &machine.access_token, contract).await,
+        Err(error) => Err(unconnected(error)),
+    };
+    (options.listener)(&Event::CleaningUp);
+    // The token may have aged; whatever was revoked or suspended, the administrator can always be minted anew.
+    let token = options.credentials.mint_admin(&gate, Some("all")).await.map_or(admin.access_token, |token| token.access_token);
+    let report = cleanup(&gate, &token, &gate.ledger().records()).await;
+    let Tested { contract, built, requests, board } = match result {
+        Ok(tested) => tested,
+        Err(error) if report.is_clean() => return Err(error),
+        Err(error) => return Err(RunError::Internal(format!("{error}; and not put back: {}", report.residue.join("; ")))),
+    };
+    Ok(RunResult {
+        contract,
+        plan: built.plan,
+        left_out: built.left_out,
+        requests,
+        duration_ms: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
+        operations: board.operations,
+        checks: board.checks,
+        evidence: board.evidence,
+        abstentions: board.abstentions,
+        found: board.found,
+        troubles: board.troubles,
+        residue: report.residue,
+        stopped: options.stop.load(Ordering::Relaxed),
+    })
+}
+
+/// What was planned and came of it.
+struct Tested {
+    contract: Contract,
+    built: Built,
+    requests: u64,
+    board: Board,
+}
+
+/// Reads the target, plans, and executes. Whatever this ends with, what it made is in the ledger.
+async fn test(options: &RunOptions, gate: Gate, admin: &str, machine: &str, mut contract: Contract) -> Result<Tested, RunError> {
+    let facts = read_facts(&gate, admin, options).await?;
+    let gate = gate.with_channel(&facts.channels);
     if let Some(published) = &facts.published {
         contract.adopt(published);
     }
@@ -170,20 +220,14 @@ pub async fn run(options: RunOptions) -> Result<RunResult, RunError> {
         return Err(RunError::Incomplete("nothing to run: no planned sequence fits the target's settings, the mode and `--only`".into()));
     }
     announce_plan(&options.listener, &built.plan);
-    let mut residue = Vec::new();
     let mut board = Board::default();
     let mut requests = 0;
-    if options.mode == Mode::ReadOnly {
-        return Err(RunError::Incomplete(
-            "every planned sequence makes a user of its own, which `--mode read-only` forbids; use `--mode isolated`".into(),
-        ));
-    }
-    match provision(&gate, &admin.access_token, &options.run, Wants { first_party: true, third_party: facts.can_sign_in }).await {
+    match provision(&gate, admin, &options.run, Wants { first_party: true, third_party: facts.can_sign_in }).await {
         Err(error) => board.troubles.push(format!("provisioning: {error}")),
         Ok(provisioned) => {
             let mut globals = vec![
-                ("admin.token".to_owned(), admin.access_token.clone()),
-                ("machine.token".to_owned(), machine.access_token.clone()),
+                ("admin.token".to_owned(), admin.to_owned()),
+                ("machine.token".to_owned(), machine.to_owned()),
                 ("resource".to_owned(), options.credentials.resource.clone()),
             ];
             let client = |name: &str, id: &str, secret: &str| {
@@ -210,6 +254,7 @@ pub async fn run(options: RunOptions) -> Result<RunResult, RunError> {
                 first: provisioned.first_party,
                 third: provisioned.third_party,
                 time: options.time.clone(),
+                channel: options.channel.clone(),
                 executions: AtomicU32::new(0),
                 requests: AtomicU64::new(0),
                 silence: AtomicU32::new(0),
@@ -219,31 +264,20 @@ pub async fn run(options: RunOptions) -> Result<RunResult, RunError> {
                 if options.stop.load(Ordering::Relaxed) {
                     break;
                 }
-                run_epoch(&context, &options, &admin.access_token, index, epoch, &mut board).await;
+                run_epoch(&context, options, admin, index, epoch, &mut board).await;
             }
             requests = context.requests.load(Ordering::Relaxed);
         }
     }
-    (options.listener)(&Event::CleaningUp);
-    // The token may have aged; whatever was revoked or suspended, the administrator can always be minted anew.
-    let token = options.credentials.mint_admin(&gate, Some("all")).await.map_or(admin.access_token, |token| token.access_token);
-    let report = cleanup(&gate, &token, &gate.ledger().records()).await;
-    residue.extend(report.residue);
-    Ok(RunResult {
-        contract,
-        plan: built.plan,
-        left_out: built.left_out,
-        requests,
-        duration_ms: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
-        operations: board.operations,
-        checks: board.checks,
-        evidence: board.evidence,
-        abstentions: board.abstentions,
-        found: board.found,
-        troubles: board.troubles,
-        residue,
-        stopped: options.stop.load(Ordering::Relaxed),
-    })
+    Ok(Tested { contract, built, requests, board })
+}
+
+fn unconnected(error: ConnectError) -> RunError {
+    match error {
+        ConnectError::Gate(error) => RunError::Unreachable(error.to_string()),
+        ConnectError::Vault(_) => RunError::Internal(error.to_string()),
+        _ => RunError::Incomplete(format!("the channel cannot be used: {error}")),
+    }
 }
 
 /// What has been seen so far.
@@ -399,15 +433,18 @@ async fn read_facts(gate: &Gate, admin: &str, options: &RunOptions) -> Result<Fa
         let kept = ["id", "connectorId", "type", "target", "enableTokenStorage"];
         Value::Object(kept.iter().filter_map(|name| Some(((*name).to_owned(), connector.get(*name)?.clone()))).collect())
     });
+    let connectors: Vec<Value> = connectors.collect();
+    let stands = |kind: MessageKind| connectors.iter().any(|connector| connector.get("type") == Some(&json!(kind)));
+    let reaches = |kind: &MessageKind| options.channel.as_ref().is_some_and(|channel| channel.reaches(*kind)) && stands(*kind);
     Ok(Facts {
         account_center,
-        connectors: connectors.collect(),
+        channels: MessageKind::ALL.into_iter().filter(reaches).collect(),
+        connectors,
         sign_in_experience: experience,
         resource: options.credentials.resource.clone(),
         may_change_settings: options.mode == Mode::Exclusive,
         default_roles: read_default_roles(gate, admin).await.map_err(fail)?,
         can_sign_in: by_username,
-        channels: BTreeSet::new(),
         has_provider: false,
         has_storage: false,
         may_wait: options.time.may_wait(),

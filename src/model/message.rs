@@ -6,6 +6,7 @@ use super::call::Call;
 use super::guard::NEAR_MS;
 use super::rules::{Phone, parse_phone};
 use super::state::{Entity, Key, Kind, State, Term, Truth};
+use crate::contract::MessageKind;
 use crate::contract::guard::{MessageRule, SentCodeRule};
 
 /// Messages that one recipient gets at most within [`WINDOW_MS`].
@@ -22,8 +23,7 @@ pub const MOST_TRIES: u64 = 10;
 /// Where a message goes.
 struct Recipient {
     text: String,
-    /// Type of the connector that sends there.
-    connector: &'static str,
+    kind: MessageKind,
     /// Characters that can be stored.
     room: usize,
 }
@@ -32,8 +32,8 @@ struct Recipient {
 fn recipient(call: &Call<'_>) -> Option<Recipient> {
     let text = |name: &str| call.input.get(name).and_then(Value::as_str);
     match (text("email").filter(|text| looks_like_address(text)), text("phone")) {
-        (Some(email), _) => Some(Recipient { text: email.to_owned(), connector: "Email", room: 128 }),
-        (None, Some(phone)) => Some(Recipient { text: phone.to_owned(), connector: "Sms", room: 32 }),
+        (Some(email), _) => Some(Recipient { text: email.to_owned(), kind: MessageKind::Email, room: 128 }),
+        (None, Some(phone)) => Some(Recipient { text: phone.to_owned(), kind: MessageKind::Sms, room: 32 }),
         (None, None) => None,
     }
 }
@@ -69,7 +69,7 @@ pub fn can_send(rule: MessageRule, call: &Call<'_>, state: &State, now: i64) -> 
     match rule {
         MessageRule::Allowed => may_send(state, &recipient.text, now),
         MessageRule::Storable => Truth::of(recipient.text.chars().count() <= recipient.room),
-        MessageRule::Connected => has_channel(state, recipient.connector),
+        MessageRule::Connected => has_channel(state, recipient.kind.connector()),
     }
 }
 
@@ -153,6 +153,22 @@ pub fn count_message(call: &Call<'_>, state: &mut State, now: i64) {
     if let Some(recipient) = recipient(call) {
         count_send(state, &recipient.text, now);
     }
+}
+
+/// Whom a call of the Management API sends a code to, and by what.
+pub fn addressee(call: &Call<'_>) -> Option<(String, MessageKind)> {
+    recipient(call).map(|recipient| (recipient.text, recipient.kind))
+}
+
+/// A message that was counted did not go out after all.
+pub fn forget_send(state: &mut State, recipient: &str, at: i64) {
+    state.update(&Key::new(Kind::Recipient, normal(recipient)), |recipient| {
+        let mut sends = times(Some(recipient));
+        if let Some(last) = sends.iter().rposition(|sent| *sent == at) {
+            sends.remove(last);
+        }
+        recipient.set("sends", json!(sends));
+    });
 }
 
 /// A message went out.

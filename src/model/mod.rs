@@ -33,6 +33,7 @@ pub mod wire;
 pub use body::form;
 pub use call::Call;
 pub use guard::{NEAR_MS, Scene};
+pub use message::{addressee, forget_send};
 pub use observe::{Difference, Observation, Relation, accept, describe, observe, observe_nothing};
 pub use obtained::obtained;
 pub use passkey::answer as passkey_answer;

@@ -1,6 +1,6 @@
 //! Proofs by codes and social accounts: what the records remember, what the guards about them mean, what calls do to them.
 //!
-//! A record of a code knows `value`, `sentAt`, `codeUsed`, `tries` and `wrong`, a social one `connector`, `target`,
+//! A record of a code knows `value`, `sentAt`, `codeUsed`, `tries` and `wrong`, and the `code` if the message was read; a social one `connector`, `target`,
 //! `account` and `tokens` (null when none came along).
 
 use serde_json::{Map, Value, json};

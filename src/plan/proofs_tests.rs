@@ -30,7 +30,7 @@ fn expected(sequences: &[Sequence]) -> BTreeSet<(&str, &str)> {
 
 #[test]
 fn with_everything_at_hand_every_end_of_a_proof_is_foreseen() {
-    let channels = BTreeSet::from([MessageKind::Email, MessageKind::Sms]);
+    let channels = MessageKind::ALL.to_vec();
     let sequences = planned(Facts { channels, may_wait: true, ..Facts::default() });
     let certain = |sequence: &Sequence| {
         let unsure = sequence.steps.iter().find(|step| matches!(step.action, Action::Call(_)) && step.expect.is_none());

@@ -1,6 +1,6 @@
 //! Writes one sequence while the model says what each step will bring.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
@@ -66,7 +66,7 @@ pub struct Script<'a> {
     records: BTreeMap<User, String>,
     born: u64,
     groups: u32,
-    channels: BTreeSet<MessageKind>,
+    channels: Vec<MessageKind>,
     /// Milliseconds since 1970 where the sequence has got to.
     now: i64,
 }

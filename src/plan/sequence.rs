@@ -1,6 +1,6 @@
 //! Plans as data: what `--report plan:` writes and `replay` reads.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use base64::Engine as _;
@@ -52,6 +52,9 @@ pub struct Facts {
     /// The connectors as found, without their settings.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub connectors: Vec<Value>,
+    /// Messages that the target sends and that can be read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub channels: Vec<MessageKind>,
     /// The Management API's resource.
     pub resource: String,
     /// Whether settings may be changed.
@@ -59,9 +62,6 @@ pub struct Facts {
     /// Roles that every new user gets.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub default_roles: Vec<Value>,
-    /// Messages of the target that reach the harness.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub channels: BTreeSet<MessageKind>,
     /// Whether the target can reach an identity provider of the harness.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub has_provider: bool,

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::issue::{Redeemed, claims, companions, furnish, registration_options};
 use super::mint::Mint;
+use super::outbox::{Delivery, failed_delivery, send};
 use super::refusal::{empty_answer, json_answer, refusal, text_answer};
 use super::sign_in::{Grant, SignIns};
 use super::tamper::{Deed, Faults};
@@ -31,6 +32,8 @@ pub struct Store {
     pub mint: Mint,
     /// Sign-ins under way.
     pub sign_ins: SignIns,
+    /// The message that the answer under way waits for.
+    outgoing: Option<Delivery>,
     /// What entities were before they last changed; kept only for faults.
     previous: State,
     /// Calls since the last sweep.
@@ -62,7 +65,7 @@ impl Deployment {
         mint: Mint,
     ) -> Self {
         let (sign_ins, previous) = (SignIns::default(), State::default());
-        let store = Store { state, mint, sign_ins, previous, calls: 0 };
+        let store = Store { state, mint, sign_ins, outgoing: None, previous, calls: 0 };
         Self { contract, endpoint, document, clock, faults, store: Mutex::new(store) }
     }
 
@@ -77,8 +80,9 @@ impl Deployment {
         self.faults.decides_early(&operation.id).then(|| self.store().state.clone())
     }
 
-    /// Answers a request by what is stored, or by what was read [`early`](Self::early).
-    pub fn answer(&self, request: &Request, early: Option<State>) -> Answer {
+    /// Answers a request by what is stored, or by what was read [`early`](Self::early). A message must be delivered before
+    /// the answer is given; if it cannot be, [`undelivered`](Self::undelivered) has the answer instead.
+    pub fn answer(&self, request: &Request, early: Option<State>) -> (Answer, Option<Delivery>) {
         let now = self.clock.now_ms();
         let mut store = self.store();
         let answer = match early {
@@ -91,6 +95,18 @@ impl Deployment {
                 answer
             }
         };
+        let delivery = store.outgoing.take();
+        (self.dress(&mut store, request, answer), delivery)
+    }
+
+    /// The answer to a request whose message could not be delivered; what the request did is taken back.
+    pub fn undelivered(&self, request: &Request, delivery: &Delivery, why: &str) -> Answer {
+        let mut store = self.store();
+        delivery.take_back(&mut store.state);
+        self.dress(&mut store, request, failed_delivery(why))
+    }
+
+    fn dress(&self, store: &mut Store, request: &Request, answer: Answer) -> Answer {
         let request_id = store.mint.id(16);
         let mut answer = edge::dress(request, answer, request_id);
         self.faults.distort(&self.contract, &store.state, request, &mut answer);
@@ -160,6 +176,9 @@ impl Deployment {
             Some(guard) => (refusal(&scene, guard), chosen.next.clone(), None),
             None => succeed(&mut store.mint, call, &view, chosen, redeemed.grant.as_ref(), now),
         };
+        if refused.is_none() {
+            store.outgoing = send(&mut store.mint, call, &mut next, born.as_ref(), now);
+        }
         redeemed.restore(&mut next);
         decided.restore(&mut next);
         for key in blurred.into_iter().filter(|key| next.get(key) == view.get(key)).collect::<Vec<_>>() {

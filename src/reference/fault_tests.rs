@@ -57,7 +57,7 @@ impl Tape {
     fn together(&mut self, requests: Vec<Request>) -> Vec<Value> {
         let early: Vec<_> = requests.iter().map(|request| self.deployment.early(request)).collect();
         let answer = |(request, early): (Request, _)| {
-            let answer = self.deployment.answer(&request, early);
+            let answer = self.deployment.answer(&request, early).0;
             let json = answer.json().unwrap_or_default();
             self.answers.push((format!("{} {} {}", request.method, request.target, String::from_utf8_lossy(&request.body)), answer));
             json

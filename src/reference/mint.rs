@@ -36,6 +36,11 @@ impl Mint {
         URL_SAFE_NO_PAD.encode(self.random.random::<[u8; 32]>())
     }
 
+    /// Six digits, as a message carries them.
+    pub fn code(&mut self) -> String {
+        format!("{:06}", self.random.random_range(0..1_000_000))
+    }
+
     /// What looks like a signed token; the signature is random.
     pub fn jwt(&mut self, kind: &str, claims: &Value) -> String {
         let header = json!({"alg": "ES384", "typ": kind, "kid": "reference"});

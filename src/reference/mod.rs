@@ -5,15 +5,18 @@
 //! outlives the process.
 //!
 //! `deployment` answers requests (free of any network type), `support` and `sign_in` hold what is needed besides the
-//! specified operations, `published` the document that lists it all, `edge` adds what every answer carries, `server` puts it all on a socket. `mutation` applies
-//! faults to the contract, `tamper` those below it.
+//! specified operations, `published` the document that lists it all, `outbox` the messages that `courier` posts, `edge` adds
+//! what every answer carries, `server` puts it all on a socket. `mutation` applies faults to the contract, `tamper` those
+//! below it.
 
+mod courier;
 mod deployment;
 mod edge;
 mod fault;
 mod issue;
 mod mint;
 mod mutation;
+mod outbox;
 mod pages;
 mod paths;
 mod published;

@@ -14,6 +14,7 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use super::courier::Courier;
 use super::deployment::Deployment;
 use super::fault::Fault;
 use super::mint::Mint;
@@ -112,9 +113,10 @@ impl Reference {
         let state = first_state(&client_id, &client_secret, options.clock.now_ms());
         let deployment =
             Arc::new(Deployment::new(options.contract, document, endpoint.clone(), options.clock, Faults(options.faults), state, mint));
+        let courier = Arc::new(Courier::new());
         let router = Router::new().fallback(move |request: HttpRequest<Body>| {
-            let deployment = Arc::clone(&deployment);
-            async move { respond(&deployment, request).await }
+            let (deployment, courier) = (Arc::clone(&deployment), Arc::clone(&courier));
+            async move { respond(&deployment, &courier, request).await }
         });
         let (stop, stopped) = oneshot::channel::<()>();
         let serve = axum::serve(listener, router).with_graceful_shutdown(async {
@@ -135,7 +137,7 @@ impl Running {
     }
 }
 
-async fn respond(deployment: &Deployment, request: HttpRequest<Body>) -> Response<Body> {
+async fn respond(deployment: &Deployment, courier: &Courier, request: HttpRequest<Body>) -> Response<Body> {
     let (head, body) = request.into_parts();
     let headers =
         head.headers.iter().map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()));
@@ -156,7 +158,14 @@ async fn respond(deployment: &Deployment, request: HttpRequest<Body>) -> Respons
     if early.is_some() {
         tokio::time::sleep(HESITATION).await;
     }
-    response(deployment.answer(&request, early))
+    let (answer, delivery) = deployment.answer(&request, early);
+    response(match delivery {
+        None => answer,
+        Some(delivery) => match courier.deliver(&delivery).await {
+            Ok(()) => answer,
+            Err(why) => deployment.undelivered(&request, &delivery, &why),
+        },
+    })
 }
 
 fn response(answer: Answer) -> Response<Body> {

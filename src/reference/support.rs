@@ -11,7 +11,7 @@ use super::refusal::{empty_answer, json_answer};
 use super::{paths, sign_in};
 use crate::contract::{PUBLISHED_AT, Version};
 use crate::model::wire::{Answer, Request};
-use crate::model::{Entity, Key, json as parser};
+use crate::model::{Entity, Key, Kind, json as parser};
 
 /// One request to a supporting endpoint.
 pub struct Visit<'a> {
@@ -54,6 +54,7 @@ const ENDPOINTS: &[Endpoint] = &[
         since: Some(Version { major: 1, minor: 43 }),
         ..admin("GET", "/api/configs/cimd", |_| json_answer(200, &json!({"enabled": false})))
     },
+    admin("GET", "/api/connector-factories", factories),
     open("GET", "/oidc/auth", sign_in::authorize),
     open("PUT", "/api/experience", sign_in::begin),
     open("POST", "/api/experience/verification/password", sign_in::verify_password),
@@ -98,7 +99,7 @@ impl Visit<'_> {
 
 /// An entity as its endpoint shows it.
 fn shown(entity: &Entity) -> Value {
-    let hidden = ["secret", "isAdmin", "userConsentScopes"];
+    let hidden = ["secret", "isAdmin", "userConsentScopes", "extraInfo"];
     let known =
         entity.iter().filter(|(name, _)| !hidden.contains(name)).filter_map(|(name, term)| Some((name.to_owned(), term.known()?.clone())));
     Value::Object(known.collect())
@@ -115,6 +116,11 @@ pub fn invalid(path: &str) -> Answer {
             "message": "The request body is invalid.",
         }),
     )
+}
+
+fn factories(visit: &mut Visit<'_>) -> Answer {
+    let known = visit.store.state.all(Kind::ConnectorFactory).map(|(_, factory)| shown(factory));
+    json_answer(200, &known.collect())
 }
 
 fn discovery(visit: &mut Visit<'_>) -> Answer {

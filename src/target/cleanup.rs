@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures_util::{StreamExt as _, stream};
 use serde_json::{Map, Value};
 
+use super::connectors::disconnect;
 use super::form::percent;
 use super::gate::{Clearance, Gate};
 use super::ledger::{Intent, Record, collection, identity};
@@ -72,6 +73,11 @@ pub async fn cleanup(gate: &Gate, admin_token: &str, records: &[Record]) -> Clea
             }
             Intent::SignInExperience { before } => {
                 sweep.restore(together[0].0, EXPERIENCE, before, in_experience).await;
+            }
+            Intent::Connector { .. } => {
+                for (intent, _) in &together {
+                    sweep.reconnect(intent).await;
+                }
             }
             Intent::User { .. } | Intent::Application { .. } | Intent::Role { .. } | Intent::Object { .. } => sweep.delete(&together).await,
         }
@@ -233,6 +239,22 @@ impl Sweep<'_> {
                 self.note_undone(intent);
             }
             Err(why) => self.report.residue.push(format!("{}: {why}", intent.label())),
+        }
+    }
+
+    /// Puts the connector back that stood there before ours.
+    async fn reconnect(&mut self, intent: &Intent) {
+        match disconnect(self.gate, self.admin_token, intent).await {
+            Ok(changed) => {
+                if changed {
+                    self.report.undone.push(intent.label());
+                }
+                self.note_undone(intent);
+                if let Err(error) = self.gate.ledger().vault().forget(&intent.label()) {
+                    self.report.residue.push(format!("{}: its copy beside the ledger cannot be deleted: {error}", intent.label()));
+                }
+            }
+            Err(error) => self.report.residue.push(format!("{}: {error}", intent.label())),
         }
     }
 

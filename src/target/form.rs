@@ -27,7 +27,11 @@ pub(super) fn post(target: &str, fields: &[(&str, &str)]) -> Request {
 
 /// HTTP Basic credentials of an OAuth client; both parts are form-encoded first (RFC 6749, 2.3.1).
 pub(super) fn basic(id: &str, secret: &str) -> String {
+    basic_plain(&percent(id), &percent(secret))
+}
+
+/// HTTP Basic credentials as they are (RFC 7617).
+pub(super) fn basic_plain(user: &str, password: &str) -> String {
     use base64::Engine as _;
-    let pair = format!("{}:{}", percent(id), percent(secret));
-    format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair))
+    format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}")))
 }

@@ -15,6 +15,8 @@ use super::client::{Client, SendError};
 use super::ledger::{Intent, Ledger, identity};
 use super::rules::{Aim, may_write};
 use super::secret::SecretRegister;
+use crate::contract::MessageKind;
+use crate::model::json;
 use crate::model::wire::{Answer, Request};
 
 /// Name of the one object outside of a run's name space: whoever could create this role holds the tenant's settings. Its
@@ -95,7 +97,7 @@ impl Clearance {
 
     /// A call that creates or changes what `intent` says.
     pub fn intending(intent: Intent) -> Self {
-        let tenant_wide = matches!(intent, Intent::AccountCenter { .. } | Intent::SignInExperience { .. });
+        let tenant_wide = matches!(intent, Intent::AccountCenter { .. } | Intent::SignInExperience { .. } | Intent::Connector { .. });
         Self { tenant_wide, intents: vec![intent], ..Self::write() }
     }
 
@@ -132,7 +134,7 @@ pub struct Gate {
     ledger: Ledger,
     secrets: SecretRegister,
     namespace: Arc<str>,
-    has_channel: bool,
+    channels: Arc<[MessageKind]>,
     ours: Arc<Mutex<HashSet<String>>>,
     unused: Arc<Mutex<HashSet<String>>>,
     sent: Arc<AtomicU64>,
@@ -147,17 +149,17 @@ impl Gate {
             ledger,
             secrets,
             namespace: namespace.into(),
-            has_channel: false,
+            channels: Arc::default(),
             ours: Arc::default(),
             unused: Arc::default(),
             sent: Arc::default(),
         }
     }
 
-    /// Allows calls that make the deployment send messages: they end in a channel of ours.
+    /// Allows calls that make the deployment send messages of these kinds: they end in a channel of ours.
     #[must_use]
-    pub fn with_channel(mut self) -> Self {
-        self.has_channel = true;
+    pub fn with_channel(mut self, kinds: &[MessageKind]) -> Self {
+        self.channels = kinds.into();
         self
     }
 
@@ -270,10 +272,10 @@ impl Gate {
                 "use `--mode exclusive` on a deployment that nobody else needs now",
             ));
         }
-        if clearance.sends_messages && !self.has_channel {
+        if clearance.sends_messages && !message_kinds(request).iter().all(|kind| self.channels.contains(kind)) {
             return Err(forbidden(
                 "the deployment would send a mail or text message, and there is no channel to receive it",
-                "configure a channel",
+                "give one with `--channel`, which for text messages must not be `smtp` or `mailpit`",
             ));
         }
         clearance.intents.iter().try_for_each(|intent| self.check_name(intent))?;
@@ -297,10 +299,10 @@ impl Gate {
             Intent::User { marker: name } | Intent::Application { name } | Intent::Role { name } | Intent::Object { marker: name, .. } => {
                 name
             }
-            Intent::AccountCenter { .. } | Intent::SignInExperience { .. } if self.mode == Mode::Exclusive => {
+            Intent::AccountCenter { .. } | Intent::SignInExperience { .. } | Intent::Connector { .. } if self.mode == Mode::Exclusive => {
                 return Ok(());
             }
-            Intent::AccountCenter { .. } | Intent::SignInExperience { .. } => {
+            Intent::AccountCenter { .. } | Intent::SignInExperience { .. } | Intent::Connector { .. } => {
                 return Err(forbidden(
                     format!("the {} belongs to the whole tenant, and the mode is {}", intent.label(), self.mode),
                     "use `--mode exclusive`",
@@ -330,6 +332,17 @@ impl Gate {
 
     fn ours(&self) -> std::sync::MutexGuard<'_, HashSet<String>> {
         self.ours.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The kinds of messages that a request may ask for; all when it does not say.
+fn message_kinds(request: &Request) -> &'static [MessageKind] {
+    let body = json::parse(&request.body).unwrap_or_default();
+    let kind = body.pointer("/identifier/type").and_then(serde_json::Value::as_str);
+    match (kind, body.get("email").is_some(), body.get("phone").is_some()) {
+        (Some("email"), false, false) | (None, true, false) => &[MessageKind::Email],
+        (Some("phone"), false, false) | (None, false, true) => &[MessageKind::Sms],
+        _ => &MessageKind::ALL,
     }
 }
 

@@ -59,13 +59,17 @@ async fn what_is_allowed_is_sent() {
     assert_eq!(seen.lock().unwrap().len(), 2);
 
     let (exclusive, seen) = gate(Mode::Exclusive).await;
-    let exclusive = exclusive.with_channel();
+    let exclusive = exclusive.with_channel(&[MessageKind::Email]);
     exclusive.declare_unused("nobody");
     let center = Clearance::intending(Intent::AccountCenter { before: json!({}) });
     exclusive.send(&Request::new("PATCH", "/api/account-center"), &center).await.unwrap();
     exclusive.send(&Request::new("DELETE", "/api/users/nobody"), &Clearance::destroying("nobody")).await.unwrap();
     let message = Clearance { sends_messages: true, ..Clearance::write() };
-    exclusive.send(&Request::new("POST", "/api/verification-codes"), &message).await.unwrap();
+    let ask = |body| Request::new("POST", "/api/verification-codes").with_json(&body);
+    exclusive.send(&ask(json!({"email": "a@example.com"})), &message).await.unwrap();
+    for body in [json!({"phone": "15550100001"}), json!({"identifier": {"type": "phone", "value": "a@example.com"}}), json!({})] {
+        assert!(matches!(exclusive.send(&ask(body), &message).await, Err(GateError::Forbidden { .. })));
+    }
     let lease = Clearance::intending(Intent::Role { name: LEASE_ROLE.into() });
     exclusive.send(&Request::new("POST", "/api/roles"), &lease).await.unwrap();
     assert_eq!(seen.lock().unwrap().len(), 4);

@@ -1,7 +1,8 @@
 //! The ledger: what a run is about to create or change, on disk before it is sent, so that it can be taken back even
 //! after `kill -9`.
 //!
-//! One JSON document per line, append only: a header, then `{"intend": …}`, `{"settle": …}` and `{"undone": …}`.
+//! One JSON document per line, append only: a header, then `{"intend": …}`, `{"settle": …}` and `{"undone": …}`. What must be
+//! put back and is full of secrets lies beside it, for as long as it is needed ([`Vault`](super::vault::Vault)).
 
 use std::collections::HashSet;
 use std::fs::{File, OpenOptions};
@@ -11,6 +12,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+use super::vault::Vault;
 
 /// First line of a ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,6 +62,15 @@ pub enum Intent {
         /// The whole settings before.
         before: Value,
     },
+    /// A connector for messages takes the place of the one that stands there.
+    Connector {
+        /// What it sends: `Email` or `Sms`.
+        sends: String,
+        /// Id of ours.
+        ours: String,
+        /// Id of the one before, if there was one; it lies in the vault under [`Intent::label`].
+        before: Option<String>,
+    },
 }
 
 impl Intent {
@@ -71,6 +83,7 @@ impl Intent {
             Self::Object { undo, marker } => format!("{} {marker}", collection(undo)),
             Self::AccountCenter { .. } => "account center".to_owned(),
             Self::SignInExperience { .. } => "sign-in experience".to_owned(),
+            Self::Connector { sends, .. } => format!("{sends} connector"),
         }
     }
 }
@@ -135,6 +148,7 @@ pub enum LedgerError {
 #[derive(Debug, Clone)]
 pub struct Ledger {
     inner: Arc<Mutex<Inner>>,
+    vault: Vault,
 }
 
 #[derive(Debug, Default)]
@@ -155,7 +169,7 @@ impl Ledger {
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let mut file = options.open(path).map_err(failed)?;
         write_line(&mut file, header).and_then(|()| file.sync_all()).map_err(failed)?;
-        Ok(Self::over(Some(file), Vec::new()))
+        Ok(Self::over(Some(file), Vec::new(), Vault::beside(path)))
     }
 
     /// Opens the ledger of an earlier run to finish its clean-up.
@@ -168,12 +182,12 @@ impl Ledger {
         if !text[..parsed.complete].ends_with(b"\n") {
             file.write_all(b"\n").map_err(failed)?;
         }
-        Ok((parsed.header, Self::over(Some(file), parsed.records)))
+        Ok((parsed.header, Self::over(Some(file), parsed.records, Vault::beside(path))))
     }
 
     /// A ledger without a file, for tests and for targets that vanish with the process.
     pub fn in_memory() -> Self {
-        Self::over(None, Vec::new())
+        Self::over(None, Vec::new(), Vault::in_memory())
     }
 
     /// Reads a ledger. A last line that was cut off while it was written is left out: what it announced was not sent.
@@ -221,17 +235,22 @@ impl Ledger {
         self.lock().records.clone()
     }
 
+    /// What lies beside the ledger.
+    pub fn vault(&self) -> &Vault {
+        &self.vault
+    }
+
     /// Whether everything that was intended is undone.
     pub fn is_settled_up(&self) -> bool {
         self.lock().open.is_empty()
     }
 
-    fn over(file: Option<File>, records: Vec<Record>) -> Self {
+    fn over(file: Option<File>, records: Vec<Record>, vault: Vault) -> Self {
         let mut inner = Inner { file, ..Inner::default() };
         for record in records {
             inner.keep(record);
         }
-        Self { inner: Arc::new(Mutex::new(inner)) }
+        Self { inner: Arc::new(Mutex::new(inner)), vault }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {

@@ -11,8 +11,10 @@
 //! Only the gate owns a client; everything else here ([`AdminCredentials`], [`sign_in()`], [`provision()`],
 //! [`cleanup()`]) sends through it, so no rule about harm can be forgotten by a caller.
 
+mod channel;
 mod cleanup;
 mod client;
+mod connectors;
 mod cookies;
 mod credentials;
 mod form;
@@ -26,9 +28,12 @@ mod secret;
 mod sign_in;
 #[cfg(test)]
 mod test_server;
+mod vault;
 
+pub use channel::{Channel, ChannelError, ChannelKind, ChannelOptions, Turn};
 pub use cleanup::{CleanupReport, cleanup, put_back_experience};
 pub use client::{Client, ClientError, ClientOptions, SendError};
+pub use connectors::{ConnectError, connect};
 pub use credentials::{AdminCredentials, MintError, Token};
 pub use gate::{Clearance, Gate, GateError, LEASE_ROLE, Mode, ModeError};
 pub use ledger::{Header, Intent, Ledger, LedgerError, Record};
@@ -36,3 +41,4 @@ pub use manners::Manners;
 pub use provision::{ProvisionError, Provisioned, REDIRECT_URI, Wants, namespace, provision};
 pub use secret::{MASK, Redacted, SecretRegister};
 pub use sign_in::{OidcClient, SignInError, SignedIn, sign_in};
+pub use vault::Vault;

@@ -29,6 +29,7 @@ pub mod time;
 mod totp;
 pub mod wire;
 
+pub use self::passkey::proves as proves_passkey;
 pub use body::form;
 pub use call::Call;
 pub use guard::{NEAR_MS, Scene};

@@ -11,6 +11,7 @@
 //! Only the gate owns a client; everything else here ([`AdminCredentials`], [`sign_in()`], [`provision()`],
 //! [`cleanup()`]) sends through it, so no rule about harm can be forgotten by a caller.
 
+mod authenticator;
 mod cleanup;
 mod client;
 mod cookies;
@@ -27,6 +28,7 @@ mod sign_in;
 #[cfg(test)]
 mod test_server;
 
+pub use authenticator::{Authenticator, AuthenticatorError, Flaw, totp};
 pub use cleanup::{CleanupReport, cleanup, put_back_experience};
 pub use client::{Client, ClientError, ClientOptions, SendError};
 pub use credentials::{AdminCredentials, MintError, Token};

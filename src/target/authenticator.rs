@@ -118,7 +118,7 @@ impl Authenticator {
                 pin_auth: None,
                 pin_protocol: None,
             };
-            let response = self.device.make_credential(request).await.map_err(declined)?;
+            let response = self.device.make_credential(request).await.map_err(|code| declined(&code))?;
             let credential = response.auth_data.attested_credential_data.as_ref().map(|data| data.credential_id().to_vec());
             Registered {
                 id: credential.ok_or(AuthenticatorError::Nothing)?,
@@ -161,7 +161,7 @@ impl Authenticator {
             pin_auth: None,
             pin_protocol: None,
         };
-        let response = self.device.get_assertion(request).await.map_err(declined)?;
+        let response = self.device.get_assertion(request).await.map_err(|code| declined(&code))?;
         let credential = response.credential.ok_or(AuthenticatorError::Nothing)?;
         let id = URL_SAFE_NO_PAD.encode(&*credential.id);
         let user = response.user.map(|user| URL_SAFE_NO_PAD.encode(&*user.id));
@@ -216,7 +216,7 @@ fn bytes(options: &Value, pointer: &'static str) -> Result<Bytes, AuthenticatorE
     Ok(decoded.into())
 }
 
-fn declined(code: StatusCode) -> AuthenticatorError {
+fn declined(code: &StatusCode) -> AuthenticatorError {
     AuthenticatorError::Declined(format!("{code:?}"))
 }
 

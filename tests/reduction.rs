@@ -55,6 +55,7 @@ async fn check(fault: &Fault, only: Vec<String>, seed: u64) -> RunResult {
         },
         mode: Mode::Exclusive,
         channel: None,
+        provider: None,
         profile: Profile::Standard,
         seed,
         jobs: 8,

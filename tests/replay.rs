@@ -31,6 +31,7 @@ async fn replay(plan: Plan, faults: Vec<Fault>) -> RunResult {
         },
         mode: Mode::Exclusive,
         channel: None,
+        provider: None,
         profile: Profile::Standard,
         seed: plan.seed,
         jobs: 1,

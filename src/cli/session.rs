@@ -12,7 +12,7 @@ use rand::Rng as _;
 use url::Url;
 
 use super::Failure;
-use super::settings::{Budget, Format, Settings};
+use super::settings::{Budget, Format, ProviderAddress, Settings};
 use crate::check::Waivers;
 use crate::clock::{Clock as _, SkippingClock, SystemClock};
 use crate::contract::{Contract, Files, Version};
@@ -21,7 +21,7 @@ use crate::model::wire::Request;
 use crate::plan::{Plan, Profile};
 use crate::reference::{Fault, Reference, ReferenceOptions, Running};
 use crate::report::{self, Circumstances, Report, Reproduction, RunVerdict, TargetKind, assemble, plan_text};
-use crate::target::{AdminCredentials, Channel, ChannelKind, ChannelOptions, Client, ClientOptions, Mode, SecretRegister};
+use crate::target::{AdminCredentials, Channel, ChannelKind, ChannelOptions, Client, ClientOptions, Mode, Provider, SecretRegister};
 
 /// What a command wants of a run besides the settings.
 #[derive(Default)]
@@ -87,6 +87,7 @@ pub async fn run(settings: &Settings, wish: Wish) -> Result<Report, Failure> {
     if let Some(out) = &out {
         create_dir(&out.join("findings"))?;
     }
+    let provider = provider(settings.target.provider.as_ref(), mode, reference.is_some()).await?;
     let channel = channel(settings.target.channel.as_ref(), mode, reference.is_some(), &secrets).await?;
     let stop = Arc::new(AtomicBool::new(false));
     let watch = tokio::spawn(watch(Arc::clone(&stop), settings.run.budget));
@@ -95,6 +96,7 @@ pub async fn run(settings: &Settings, wish: Wish) -> Result<Report, Failure> {
         credentials,
         mode,
         channel,
+        provider,
         profile,
         seed: settings.run.seed.unwrap_or(1),
         jobs: settings.run.jobs.unwrap_or(8),
@@ -185,6 +187,20 @@ async fn channel(
     let options = ChannelOptions { kind, secrets: secrets.clone() };
     let channel = Channel::open(&options).await.map_err(|error| Failure::Usage(secrets.redact(&error.to_string())))?;
     Ok(Some(Arc::new(channel)))
+}
+
+/// Starts the identity provider that is asked for; without a word, one for the embedded reference.
+async fn provider(asked: Option<&ProviderAddress>, mode: Mode, embedded: bool) -> Result<Option<Arc<Provider>>, Failure> {
+    let own = || embedded.then(ProviderAddress::local);
+    // Connectors to it are settings of the whole tenant.
+    let Some(address) = asked.cloned().or_else(own).filter(|_| mode == Mode::Exclusive) else { return Ok(None) };
+    let provider = Provider::start(address.bind, address.public).await.map_err(|error| {
+        Failure::Usage(format!(
+            "the identity provider cannot listen on {}: {error}\n  help: give another address with --provider",
+            address.bind
+        ))
+    })?;
+    Ok(Some(Arc::new(provider)))
 }
 
 /// The given waivers; without any, for a remote target, those that come with the program.

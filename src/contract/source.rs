@@ -52,6 +52,8 @@ pub enum Flaw {
     WrongOrigin,
     /// Nobody showed that it was the user.
     UserNotVerified,
+    /// It registers the credential once more that was registered last.
+    Reused,
 }
 
 /// By what a message goes; the name is the type of the connector that sends it.

@@ -11,7 +11,7 @@ use crate::contract::{Collection, Contract, Kind, Level, Operation, Outcome};
 use crate::model::wire::{Answer, Request};
 use crate::model::{ACCOUNT_CENTER, Observation, Relation, SIGN_IN_EXPERIENCE, States, observe, observe_nothing, predict};
 use crate::plan::{Action, Binding, Call, Facts, Persona, Purpose, Sequence, Settings, SignIn, Step, captured, signed_in, start};
-use crate::target::{Channel, Clearance, Gate, GateError, Intent, Mode, OidcClient, Turn, sign_in};
+use crate::target::{Authenticator, Channel, Clearance, Gate, GateError, Intent, Mode, OidcClient, Provider, Turn, sign_in};
 
 /// Failed sends in a row after which a target counts as gone.
 const MOST_SILENCE: u32 = 20;
@@ -36,6 +36,8 @@ pub struct Context {
     pub third: Option<OidcClient>,
     /// Where messages of the target arrive.
     pub channel: Option<Arc<Channel>>,
+    /// The harness's own identity provider.
+    pub provider: Option<Arc<Provider>>,
     /// What time it is.
     pub time: Time,
     /// Numbers executions, so that each has names of its own.
@@ -118,6 +120,7 @@ pub async fn execute(context: &Context, sequence: &Sequence, settings: Option<&S
         deviated: vec![false; sequence.steps.len()],
         trace: Trace::default(),
         turn: None,
+        authenticator: Authenticator::new(),
     };
     execution.announce().await;
     let mut next = 0;
@@ -146,6 +149,8 @@ pub(super) struct Execution<'a> {
     pub(super) trace: Trace,
     /// Keeps others from sending until the code is read, where only the newest message can be.
     pub(super) turn: Option<Turn>,
+    /// The device with the passkeys of the sequence.
+    pub(super) authenticator: Authenticator,
 }
 
 /// A step as it is about to be sent.

@@ -5,8 +5,9 @@ use std::time::Duration;
 use super::execute::{Execution, Sighted};
 use crate::check::{About, Deviation, requirement_for};
 use crate::contract::Source;
-use crate::model::{obtained, totp_code};
+use crate::model::{Got, obtained};
 use crate::plan::Obtain;
+use crate::target::{Account, totp};
 
 /// How long a message may be on its way.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -23,25 +24,36 @@ impl Execution<'_> {
         let got = self.get(&source).await;
         self.turn = None;
         match got {
-            Ok(value) => {
-                self.states.each(|state| obtained(state, &source, &value));
-                self.binding.set(obtain.symbol.clone(), value);
+            Ok(got) => {
+                self.states.each(|state| obtained(state, &source, &got));
+                self.binding.set(obtain.symbol.clone(), got.text);
             }
             Err(why) => self.missed(index, &source, &why),
         }
     }
 
-    async fn get(&self, source: &Source) -> Result<String, String> {
-        match source {
+    async fn get(&mut self, source: &Source) -> Result<Got, String> {
+        let text = match source {
             Source::Totp { secret } => {
-                totp_code(secret, self.context.time.now()).ok_or_else(|| "the secret of the authenticator app is no base32".to_owned())
+                totp(secret, self.context.time.now()).ok_or_else(|| "the secret of the authenticator app is no base32".to_owned())?
             }
             Source::Message { to, .. } => {
                 let channel = self.context.channel.as_ref().ok_or("there is no channel for messages: give a `--channel`")?;
-                channel.code(to, PATIENCE).await.map_err(|error| error.to_string())
+                channel.code(to, PATIENCE).await.map_err(|error| error.to_string())?
             }
-            Source::Passkey { .. } | Source::Consent { .. } => Err("not there yet".into()),
-        }
+            Source::Passkey { options, flaw, .. } => {
+                let options = serde_json::from_str(options).map_err(|error| format!("the options of the passkey are no JSON: {error}"))?;
+                let origin = self.binding.get("origin").unwrap_or_default();
+                self.authenticator.register(&options, &origin, *flaw).await.map_err(|error| error.to_string())?.to_string()
+            }
+            Source::Consent { page, account, .. } => {
+                let provider = self.context.provider.as_ref().ok_or("there is no identity provider")?;
+                let account = Account { email: Some(format!("{account}@example.com")), ..Account::new(account) };
+                let consent = provider.consent(page, &account).map_err(|error| error.to_string())?;
+                return Ok(Got { text: consent.data.to_string(), vouched: Some((consent.identity, consent.tokens)) });
+            }
+        };
+        Ok(text.into())
     }
 
     /// A message that never came is a promise not kept by the call that should have sent it; all else is our own trouble.

@@ -23,7 +23,7 @@ use crate::contract::{Contract, Files, SpecError, Version};
 use crate::model::wire::Request;
 use crate::plan::{Built, Epoch, Facts, OVERLONG_ID, Plan, Profile, Sequence, Settings, UNUSED_ID, build};
 use crate::target::{
-    AdminCredentials, Channel, Clearance, Client, ClientOptions, ConnectError, Gate, GateError, Header, Ledger, MintError, Mode,
+    AdminCredentials, Channel, Clearance, Client, ClientOptions, ConnectError, Gate, GateError, Header, Ledger, MintError, Mode, Provider,
     SecretRegister, Wants, cleanup, connect, namespace, provision,
 };
 
@@ -38,6 +38,8 @@ pub struct RunOptions {
     pub mode: Mode,
     /// Where the messages that the target sends reach us; its connectors are set up for the run.
     pub channel: Option<Arc<Channel>>,
+    /// An identity provider that the target can reach.
+    pub provider: Option<Arc<Provider>>,
     /// How much to plan.
     pub profile: Profile,
     /// Seed of the plan.
@@ -229,6 +231,7 @@ async fn test(options: &RunOptions, gate: Gate, admin: &str, machine: &str, mut 
                 ("admin.token".to_owned(), admin.to_owned()),
                 ("machine.token".to_owned(), machine.to_owned()),
                 ("resource".to_owned(), options.credentials.resource.clone()),
+                ("origin".to_owned(), options.client.endpoint.origin().ascii_serialization()),
             ];
             let client = |name: &str, id: &str, secret: &str| {
                 vec![
@@ -238,6 +241,10 @@ async fn test(options: &RunOptions, gate: Gate, admin: &str, machine: &str, mut 
                     (format!("{name}.wrong"), STANDARD.encode(format!("{id}:lc-wrong-secret"))),
                 ]
             };
+            if let Some(provider) = &options.provider {
+                globals.push(("provider.url".to_owned(), provider.issuer().to_owned()));
+                globals.push(("provider.secret".to_owned(), provider.secret().to_owned()));
+            }
             globals.extend(client("admin", &options.credentials.client_id, &options.credentials.client_secret));
             for (name, oidc) in [("first", &provisioned.first_party), ("third", &provisioned.third_party)] {
                 if let Some(oidc) = oidc {
@@ -255,6 +262,7 @@ async fn test(options: &RunOptions, gate: Gate, admin: &str, machine: &str, mut 
                 third: provisioned.third_party,
                 time: options.time.clone(),
                 channel: options.channel.clone(),
+                provider: options.provider.clone(),
                 executions: AtomicU32::new(0),
                 requests: AtomicU64::new(0),
                 silence: AtomicU32::new(0),
@@ -445,7 +453,7 @@ async fn read_facts(gate: &Gate, admin: &str, options: &RunOptions) -> Result<Fa
         may_change_settings: options.mode == Mode::Exclusive,
         default_roles: read_default_roles(gate, admin).await.map_err(fail)?,
         can_sign_in: by_username,
-        has_provider: false,
+        has_provider: options.provider.is_some() && options.mode == Mode::Exclusive,
         has_storage: false,
         may_wait: options.time.may_wait(),
         published,

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::body::{Body, has_nul};
 use super::call::Call;
+use super::enterprise::is_linked;
 use super::json::same;
 use super::message;
 use super::multipart;
@@ -336,6 +337,14 @@ impl Scene<'_> {
         select(self.call, self.state, selector).iter().fold(Truth::Yes, |all, look| all.and(truth(look)))
     }
 
+    /// The entity that a selector surely names.
+    pub fn named(&self, selector: &Selector) -> Option<Key> {
+        select(self.call, self.state, selector).into_iter().find_map(|look| match look {
+            Look::Found(key) => Some(key),
+            Look::Missing | Look::Unknown => None,
+        })
+    }
+
     /// Whether at least one entity fits a selector that names none.
     fn exists_any(&self, selector: &Selector) -> Truth {
         select(self.call, self.state, selector).iter().fold(Truth::No, |any, look| {
@@ -541,7 +550,10 @@ impl Scene<'_> {
 
     fn has_sso_identity(&self, connector: &ValueRef) -> Truth {
         let identity = self.subject().zip(self.call.text(connector)).map(|(user, connector)| sso_identity(user, &connector));
-        Truth::maybe(identity.as_ref().and_then(Term::known).map(|identity| !identity.is_null()))
+        match identity.as_ref().and_then(Term::known) {
+            Some(identity) => Truth::of(!identity.is_null()),
+            None => self.subject().zip(self.call.text(connector)).map_or(Truth::Unknown, |(user, connector)| is_linked(user, &connector)),
+        }
     }
 
     /// The connector that a value names, as the state knows it.

@@ -185,9 +185,9 @@ impl<'a> Script<'a> {
         let hollow = obtain.from.texts().into_iter().flat_map(symbols).any(|symbol| self.binding.is_nothing(symbol));
         match obtain.from.try_map(|text| self.binding.resolve(text)).map(completed) {
             Ok(source) if !hollow => {
-                let value = given_by(&source, self.words, self.now);
-                obtained(&mut self.state, &source, &value);
-                self.binding.set(obtain.symbol.clone(), value);
+                let got = given_by(&source, self.words, self.now);
+                obtained(&mut self.state, &source, &got);
+                self.binding.set(obtain.symbol.clone(), got.text);
             }
             _ => self.binding.set_nothing(&obtain.symbol),
         }
@@ -230,7 +230,11 @@ impl<'a> Script<'a> {
         });
         let body = body.flatten();
         for (symbol, pointer) in capture {
-            if let Some(text) = body.as_ref().and_then(|body| body.pointer(pointer)).and_then(captured) {
+            let shown = body.as_ref().and_then(|body| body.pointer(pointer));
+            if shown.is_some_and(Value::is_null) {
+                // The answer brings something that only the deployment knows.
+                self.binding.set(*symbol, format!("plan-{symbol}"));
+            } else if let Some(text) = shown.and_then(captured) {
                 self.binding.set(*symbol, text);
             } else if self.binding.get(symbol).is_none() {
                 // The answer should not bring it; whatever uses the symbol shows a deviation anyway.

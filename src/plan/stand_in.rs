@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::sequence::Facts;
 use crate::contract::{Flaw, Source};
-use crate::model::{Fresh, passkey_answer, time, totp_code};
+use crate::model::{Fresh, Got, passkey_answer, time, totp_code};
 
 /// The moment plans are thought through at; any would do.
 pub const PLAN_NOW: i64 = 1_800_000_000_000;
@@ -64,8 +64,8 @@ pub fn completed(source: Source) -> Source {
 }
 
 /// What a source would give. Its texts have no symbols any more.
-pub fn given_by(source: &Source, number: usize, now: i64) -> String {
-    match source {
+pub fn given_by(source: &Source, number: usize, now: i64) -> Got {
+    let text = match source {
         Source::Message { .. } => format!("{:06}", 246_810 + number),
         Source::Totp { secret } => totp_code(secret, now).unwrap_or_default(),
         Source::Passkey { options, flaw, .. } => {
@@ -75,6 +75,15 @@ pub fn given_by(source: &Source, number: usize, now: i64) -> String {
             let host = if *flaw == Some(Flaw::WrongOrigin) { "elsewhere.example" } else { PLAN_HOST };
             passkey_answer(challenge, &format!("https://{host}"), *flaw != Some(Flaw::UserNotVerified)).to_string()
         }
-        Source::Consent { account, .. } => json!({"code": format!("plan-{account}"), "state": "lc"}).to_string(),
-    }
+        Source::Consent { page, account, .. } => {
+            let back = url::Url::parse(page)
+                .ok()
+                .and_then(|page| page.query_pairs().find(|(name, _)| name == "redirect_uri").map(|(_, back)| back.into_owned()));
+            let data = json!({"code": format!("plan-{number}"), "state": "lc", "redirectUri": back.unwrap_or_default()}).to_string();
+            let identity = json!({"userId": account, "details": {"id": account}});
+            let tokens = json!({"access_token": format!("plan-{number}"), "token_type": "Bearer", "expires_in": 3600, "renewed": null});
+            return Got { text: data, vouched: Some((identity, tokens)) };
+        }
+    };
+    text.into()
 }

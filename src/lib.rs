@@ -10,6 +10,7 @@
 //! Only `cli` prints and reads the environment.
 pub mod check;
 pub mod cli;
+pub mod clock;
 pub mod contract;
 pub mod engine;
 pub mod model;

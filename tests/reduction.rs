@@ -11,10 +11,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use logto_conformance::contract::{Contract, Files, Version};
-use logto_conformance::engine::{REPLAYS, RunOptions, RunResult, run};
+use logto_conformance::engine::{REPLAYS, RunOptions, RunResult, Time, run};
 use logto_conformance::plan::Profile;
 use logto_conformance::reference::{Fault, Reference, ReferenceOptions};
 use logto_conformance::target::{AdminCredentials, ClientOptions, Mode, SecretRegister};
@@ -42,10 +41,6 @@ struct Outcome {
     unsure: usize,
 }
 
-fn now() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis().try_into().unwrap()
-}
-
 async fn check(fault: &Fault, only: Vec<String>, seed: u64) -> RunResult {
     drop(rustls::crypto::ring::default_provider().install_default());
     let contract = Contract::embedded(Version::NEWEST).unwrap();
@@ -60,6 +55,7 @@ async fn check(fault: &Fault, only: Vec<String>, seed: u64) -> RunResult {
         },
         mode: Mode::Exclusive,
         channel: None,
+        provider: None,
         profile: Profile::Standard,
         seed,
         jobs: 8,
@@ -71,7 +67,7 @@ async fn check(fault: &Fault, only: Vec<String>, seed: u64) -> RunResult {
         secret: "trial".into(),
         ledger: None,
         secrets: SecretRegister::new(),
-        now,
+        time: Time::default(),
         stop: Arc::new(AtomicBool::new(false)),
         listener: Arc::new(|_| {}),
     };

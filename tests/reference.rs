@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use logto_conformance::clock::ManualClock;
 use logto_conformance::contract::{Contract, Version};
 use logto_conformance::model::wire::{Answer, Request};
-use logto_conformance::reference::{Fault, FaultError, ManualClock, Reference, ReferenceOptions, Running};
+use logto_conformance::reference::{Fault, FaultError, Reference, ReferenceOptions, Running};
 use logto_conformance::target::{Client, ClientOptions, Gate, Ledger, Mode, SecretRegister, Wants, namespace, provision, sign_in};
 use serde_json::{Value, json};
 

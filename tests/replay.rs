@@ -9,18 +9,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use logto_conformance::contract::{Contract, Files, Version};
-use logto_conformance::engine::{REPLAYS, RunOptions, RunResult, run};
+use logto_conformance::engine::{REPLAYS, RunOptions, RunResult, Time, run};
 use logto_conformance::plan::{PLAN_SCHEMA, Plan, Profile};
 use logto_conformance::reference::{Fault, Reference, ReferenceOptions};
 use logto_conformance::target::{AdminCredentials, ClientOptions, Mode, SecretRegister};
 use serde_json::Value;
-
-fn now() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis().try_into().unwrap()
-}
 
 /// Replays a plan against the reference.
 async fn replay(plan: Plan, faults: Vec<Fault>) -> RunResult {
@@ -36,6 +31,7 @@ async fn replay(plan: Plan, faults: Vec<Fault>) -> RunResult {
         },
         mode: Mode::Exclusive,
         channel: None,
+        provider: None,
         profile: Profile::Standard,
         seed: plan.seed,
         jobs: 1,
@@ -47,7 +43,7 @@ async fn replay(plan: Plan, faults: Vec<Fault>) -> RunResult {
         secret: "replay".into(),
         ledger: None,
         secrets: SecretRegister::new(),
-        now,
+        time: Time::default(),
         stop: Arc::new(AtomicBool::new(false)),
         listener: Arc::new(|_| {}),
     });

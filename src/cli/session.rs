@@ -5,22 +5,23 @@ use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use rand::Rng as _;
 use url::Url;
 
 use super::Failure;
-use super::settings::{Budget, Format, Settings};
+use super::settings::{Budget, Format, ProviderAddress, Settings};
 use crate::check::Waivers;
+use crate::clock::{Clock as _, SkippingClock, SystemClock};
 use crate::contract::{Contract, Files, Version};
-use crate::engine::{self, Event, Listener, RunError, RunOptions};
+use crate::engine::{self, Event, Listener, RunError, RunOptions, Time, Waits};
 use crate::model::wire::Request;
 use crate::plan::{Plan, Profile};
 use crate::reference::{Fault, Reference, ReferenceOptions, Running};
 use crate::report::{self, Circumstances, Report, Reproduction, RunVerdict, TargetKind, assemble, plan_text};
-use crate::target::{AdminCredentials, Channel, ChannelKind, ChannelOptions, Client, ClientOptions, Mode, SecretRegister};
+use crate::target::{AdminCredentials, Channel, ChannelKind, ChannelOptions, Client, ClientOptions, Mode, Provider, SecretRegister};
 
 /// What a command wants of a run besides the settings.
 #[derive(Default)]
@@ -37,7 +38,7 @@ pub struct Wish {
 
 /// Milliseconds since 1970.
 pub fn now() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+    SystemClock.now_ms()
 }
 
 /// Today as waivers count it.
@@ -58,11 +59,17 @@ pub async fn run(settings: &Settings, wish: Wish) -> Result<Report, Failure> {
     let remote = settings.target.client_options();
     let mode = settings.run.mode.unwrap_or(if remote.is_some() { Mode::Isolated } else { Mode::Exclusive });
     let profile = settings.run.profile.unwrap_or_default();
+    let clock = Arc::new(SkippingClock::default());
     let (client, credentials, reference) = if let Some(options) = remote {
         (options, settings.target.credentials()?, None)
     } else {
-        let (options, credentials, running) = embedded(settings, wish.faults).await?;
+        let (options, credentials, running) = embedded(settings, wish.faults, Arc::clone(&clock)).await?;
         (options, credentials, Some(running))
+    };
+    let waits = match &reference {
+        Some(_) => Waits::Skipping,
+        None if settings.run.allow_waits.unwrap_or_default() => Waits::Really,
+        None => Waits::Never,
     };
     for header in &client.extra_headers {
         secrets.register(&header.1);
@@ -80,6 +87,7 @@ pub async fn run(settings: &Settings, wish: Wish) -> Result<Report, Failure> {
     if let Some(out) = &out {
         create_dir(&out.join("findings"))?;
     }
+    let provider = provider(settings.target.provider.as_ref(), mode, reference.is_some()).await?;
     let channel = channel(settings.target.channel.as_ref(), mode, reference.is_some(), &secrets).await?;
     let stop = Arc::new(AtomicBool::new(false));
     let watch = tokio::spawn(watch(Arc::clone(&stop), settings.run.budget));
@@ -88,6 +96,7 @@ pub async fn run(settings: &Settings, wish: Wish) -> Result<Report, Failure> {
         credentials,
         mode,
         channel,
+        provider,
         profile,
         seed: settings.run.seed.unwrap_or(1),
         jobs: settings.run.jobs.unwrap_or(8),
@@ -99,7 +108,7 @@ pub async fn run(settings: &Settings, wish: Wish) -> Result<Report, Failure> {
         secret: random_text(24),
         ledger: out.as_ref().map(|out| out.join("ledger.jsonl")),
         secrets: secrets.clone(),
-        now,
+        time: Time::new(clock, waits),
         stop: Arc::clone(&stop),
         listener: listener(wish.quiet, settings.run.budget, &stop),
     };
@@ -146,9 +155,13 @@ pub async fn run(settings: &Settings, wish: Wish) -> Result<Report, Failure> {
     Ok(report)
 }
 
-async fn embedded(settings: &Settings, faults: Vec<Fault>) -> Result<(ClientOptions, AdminCredentials, Running), Failure> {
+async fn embedded(
+    settings: &Settings,
+    faults: Vec<Fault>,
+    clock: Arc<SkippingClock>,
+) -> Result<(ClientOptions, AdminCredentials, Running), Failure> {
     let contract = Contract::embedded(settings.contract.or_newest())?;
-    let options = ReferenceOptions { faults, ..ReferenceOptions::new(contract) };
+    let options = ReferenceOptions { faults, clock, ..ReferenceOptions::new(contract) };
     let running = Reference::start(options).await.map_err(|error| Failure::Internal(format!("the reference does not start: {error}")))?;
     let endpoint = Url::parse(&running.endpoint).map_err(|error| Failure::Internal(error.to_string()))?;
     let credentials = AdminCredentials {
@@ -183,6 +196,20 @@ async fn channel(
     let options = ChannelOptions { kind, secrets: secrets.clone() };
     let channel = Channel::open(&options).await.map_err(|error| Failure::Usage(secrets.redact(&error.to_string())))?;
     Ok(Some(Arc::new(channel)))
+}
+
+/// Starts the identity provider that is asked for; without a word, one for the embedded reference.
+async fn provider(asked: Option<&ProviderAddress>, mode: Mode, embedded: bool) -> Result<Option<Arc<Provider>>, Failure> {
+    let own = || embedded.then(ProviderAddress::local);
+    // Connectors to it are settings of the whole tenant.
+    let Some(address) = asked.cloned().or_else(own).filter(|_| mode == Mode::Exclusive) else { return Ok(None) };
+    let provider = Provider::start(address.bind, address.public).await.map_err(|error| {
+        Failure::Usage(format!(
+            "the identity provider cannot listen on {}: {error}\n  help: give another address with --provider",
+            address.bind
+        ))
+    })?;
+    Ok(Some(Arc::new(provider)))
 }
 
 /// The given waivers; without any, for a remote target, those that come with the program.

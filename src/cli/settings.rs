@@ -16,7 +16,7 @@ use clap::{Args as _, FromArgMatches as _};
 use url::Url;
 
 pub use file::SettingsError;
-pub use values::{Budget, ExtraHeader, Format, Rate, ReportTarget, Secret};
+pub use values::{Budget, ExtraHeader, Format, ProviderAddress, Rate, ReportTarget, Secret};
 
 use crate::contract::Version;
 use crate::target::{AdminCredentials, ChannelKind, ClientOptions, Mode};
@@ -105,6 +105,10 @@ pub struct TargetSettings {
     /// for the embedded reference]
     #[arg(long, value_name = "KIND[:DETAIL]")]
     pub channel: Option<ChannelKind>,
+    /// Run an identity provider that the target reaches: ADDRESS:PORT to listen on, and its address if that is another one
+    /// [default: none; 127.0.0.1:0 for the embedded reference]
+    #[arg(long, value_name = "BIND[=URL]")]
+    pub provider: Option<ProviderAddress>,
 }
 
 impl TargetSettings {
@@ -169,6 +173,9 @@ pub struct RunSettings {
     /// Let deviations from SHOULD requirements decide the verdict too
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", hide_possible_values = true)]
     pub strict: Option<bool>,
+    /// Wait eleven minutes for what expires; the embedded reference needs no waiting
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", hide_possible_values = true)]
+    pub allow_waits: Option<bool>,
     /// Wait this long for the target to answer, for example 60s
     #[arg(long, value_name = "TIME", value_parser = values::duration)]
     pub wait: Option<std::time::Duration>,
@@ -225,7 +232,8 @@ impl Settings {
         overlay!(
             self, lower;
             contract.contract, target.target, target.client_id, target.client_secret, target.resource, target.insecure, target.ca,
-            target.time_out, target.rate, target.channel, run.profile, run.seed, run.mode, run.jobs, run.budget, run.strict, run.wait, run.out;
+            target.time_out, target.rate, target.channel, target.provider, run.profile, run.seed, run.mode, run.jobs, run.budget, run.strict, run.allow_waits,
+            run.wait, run.out;
             waivers.waivers, target.header, run.report, run.allow_untestable
         )
     }
@@ -308,11 +316,12 @@ mod tests {
             "time-out" | "wait" | "budget" => "5s",
             "rate" => "5/s",
             "channel" => "webhook",
+            "provider" => "127.0.0.1:0",
             "profile" => "quick",
             "mode" => "read-only",
             "seed" | "jobs" => "7",
             "report" => "json:x",
-            "insecure" | "strict" => "true",
+            "insecure" | "strict" | "allow-waits" => "true",
             _ => "text",
         };
         let empty = format!("{:?}", Settings::default());

@@ -13,6 +13,7 @@ use super::answer::AnswerSpec;
 use super::effect::{Effect, one_or_many};
 use super::guard::{Guard, Place, Refusal};
 use super::operation::{Collection, Harm};
+use super::source::Source;
 use super::version::Version;
 
 /// One document: OpenAPI 3.1 with the extensions of the contract.
@@ -144,9 +145,13 @@ impl SharedGuards {
 #[serde(deny_unknown_fields)]
 pub struct RawCase {
     /// Accepted requests of other operations that go before, by the name under which their answers are known:
-    /// `role: CreateRole.plain` lets `{{role.id}}` stand for the answer's `/id`.
+    /// `role: CreateRole.plain` lets `{{role.id}}` stand for the answer's `/id`, and `{{role.asked.name}}` for what the body of
+    /// the request said at `/name`.
     #[serde(default)]
     pub given: BTreeMap<String, Given>,
+    /// What is got outside the collections after that, by the symbol it is known by.
+    #[serde(default)]
+    pub obtain: BTreeMap<String, Source>,
     /// JSON body with `{{symbols}}`.
     #[serde(default)]
     pub body: Option<Value>,
@@ -159,6 +164,9 @@ pub struct RawCase {
     /// Query parameters.
     #[serde(default)]
     pub query: BTreeMap<String, String>,
+    /// Headers besides those that the guards and the body need, or in place of them.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
     /// The caller signs in before; if it is the caller who sends this, with the token of that.
     #[serde(rename = "signed-in", default)]
     pub signed_in: bool,

@@ -208,6 +208,12 @@ pub enum Named {
     LinkSocial,
     /// Stores the token that came with a social record.
     StoreTokenSet,
+    /// Puts a renewed token in the place of one that has run out.
+    RenewTokenSet,
+    /// Makes an enterprise connector.
+    CreateSsoConnector,
+    /// Deletes the enterprise connector in the path with the identities that came through it.
+    DeleteSsoConnector,
     /// Makes an application, with a first secret where it can have secrets.
     CreateApplication,
     /// Makes a connector as its factory has it; one for messages takes the place of those of its kind.

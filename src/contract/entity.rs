@@ -56,6 +56,10 @@ kinds! {
     "organization-scope" OrganizationScope,
     /// A personal access token, by its text; owned by a user.
     "personal-access-token" PersonalAccessToken,
+    /// An enterprise connector, by id.
+    "sso-connector" SsoConnector,
+    /// A consent at an identity provider of ours, by its authorization code.
+    "consent" Consent,
     /// A factor of a user.
     "factor" Factor,
     /// An identity at a social provider; owned by a user.

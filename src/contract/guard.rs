@@ -667,6 +667,8 @@ pub enum RefusalEffect {
     CountTry,
     /// Forgets the stored token of the provider.
     ForgetTokenSet,
+    /// Spends the code that a social provider gave.
+    SpendCode,
     /// May have done what the operation deletes all the same.
     MaybeDelete,
 }

@@ -17,6 +17,7 @@ mod published;
 mod repair;
 pub mod requirement;
 pub mod schema;
+mod source;
 mod version;
 mod yaml;
 
@@ -32,8 +33,9 @@ pub use load::{DOCUMENTS, Files, SpecError, closest, nearest};
 pub use mutant::{Change, Mutant};
 pub use operation::{Collection, Operation, Origin, Outcome};
 pub use published::{EMPTY_BODIES, PUBLISHED_AT, Payload, Published, PublishedError, PublishedOperation, Unprobed};
-pub use requirement::{ErrorCode, Facet, Level, Requirement, Sighting};
+pub use requirement::{ErrorCode, Facet, Level, Need, Requirement, Sighting};
 pub use schema::Schema;
+pub use source::{Flaw, MessageKind, Source};
 pub use version::Version;
 
 /// Names of the checks that judge exchanges.

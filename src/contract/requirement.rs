@@ -33,6 +33,45 @@ pub enum Facet {
     Route,
 }
 
+/// What a run must have, besides the target, to test a requirement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Need {
+    /// Mails that the target sends reach the harness.
+    Email,
+    /// Text messages that the target sends reach the harness.
+    Sms,
+    /// The target can reach an identity provider of the harness.
+    Provider,
+    /// The target has a place for files.
+    Storage,
+    /// Ten minutes to wait.
+    Time,
+}
+
+impl Need {
+    /// Why nothing can be tested without it.
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::Email => "mails that the target sends do not reach the harness",
+            Self::Sms => "text messages that the target sends do not reach the harness",
+            Self::Provider => "the target cannot reach an identity provider of the harness",
+            Self::Storage => "the target has no place for files",
+            Self::Time => "it takes minutes until things expire",
+        }
+    }
+
+    /// What to do about it.
+    pub const fn fix(self) -> &'static str {
+        match self {
+            Self::Email | Self::Sms => "give a `--channel`",
+            Self::Provider => "use `--mode exclusive`, and `--provider` with an address of this machine that the target can reach",
+            Self::Storage => "give the deployment a storage provider",
+            Self::Time => "use `--allow-waits`",
+        }
+    }
+}
+
 /// One sentence of the contract.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -60,6 +99,9 @@ pub struct Requirement {
     /// The checks that give evidence for it.
     #[serde(default)]
     pub checks: Vec<String>,
+    /// What a run must have to test it.
+    #[serde(default)]
+    pub needs: Vec<Need>,
     /// First version it holds for.
     #[serde(default)]
     pub since: Option<Version>,

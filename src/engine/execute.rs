@@ -5,12 +5,13 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use serde_json::Value;
 
+use super::time::Time;
 use crate::check::{self, About, Deviation, Judgement, judge, requirement_for};
 use crate::contract::{Collection, Contract, Kind, Level, Operation, Outcome};
 use crate::model::wire::{Answer, Request};
 use crate::model::{ACCOUNT_CENTER, Observation, Relation, SIGN_IN_EXPERIENCE, States, observe, observe_nothing, predict};
-use crate::plan::{Action, Binding, Call, Facts, Persona, Purpose, Sequence, Settings, SignIn, Step, signed_in, start};
-use crate::target::{Clearance, Gate, GateError, Intent, Mode, OidcClient, sign_in};
+use crate::plan::{Action, Binding, Call, Facts, Persona, Purpose, Sequence, Settings, SignIn, Step, captured, signed_in, start};
+use crate::target::{Authenticator, Channel, Clearance, Gate, GateError, Intent, Mode, OidcClient, Provider, Turn, sign_in};
 
 /// Failed sends in a row after which a target counts as gone.
 const MOST_SILENCE: u32 = 20;
@@ -33,8 +34,12 @@ pub struct Context {
     pub first: Option<OidcClient>,
     /// The run's third-party application.
     pub third: Option<OidcClient>,
-    /// Milliseconds since 1970.
-    pub now: fn() -> i64,
+    /// Where messages of the target arrive.
+    pub channel: Option<Arc<Channel>>,
+    /// The harness's own identity provider.
+    pub provider: Option<Arc<Provider>>,
+    /// What time it is.
+    pub time: Time,
     /// Numbers executions, so that each has names of its own.
     pub executions: AtomicU32,
     /// Requests sent.
@@ -105,7 +110,7 @@ pub async fn execute(context: &Context, sequence: &Sequence, settings: Option<&S
     for (name, value) in &context.globals {
         binding.set(name, value);
     }
-    let state = start(&context.facts, settings, &binding, (context.now)());
+    let state = start(&context.facts, settings, &binding, context.time.now());
     let mut execution = Execution {
         context,
         sequence,
@@ -114,6 +119,8 @@ pub async fn execute(context: &Context, sequence: &Sequence, settings: Option<&S
         refused_kinds: vec![None; sequence.steps.len()],
         deviated: vec![false; sequence.steps.len()],
         trace: Trace::default(),
+        turn: None,
+        authenticator: Authenticator::new(),
     };
     execution.announce().await;
     let mut next = 0;
@@ -124,6 +131,8 @@ pub async fn execute(context: &Context, sequence: &Sequence, settings: Option<&S
             _ if group.len() > 1 => execution.together(group).await,
             Action::Call(call) => execution.call(group.start, step, call).await,
             Action::SignIn(sign_in) => execution.sign_in(sign_in).await,
+            Action::Obtain(obtain) => execution.obtain(group.start, obtain).await,
+            Action::Wait(seconds) => context.time.wait(*seconds).await,
         }
     }
     execution.trace
@@ -132,12 +141,16 @@ pub async fn execute(context: &Context, sequence: &Sequence, settings: Option<&S
 pub(super) struct Execution<'a> {
     pub(super) context: &'a Context,
     pub(super) sequence: &'a Sequence,
-    binding: Binding,
+    pub(super) binding: Binding,
     pub(super) states: States,
     /// Kind of the guard that refused each step.
     refused_kinds: Vec<Option<String>>,
     pub(super) deviated: Vec<bool>,
     pub(super) trace: Trace,
+    /// Keeps others from sending until the code is read, where only the newest message can be.
+    pub(super) turn: Option<Turn>,
+    /// The device with the passkeys of the sequence.
+    pub(super) authenticator: Authenticator,
 }
 
 /// A step as it is about to be sent.
@@ -218,7 +231,7 @@ impl Execution<'_> {
     }
 
     fn may_succeed(&self, request: &Request) -> bool {
-        let now = (self.context.now)();
+        let now = self.context.time.now();
         self.states.iter().any(|state| {
             predict(&self.context.contract, state, request, now).alternatives.iter().any(|alternative| alternative.guard.is_none())
         })
@@ -249,7 +262,7 @@ impl Execution<'_> {
         let step = &self.sequence.steps[index];
         let refused = answer.status >= 400 && step.expect.as_deref().is_none_or(|expected| !expected.starts_with('2'));
         for (symbol, pointer) in &step.capture {
-            if let Some(text) = answer.json().as_ref().and_then(|json| json.pointer(pointer)).and_then(Value::as_str) {
+            if let Some(text) = answer.json().as_ref().and_then(|json| json.pointer(pointer)).and_then(captured) {
                 self.binding.set(symbol.clone(), text);
             } else if refused {
                 // As foreseen.
@@ -260,7 +273,11 @@ impl Execution<'_> {
 
     async fn call(&mut self, index: usize, step: &Step, call: &Call) {
         let Some(ready) = self.prepare(index, step, call) else { return };
-        let before = (self.context.now)();
+        if let (true, Some(channel)) = (ready.clearance.sends_messages, &self.context.channel) {
+            self.turn = None;
+            self.turn = Some(channel.turn().await);
+        }
+        let before = self.context.time.now();
         let answer = match self.send(&ready).await {
             Ok(answer) => answer,
             Err(error) => {
@@ -372,7 +389,7 @@ impl Execution<'_> {
                 if let Some(id_token) = signed.id_token {
                     self.binding.set(plan.id_token.clone(), id_token);
                 }
-                let (binding, now) = (&self.binding, (self.context.now)());
+                let (binding, now) = (&self.binding, self.context.time.now());
                 self.states.each(|state| signed_in(state, plan, &signed.scope, binding, now));
             }
             Err(error) => self.trace.troubles.push(format!("{error} (sign-in of {})", self.sequence.id)),

@@ -5,11 +5,13 @@ mod event;
 mod execute;
 pub mod har;
 mod inspect;
+mod obtain;
 mod published;
 mod reduce;
 mod run;
 mod score;
 mod stage;
+mod time;
 mod together;
 
 pub use confirm::{Confirmation, REPLAYS};
@@ -18,3 +20,4 @@ pub use execute::{Context, Judged, Sighted, Trace, execute};
 pub use inspect::{Departure, Inspection, Tally, inspect};
 pub use run::{Found, OperationTally, RunError, RunOptions, RunResult, run};
 pub use score::{Fate, Score, Sight, fates, score, table};
+pub use time::{Time, Waits};

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::time::Instant;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -16,12 +17,13 @@ use super::execute::{Context, Sighted, Trace};
 use super::published::read_published;
 use super::reduce::Slice;
 use super::stage::{Stage, get};
+use super::time::Time;
+use crate::contract::MessageKind;
 use crate::contract::{Contract, Files, SpecError, Version};
-use crate::model::MessageKind;
 use crate::model::wire::Request;
 use crate::plan::{Built, Epoch, Facts, OVERLONG_ID, Plan, Profile, Sequence, Settings, UNUSED_ID, build};
 use crate::target::{
-    AdminCredentials, Channel, Clearance, Client, ClientOptions, ConnectError, Gate, GateError, Header, Ledger, MintError, Mode,
+    AdminCredentials, Channel, Clearance, Client, ClientOptions, ConnectError, Gate, GateError, Header, Ledger, MintError, Mode, Provider,
     SecretRegister, Wants, cleanup, connect, namespace, provision,
 };
 
@@ -36,6 +38,8 @@ pub struct RunOptions {
     pub mode: Mode,
     /// Where the messages that the target sends reach us; its connectors are set up for the run.
     pub channel: Option<Arc<Channel>>,
+    /// An identity provider that the target can reach.
+    pub provider: Option<Arc<Provider>>,
     /// How much to plan.
     pub profile: Profile,
     /// Seed of the plan.
@@ -58,8 +62,8 @@ pub struct RunOptions {
     pub ledger: Option<PathBuf>,
     /// Every secret of the run.
     pub secrets: SecretRegister,
-    /// Milliseconds since 1970.
-    pub now: fn() -> i64,
+    /// What time it is, and whether sequences may wait.
+    pub time: Time,
     /// Set from outside to end the run early.
     pub stop: Arc<AtomicBool>,
     /// Told what happens.
@@ -143,7 +147,7 @@ pub struct RunResult {
 
 /// Runs against a target.
 pub async fn run(options: RunOptions) -> Result<RunResult, RunError> {
-    let started = (options.now)();
+    let (started, begun) = (options.time.now(), Instant::now());
     let client = Client::new(options.client.clone()).map_err(|error| RunError::Unreachable(error.to_string()))?;
     let endpoint = options.client.endpoint.to_string();
     let header = Header { run: options.run.clone(), endpoint, started: crate::model::time::iso(started) };
@@ -186,7 +190,7 @@ pub async fn run(options: RunOptions) -> Result<RunResult, RunError> {
         plan: built.plan,
         left_out: built.left_out,
         requests,
-        duration_ms: u64::try_from((options.now)() - started).unwrap_or(0),
+        duration_ms: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
         operations: board.operations,
         checks: board.checks,
         evidence: board.evidence,
@@ -230,6 +234,7 @@ async fn test(options: &RunOptions, gate: Gate, admin: &str, machine: &str, mut 
                 ("admin.token".to_owned(), admin.to_owned()),
                 ("machine.token".to_owned(), machine.to_owned()),
                 ("resource".to_owned(), options.credentials.resource.clone()),
+                ("origin".to_owned(), options.client.endpoint.origin().ascii_serialization()),
             ];
             let client = |name: &str, id: &str, secret: &str| {
                 vec![
@@ -239,6 +244,10 @@ async fn test(options: &RunOptions, gate: Gate, admin: &str, machine: &str, mut 
                     (format!("{name}.wrong"), STANDARD.encode(format!("{id}:lc-wrong-secret"))),
                 ]
             };
+            if let Some(provider) = &options.provider {
+                globals.push(("provider.url".to_owned(), provider.issuer().to_owned()));
+                globals.push(("provider.secret".to_owned(), provider.secret().to_owned()));
+            }
             globals.extend(client("admin", &options.credentials.client_id, &options.credentials.client_secret));
             for (name, oidc) in [("first", &provisioned.first_party), ("third", &provisioned.third_party)] {
                 if let Some(oidc) = oidc {
@@ -254,7 +263,9 @@ async fn test(options: &RunOptions, gate: Gate, admin: &str, machine: &str, mut 
                 globals,
                 first: provisioned.first_party,
                 third: provisioned.third_party,
-                now: options.now,
+                time: options.time.clone(),
+                channel: options.channel.clone(),
+                provider: options.provider.clone(),
                 executions: AtomicU32::new(0),
                 requests: AtomicU64::new(0),
                 silence: AtomicU32::new(0),
@@ -456,6 +467,9 @@ async fn read_facts(gate: &Gate, admin: &str, options: &RunOptions) -> Result<Fa
         may_change_settings: options.mode == Mode::Exclusive,
         default_roles: read_default_roles(gate, admin).await.map_err(fail)?,
         can_sign_in: by_username,
+        has_provider: options.provider.is_some() && options.mode == Mode::Exclusive,
+        has_storage: false,
+        may_wait: options.time.may_wait(),
         published,
         unpublished,
     })

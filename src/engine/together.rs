@@ -20,7 +20,7 @@ impl Execution<'_> {
                 ready.extend(self.prepare(index, &sequence.steps[index], call));
             }
         }
-        let before = (self.context.now)();
+        let before = self.context.time.now();
         let sent = join_all(ready.iter().map(|ready| self.send(ready))).await;
         let mut went: Vec<(&Ready, Option<Answer>)> = Vec::new();
         for (ready, result) in ready.iter().zip(sent) {

@@ -5,6 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value, json};
 
 use super::call::Call;
+use super::enterprise;
 use super::guard::{Scene, scopes};
 use super::message;
 use super::one_time;
@@ -306,7 +307,7 @@ fn apply_named(effect: Named, call: &Call<'_>, state: &mut State, now: i64) -> O
                 .with("type", "WebAuthn")
                 .with("verificationRecordId", Term::Fresh(Fresh::RecordId))
                 .with("expiresAt", Term::Fresh(Fresh::IsoAfter(RECORD_LIFE)))
-                .with("registrationOptions.challenge", Term::Unknown)
+                .with("registrationOptions.challenge", Term::Fresh(Fresh::Secret))
                 .with("verified", false)
                 .with("verifies", false);
             if let Some(caller) = caller {
@@ -379,6 +380,17 @@ fn apply_named(effect: Named, call: &Call<'_>, state: &mut State, now: i64) -> O
             None
         }
         Named::StoreTokenSet => proof::store_token_set(call, state),
+        Named::RenewTokenSet => {
+            proof::renew_token_set(call, state, now);
+            None
+        }
+        Named::CreateSsoConnector => Some(tenant::create_sso_connector(input, state)),
+        Named::DeleteSsoConnector => {
+            let key = Key::new(Kind::SsoConnector, call.path.get("id").cloned().unwrap_or_default());
+            state.delete(&key);
+            enterprise::forget_connector(state, &key.id);
+            None
+        }
         Named::CreateApplication => Some(tenant::create_application(input, state)),
         Named::CreateConnector => Some(tenant::create_connector(input, state)),
         Named::UpdateConnector => {

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::body::{Body, has_nul};
 use super::call::Call;
+use super::enterprise::is_linked;
 use super::json::same;
 use super::message;
 use super::multipart;
@@ -192,9 +193,12 @@ impl Scene<'_> {
             GuardKind::OneOf(rule) => Truth::of(call.text(&rule.value).is_none_or(|text| rule.of.contains(&text))),
             GuardKind::CodeUsable(value) => match call.text(value).map(|code| state.find(Kind::Code, &code).is_some()) {
                 Some(true) => Truth::No,
-                // Codes are issued below the contract; only the deployment itself knows which it has given out.
-                Some(false) if !state.is_whole() => Truth::Unknown,
-                _ => Truth::Yes,
+                // Codes are issued below the contract: a deployment knows which it has given out, a run uses none of them here,
+                // and of others either answer is right.
+                Some(false) if state.is_whole() => Truth::Yes,
+                Some(false) if state.is_closed() => Truth::No,
+                Some(false) => Truth::Near,
+                None => Truth::Yes,
             },
             GuardKind::ActorToken(value) => call.text(value).map_or(Truth::Yes, |text| {
                 let Some(token) = state.find(Kind::Token, &text) else { return Truth::No };
@@ -331,6 +335,14 @@ impl Scene<'_> {
     /// Folds what is known of the entities a selector names.
     pub(super) fn selected(&self, selector: &Selector, truth: impl Fn(&Look) -> Truth) -> Truth {
         select(self.call, self.state, selector).iter().fold(Truth::Yes, |all, look| all.and(truth(look)))
+    }
+
+    /// The entity that a selector surely names.
+    pub fn named(&self, selector: &Selector) -> Option<Key> {
+        select(self.call, self.state, selector).into_iter().find_map(|look| match look {
+            Look::Found(key) => Some(key),
+            Look::Missing | Look::Unknown => None,
+        })
     }
 
     /// Whether at least one entity fits a selector that names none.
@@ -538,7 +550,10 @@ impl Scene<'_> {
 
     fn has_sso_identity(&self, connector: &ValueRef) -> Truth {
         let identity = self.subject().zip(self.call.text(connector)).map(|(user, connector)| sso_identity(user, &connector));
-        Truth::maybe(identity.as_ref().and_then(Term::known).map(|identity| !identity.is_null()))
+        match identity.as_ref().and_then(Term::known) {
+            Some(identity) => Truth::of(!identity.is_null()),
+            None => self.subject().zip(self.call.text(connector)).map_or(Truth::Unknown, |(user, connector)| is_linked(user, &connector)),
+        }
     }
 
     /// The connector that a value names, as the state knows it.

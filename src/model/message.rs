@@ -1,12 +1,12 @@
 //! Messages: how often and whether they can be sent; codes that belong to no verification record.
 
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::call::Call;
 use super::guard::NEAR_MS;
 use super::rules::{Phone, parse_phone};
 use super::state::{Entity, Key, Kind, State, Term, Truth};
+use crate::contract::MessageKind;
 use crate::contract::guard::{MessageRule, SentCodeRule};
 
 /// Messages that one recipient gets at most within [`WINDOW_MS`].
@@ -19,28 +19,6 @@ const CODE_DIGITS: usize = 6;
 pub const CODE_LIFE: i64 = 600;
 /// Wrong codes that are accepted where the tenant says nothing.
 pub const MOST_TRIES: u64 = 10;
-
-/// By what a message goes; the name is the type of the connector that sends it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum MessageKind {
-    /// Mail.
-    Email,
-    /// Text message.
-    Sms,
-}
-
-impl MessageKind {
-    /// All kinds.
-    pub const ALL: [Self; 2] = [Self::Email, Self::Sms];
-
-    /// Type of the connector that sends it.
-    pub fn connector(self) -> &'static str {
-        match self {
-            Self::Email => "Email",
-            Self::Sms => "Sms",
-        }
-    }
-}
 
 /// Where a message goes.
 struct Recipient {
@@ -148,7 +126,7 @@ pub fn can_use(rule: SentCodeRule, call: &Call<'_>, state: &State, policy: Optio
         SentCodeRule::Right => {
             let given = call.input.get("verificationCode").and_then(Value::as_str).unwrap_or_default();
             if let Some(right) = code.text("code").flatten() {
-                return Truth::of(right == given);
+                return Truth::of(given == right);
             }
             let possible = given.len() == CODE_DIGITS && given.bytes().all(|byte| byte.is_ascii_digit());
             let wrong = code.known("wrong").and_then(Value::as_array).is_some_and(|wrong| wrong.iter().any(|one| one == given));
@@ -163,6 +141,11 @@ pub fn make_code(call: &Call<'_>, state: &mut State, now: i64) {
         let code = Entity::default().with("createdAt", json!(now)).with("tries", json!(0)).with("used", false);
         state.insert(code_key(&recipient), code);
     }
+}
+
+/// Somebody has read the code that waits for a recipient.
+pub fn reveal_code(state: &mut State, recipient: &str, code: &str) {
+    state.update(&Key::new(Kind::MessageCode, recipient), |waiting| waiting.set("code", code));
 }
 
 /// A message went out to the recipient of a call.

@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::state::Truth;
 
@@ -121,27 +121,32 @@ fn argument(head: u8, rest: &[u8]) -> Option<(u64, &[u8])> {
     Some((number, rest.get(bytes..)?))
 }
 
+/// What a page at an origin answers to a registration with this challenge, after the user was there, verified or not.
+pub fn answer(challenge: &str, origin: &str, verified: bool) -> Value {
+    let flags = USER_PRESENT | CREDENTIAL_INCLUDED | if verified { USER_VERIFIED } else { 0 };
+    response("webauthn.create", challenge, origin, flags)
+}
+
+fn response(kind: &str, challenge: &str, origin: &str, flags: u8) -> Value {
+    let client = json!({"type": kind, "challenge": challenge, "origin": origin});
+    let response = json!({"clientDataJSON": BASE64.encode(client.to_string()), "attestationObject": attestation(flags)});
+    json!({"type": "WebAuthn", "id": "bGM", "rawId": "bGM", "response": response, "clientExtensionResults": {}})
+}
+
+/// An attestation `none` whose authenticator data has these flags.
+fn attestation(flags: u8) -> String {
+    let mut data = vec![0; FLAGS_AT];
+    data.push(flags);
+    let length = u8::try_from(data.len()).unwrap_or(u8::MAX);
+    BASE64.encode([b"\xa3\x63fmt\x64none\x67attStmt\xa0\x68authData\x58".as_slice(), &[length], &data].concat())
+}
+
 #[cfg(test)]
 mod tests {
-    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-    use serde_json::json;
-
     use super::*;
 
-    /// An attestation `none` whose authenticator data has these flags.
-    fn attestation(flags: u8) -> String {
-        let mut data = vec![7; FLAGS_AT];
-        data.push(flags);
-        let mut bytes = b"\xa3\x63fmt\x64none\x67attStmt\xa0\x68authData\x58".to_vec();
-        bytes.push(u8::try_from(data.len()).unwrap());
-        bytes.extend(data);
-        URL_SAFE_NO_PAD.encode(bytes)
-    }
-
     fn proof(kind: &str, challenge: &str, flags: u8) -> Value {
-        let client = json!({"type": kind, "challenge": challenge, "origin": "https://own.example"});
-        let response = json!({"clientDataJSON": URL_SAFE_NO_PAD.encode(client.to_string()), "attestationObject": attestation(flags)});
-        json!({"id": "a", "rawId": "a", "response": response})
+        response(kind, challenge, "https://own.example", flags)
     }
 
     #[test]

@@ -9,9 +9,10 @@ use super::call::Call;
 use super::effect::{RECORD_LIFE, change};
 use super::guard::Scene;
 use super::message::{CODE_LIFE, MOST_TRIES, count_send, has_channel, may_send, note};
-use super::rules::provider;
+use super::rules::{OIDC, oidc_page, provider};
 use super::select::{Look, select};
 use super::state::{Entity, Fresh, KNOWS_ALL, Key, Kind, State, Term, Truth};
+use super::vouched::{self, Proof};
 use crate::contract::entity::Selector;
 use crate::contract::guard::{CodeRule, GuardKind, SocialProof, SocialTarget, ValueRef};
 
@@ -44,7 +45,7 @@ impl Scene<'_> {
         let record = self.record_named(&rule.record);
         let code = self.call.value(&rule.code);
         if let Some(right) = record.and_then(|record| record.known("code")) {
-            return Truth::of(Some(right) == code.as_ref());
+            return Truth::of(code.as_ref() == Some(right));
         }
         let wrong = record.and_then(|record| record.known("wrong")).and_then(Value::as_array);
         if wrong.is_some_and(|wrong| wrong.iter().any(|one| Some(one) == code.as_ref())) { Truth::No } else { Truth::Unknown }
@@ -109,11 +110,13 @@ impl Scene<'_> {
         Truth::maybe(self.proved(&rule.record).0.map(|target| Some(target) == self.call.text(&rule.is).as_deref()))
     }
 
-    /// What a provider vouches for is decided outside the deployment, so either answer is right.
+    /// What a foreign provider vouches for is decided outside the deployment, so either answer is right.
     pub(super) fn social_proof(&self, rule: &SocialProof) -> Truth {
-        let factory = self.record_named(&rule.record).and_then(|record| factory_of(self.state, record));
-        let data = self.call.value(&rule.data).unwrap_or_default();
-        provider::accepts(factory, &data).map_or(Truth::Near, Truth::of)
+        let (Some(id), data) = (self.call.text(&rule.record), self.call.value(&rule.data).unwrap_or_default()) else {
+            return Truth::Near;
+        };
+        let record = self.state.find(Kind::Record, &id);
+        record.map_or(Truth::Near, |record| Proof { state: self.state, id: &id, record, data: &data }.accepted())
     }
 
     pub(super) fn token_set(&self, selector: &Selector, truth: impl Fn(&Entity) -> Truth) -> Truth {
@@ -128,15 +131,11 @@ impl Scene<'_> {
         self.before(tokens.get("endsAt")).or(Truth::maybe(tokens.flag("renewable")))
     }
 
-    /// Whether a provider renews its token is decided outside the deployment.
+    /// Whether a foreign provider renews its token is decided outside the deployment.
     pub(super) fn is_renewed(&self, tokens: &Entity) -> Truth {
-        self.before(tokens.get("endsAt")).or(Truth::Near)
+        let renewed = tokens.known("renewed").map_or(Truth::Near, |renewed| Truth::of(!renewed.is_null()));
+        self.before(tokens.get("endsAt")).or(renewed)
     }
-}
-
-/// The factory of a social record's connector.
-fn factory_of<'s>(state: &'s State, record: &Entity) -> Option<&'s str> {
-    state.find(Kind::Connector, record.text("connector").flatten()?)?.text("connectorId")?
 }
 
 /// One more failure of a recipient.
@@ -233,12 +232,19 @@ pub fn create_social_record(call: &Call<'_>, state: &mut State) -> Key {
     let connector = id.as_str().and_then(|id| state.find(Kind::Connector, id));
     let target = connector.map_or(Term::Unknown, |connector| connector.get("target").clone());
     let factory = connector.and_then(|connector| connector.text("connectorId")).flatten();
-    let page = provider::page(factory, &call.input).map_or(Term::Unknown, |page| Term::Known(page.into()));
+    // OpenID Connect puts a nonce into its page that is made up.
+    let standard = || {
+        let config = connector?.known("config")?;
+        oidc_page(factory.filter(|factory| *factory != OIDC)?, config, &call.input, None)
+    };
+    let page = provider::page(factory, &call.input).or_else(standard).map_or(Term::Unknown, |page| Term::Known(page.into()));
+    let back = call.input.get("redirectUri").cloned().unwrap_or_default();
     let record = new_record("Social")
         .with("owner", Value::Null)
         .with("connector", id)
         .with("target", target)
         .with("authorizationUri", page)
+        .with("redirectUri", back)
         .with("account", Value::Null)
         .with("tokens", Value::Null);
     let key = Key::unborn(Kind::Record, state);
@@ -251,12 +257,13 @@ pub fn verify_social_record(call: &Call<'_>, state: &mut State, now: i64) {
     let Some(key) = record_of(call) else { return };
     let data = call.input.get("connectorData").cloned().unwrap_or_default();
     let Some(record) = state.get(&key) else { return };
-    let factory = factory_of(state, record);
-    let account = provider::account(factory, &data).map_or(Term::Unknown, Term::Known);
+    let proof = Proof { state, id: &key.id, record, data: &data };
+    let account = proof.account().map_or(Term::Unknown, Term::Known);
+    let spent = proof.spent();
     let connector = record.text("connector").flatten().and_then(|id| state.find(Kind::Connector, id));
     let tokens = match connector.and_then(|connector| connector.flag("enableTokenStorage")) {
         Some(false) => Value::Null.into(),
-        Some(true) => provider::token_answer(factory, &data).map_or(Term::Unknown, |answer| Term::Known(kept_tokens(&answer, now))),
+        Some(true) => proof.tokens().map_or(Term::Unknown, |answer| Term::Known(kept_tokens(&answer, now))),
         None => Term::Unknown,
     };
     state.update(&key, |record| {
@@ -264,19 +271,63 @@ pub fn verify_social_record(call: &Call<'_>, state: &mut State, now: i64) {
         record.set("account", account);
         record.set("tokens", tokens);
     });
+    vouched::spend(state, spent);
+}
+
+/// The code that came back for a social record is spent, although it was refused.
+pub fn spend_code(call: &Call<'_>, state: &mut State, rule: &SocialProof) {
+    let (Some(id), Some(data)) = (call.text(&rule.record), call.value(&rule.data)) else { return };
+    let Some(record) = state.find(Kind::Record, &id) else { return };
+    let spent = Proof { state, id: &id, record, data: &data }.spent();
+    vouched::spend(state, spent);
 }
 
 /// What is kept of a provider's token answer: null for none.
-fn kept_tokens(answer: &Value, now: i64) -> Value {
+pub fn kept_tokens(answer: &Value, now: i64) -> Value {
     let member = |name: &str| answer.get(name).cloned().unwrap_or_default();
     if answer.is_null() {
         return Value::Null;
     }
-    let life = answer.get("expires_in").and_then(|life| life.as_i64().or_else(|| life.as_str()?.parse().ok()));
-    json!({
+    let mut kept = json!({
         "access_token": member("access_token"), "scope": member("scope"), "token_type": member("token_type"),
-        "endsAt": life.map(|life| now + life * 1000), "renewable": answer.get("refresh_token").is_some(),
-    })
+        "endsAt": life_of(answer).map(|life| now + life * 1000), "renewable": answer.get("refresh_token").is_some(),
+        "refresh_token": member("refresh_token"),
+    });
+    if let (Some(kept), Some(renewed)) = (kept.as_object_mut(), answer.get("renewed")) {
+        kept.insert("renewed".into(), renewed.clone());
+    }
+    kept
+}
+
+/// Seconds that the token of an answer lives.
+fn life_of(answer: &Value) -> Option<i64> {
+    answer.get("expires_in").and_then(|life| life.as_i64().or_else(|| life.as_str()?.parse().ok()))
+}
+
+/// See [`crate::contract::Named::RenewTokenSet`].
+pub fn renew_token_set(call: &Call<'_>, state: &mut State, now: i64) {
+    let selector = call.operation.guards.iter().find_map(|guard| match &guard.kind {
+        GuardKind::TokenSetRenewed(selector) => Some(selector),
+        _ => None,
+    });
+    let looks = selector.map(|selector| select(call, state, selector)).unwrap_or_default();
+    let Some(Look::Found(key)) = looks.into_iter().next() else { return };
+    let ended = state.get(&key).map_or(Truth::Unknown, |tokens| Scene { call, state, now }.before(tokens.get("endsAt")).not());
+    if ended == Truth::No {
+        return;
+    }
+    state.update(&key, |tokens| {
+        let renewed = tokens.known("renewed").filter(|renewed| ended == Truth::Yes && renewed.is_object()).cloned();
+        if let Some(next) = renewed.as_ref().and_then(|renewed| renewed.get("refresh_token")).cloned() {
+            tokens.set("refresh_token", next);
+        }
+        for name in ["access_token", "scope", "token_type"] {
+            let term = renewed.as_ref().map(|renewed| renewed.get(name).cloned().unwrap_or_default());
+            tokens.set(name, term.map_or(Term::Unknown, Term::Known));
+        }
+        let end = renewed.as_ref().map(|renewed| json!(life_of(renewed).map(|life| now + life * 1000)));
+        tokens.set("endsAt", end.map_or(Term::Unknown, Term::Known));
+    });
 }
 
 /// See [`crate::contract::Named::LinkSocial`].
@@ -334,12 +385,17 @@ pub fn drop_tokens_of(state: &mut State, connector: &Key) {
     }
 }
 
-fn keep_tokens(state: &mut State, user: &Key, record: &Entity) -> Option<Key> {
-    let target = record.text("target").flatten()?;
-    let tokens = record.known("tokens").filter(|tokens| tokens.is_object());
-    let mut entity = tokens.map(Entity::from_json).unwrap_or_default();
+/// Stored tokens, from what is kept of a token answer.
+pub fn tokens_of(kept: &Value) -> Entity {
+    let mut entity = if kept.is_object() { Entity::from_json(kept) } else { Entity::default() };
     let endless = entity.known("endsAt").is_some_and(Value::is_null);
     entity.set("expires_in", if endless { Term::Known(Value::Null) } else { Term::Unknown });
+    entity
+}
+
+fn keep_tokens(state: &mut State, user: &Key, record: &Entity) -> Option<Key> {
+    let target = record.text("target").flatten()?;
+    let mut entity = record.known("tokens").map(tokens_of).unwrap_or_default();
     entity.set("owner", user.id.as_str());
     entity.set("target", target);
     entity.set("ssoConnectorId", Value::Null);

@@ -83,6 +83,38 @@ pub fn create_connector(input: &Value, state: &mut State) -> Key {
     key
 }
 
+/// Makes an enterprise connector. Domains are kept in small letters, and settings with what their absence means.
+pub fn create_sso_connector(input: &Value, state: &mut State) -> Key {
+    let mut connector = Entity::from_json(&json!({
+        "config": {}, "domains": [], "branding": {}, "syncProfile": false, "enableTokenStorage": false,
+    }));
+    connector.set("tenantId", id(state));
+    connector.set("id", Term::Fresh(Fresh::UserId));
+    connector.set("createdAt", Term::Fresh(Fresh::Now));
+    for (name, value) in input.as_object().into_iter().flatten() {
+        let stored = match (name.as_str(), value) {
+            ("domains", Value::Array(domains)) => {
+                domains.iter().map(|domain| domain.as_str().map_or(Value::Null, |domain| domain.to_lowercase().into())).collect()
+            }
+            ("config", Value::Object(config)) => Value::Object(settings(config)),
+            _ => value.clone(),
+        };
+        connector.set(name.clone(), stored);
+    }
+    let key = Key::unborn(Kind::SsoConnector, state);
+    state.insert(key.clone(), connector);
+    key
+}
+
+/// Settings of a connector to an `OpenID` Connect provider, without what its provider does not know.
+fn settings(config: &Map<String, Value>) -> Map<String, Value> {
+    let known = ["clientId", "clientSecret", "issuer", "scope", "trustUnverifiedEmail"];
+    let mut kept: Map<String, Value> =
+        config.iter().filter(|(name, _)| known.contains(&name.as_str())).map(|(name, value)| (name.clone(), value.clone())).collect();
+    kept.entry("trustUnverifiedEmail").or_insert(Value::Bool(false));
+    kept
+}
+
 /// Changes a connector; what its own look does not say is its factory's.
 pub fn update_connector(connector: &mut Entity, factory: &Entity, input: &Value) {
     for (name, value) in input.as_object().into_iter().flatten() {

@@ -38,6 +38,11 @@ const fn at_edge(now: i64) -> bool {
     within < 3000 || within > STEP * 1000 - 3000
 }
 
+/// The code of a secret at a moment (milliseconds since 1970); none when the secret cannot be read.
+pub fn code(secret: &str, now: i64) -> Option<String> {
+    at(secret, now.div_euclid(STEP * 1000))
+}
+
 /// The code of a step; none when the secret cannot be read.
 fn at(secret: &str, step: i64) -> Option<String> {
     let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, &decode(secret)?);

@@ -8,7 +8,7 @@ use super::coverage::{Effort, add_walks};
 use super::epoch::{Need, fields};
 use super::script::Script;
 use super::sequence::{Epoch, Facts, PLAN_VERSION, Plan, Sequence};
-use super::{lives, matrix, published, races, toggles, values};
+use super::{lives, matrix, proofs, published, races, toggles, values};
 use crate::contract::{Contract, Operation, glob};
 
 /// Ways, besides the first, to break a guard of many operations that each of them tries in the standard profile.
@@ -74,6 +74,7 @@ pub fn build(contract: &Contract, facts: &Facts, seed: u64, profile: Profile, on
     let mut drafts = vec![matrix::routes(contract)];
     drafts.extend(matrix::lap(contract, facts));
     drafts.extend(lives::lives(contract, facts));
+    drafts.extend(proofs::proofs(contract, facts));
     drafts.extend(races::races(contract, facts, profile));
     let toggles = toggles::toggles(contract, &mut rng);
     if profile == Profile::Quick {

@@ -58,7 +58,7 @@ pub(super) fn open() -> Need {
     }
 }
 
-fn as_user(
+pub(super) fn as_user(
     script: &mut Script<'_>,
     persona: Persona,
     label: &str,
@@ -76,7 +76,7 @@ fn as_user(
     script.last()
 }
 
-fn as_admin(script: &mut Script<'_>, label: &str, operation: &str, user: User, body: Option<&Value>) -> usize {
+pub(super) fn as_admin(script: &mut Script<'_>, label: &str, operation: &str, user: User, body: Option<&Value>) -> usize {
     let Some(known) = script.contract().operation(operation) else { return script.last() };
     let target = known.path.replace("{userId}", &user.id());
     let call = script.admin_call(operation, target, body);

@@ -39,7 +39,7 @@ pub fn lap<'a>(contract: &'a Contract, facts: &Facts) -> Vec<Draft<'a>> {
     let mut drafts = Vec::new();
     for operation in &contract.operations {
         let cases = operation.cases.iter().map(|(name, case)| Probe::accepted(contract, operation, name, case));
-        let probes: Vec<Probe<'a>> = cases.filter(|probe| facts.can_sign_in || !probe.needs_sign_in(contract)).collect();
+        let probes: Vec<Probe<'a>> = cases.filter(|probe| probe.is_possible(contract, facts)).collect();
         let Some(need) = probes.iter().try_fold(Need::default(), |all, probe| all.join(&need(probe))) else { continue };
         drafts.push(Draft {
             id: format!("lap/{}", operation.id),
@@ -56,10 +56,14 @@ pub fn lap<'a>(contract: &'a Contract, facts: &Facts) -> Vec<Draft<'a>> {
     drafts
 }
 
+/// Whether a call may be accepted, as far as the model can tell.
+fn is_accepted(script: &Script<'_>, call: &Call) -> bool {
+    script.foresee(call).is_none_or(|outcome| outcome.status.is_success())
+}
+
 fn accepted(script: &mut Script<'_>, cast: &mut Cast, probe: &Probe<'_>) {
     let rendered = probe.render(script, cast);
-    // Nobody reads the messages that a deployment sends.
-    if probe.operation.harm.sends && script.foresee(&rendered.1).is_none_or(|outcome| outcome.status.is_success()) {
+    if probe.operation.harm.sends && !script.may_send(&rendered.1) && is_accepted(script, &rendered.1) {
         return;
     }
     carry_out(script, cast, probe, rendered);
@@ -230,7 +234,7 @@ fn in_turn<'a>(guard: &Guard, ways: Vec<Probe<'a>>, (turn, most): (usize, usize)
 
 fn spoiled<'a>(contract: &'a Contract, operation: &'a Operation, facts: &Facts, due: (usize, usize)) -> Vec<Probe<'a>> {
     let mut probes: Vec<Probe<'a>> = Vec::new();
-    let possible = |probe: &Probe<'_>| facts.can_sign_in || !probe.needs_sign_in(contract);
+    let possible = |probe: &Probe<'_>| probe.is_possible(contract, facts);
     let mut shared_done = false;
     let mut orders: Vec<BTreeSet<usize>> = Vec::new();
     // What can be spoiled of an operation that nothing brings to success is refused anyway.
@@ -278,6 +282,8 @@ fn spoiled<'a>(contract: &'a Contract, operation: &'a Operation, facts: &Facts, 
                 && other.path == probe.path
                 && other.query == probe.query
                 && other.given == probe.given
+                && other.obtain == probe.obtain
+                && other.headers == probe.headers
                 && other.signed_in == probe.signed_in
         };
         if !distinct.iter().any(same) {

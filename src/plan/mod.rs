@@ -7,10 +7,12 @@ mod epoch;
 mod lives;
 mod matrix;
 mod probe;
+mod proofs;
 mod published;
 mod races;
 mod script;
 mod sequence;
+mod stand_in;
 mod symbol;
 mod toggles;
 mod twist;
@@ -20,7 +22,7 @@ mod walk;
 pub use build::{Built, Profile, build};
 pub use script::{flaw, foresee, signed_in, start};
 pub use sequence::{
-    Action, Call, CallError, Epoch, Facts, PLAN_SCHEMA, PLAN_VERSION, Persona, Plan, Purpose, Sequence, Settings, SignIn, Step,
+    Action, Call, CallError, Epoch, Facts, Obtain, PLAN_SCHEMA, PLAN_VERSION, Persona, Plan, Purpose, Sequence, Settings, SignIn, Step,
 };
-pub use symbol::{Binding, Unbound, symbols};
+pub use symbol::{Binding, Unbound, captured, symbols};
 pub use twist::{OVERLONG_ID, UNUSED_ID};

@@ -8,12 +8,12 @@ use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode
 use serde_json::{Value, json};
 
 use super::script::{ALL_SCOPES, Client, Script, Traits, User};
-use super::sequence::{Call, Persona, Purpose};
-use super::symbol::symbols;
+use super::sequence::{Call, Facts, Persona, Purpose};
+use super::symbol::{captured, symbols};
 use super::twist::UNUSED_ID;
 use crate::contract::entity::Owner;
 use crate::contract::guard::{AuthorizationRule, BodyShape, FieldRule, GuardKind, Place, ValueRef, When};
-use crate::contract::{Case, Contract, Given, Kind, Operation, Outcome};
+use crate::contract::{Case, Contract, Given, Kind, Operation, Outcome, Source};
 use crate::model::multipart;
 
 /// Who the request says it is from.
@@ -116,6 +116,10 @@ pub struct Probe<'a> {
     pub first: Option<Outcome>,
     /// What must have been accepted before, by the name under which the request speaks of it.
     pub given: BTreeMap<String, Given>,
+    /// What is got outside the collections after that, by the symbol it is known by.
+    pub obtain: BTreeMap<String, Source>,
+    /// Headers besides those that the guards and the body need, or in place of them.
+    pub headers: BTreeMap<String, String>,
     /// Whether the caller signs in for it.
     pub signed_in: bool,
 }
@@ -145,6 +149,8 @@ impl<'a> Probe<'a> {
             quiet: false,
             first: None,
             given: case.given.clone(),
+            obtain: case.obtain.clone(),
+            headers: case.headers.clone(),
             signed_in: case.signed_in,
         };
         for guard in &operation.guards {
@@ -276,14 +282,24 @@ impl<'a> Probe<'a> {
     }
 
     /// Whether somebody signs in for it.
-    pub fn needs_sign_in(&self, contract: &Contract) -> bool {
-        let given = || self.given.values().filter_map(|given| Probe::of_given(contract, given));
-        self.signed_in || self.client != Client::First || given().any(|given| given.needs_sign_in(contract))
+    pub fn needs_sign_in(&self, contract: &'a Contract) -> bool {
+        self.any(contract, &|probe| probe.signed_in || probe.client != Client::First)
+    }
+
+    /// Whether the target has what it needs: a way to sign in, a provider that it can reach.
+    pub fn is_possible(&self, contract: &'a Contract, facts: &Facts) -> bool {
+        let speaks_of_provider = |probe: &Self| probe.texts().contains("{{provider.");
+        (facts.can_sign_in || !self.needs_sign_in(contract)) && (facts.has_provider || !self.any(contract, &speaks_of_provider))
+    }
+
+    /// Whether something holds for it, or for what is given.
+    fn any(&self, contract: &'a Contract, holds: &dyn Fn(&Self) -> bool) -> bool {
+        holds(self) || self.given.values().filter_map(|given| Probe::of_given(contract, given)).any(|given| given.any(contract, holds))
     }
 
     /// Whether the caller must have a password.
     fn needs_password(&self, contract: &Contract) -> bool {
-        let speaks = matches!(&self.payload, Payload::Json(body) if ["{{own.password}}", "{{own.record}}"].iter().any(|own| body.to_string().contains(own)));
+        let speaks = ["{{own.password}}", "{{own.record}}"].iter().any(|own| self.texts().contains(own));
         let given = || self.given.values().filter_map(|given| Probe::of_given(contract, given));
         speaks
             || self.proof == Proof::Own
@@ -295,7 +311,8 @@ impl<'a> Probe<'a> {
 
     /// All texts of the request in which symbols can stand.
     fn texts(&self) -> String {
-        let mut text: Vec<String> = self.path.values().chain(self.query.values()).cloned().collect();
+        let mut text: Vec<String> = self.path.values().chain(self.query.values()).chain(self.headers.values()).cloned().collect();
+        text.extend(self.obtain.values().flat_map(Source::texts).map(str::to_owned));
         match &self.payload {
             Payload::Json(body) => text.push(body.to_string()),
             Payload::Form(form) => text.extend(form.values().cloned()),
@@ -341,6 +358,10 @@ pub struct Cast {
     subjects: BTreeMap<BTreeSet<Given>, User>,
     /// What was brought about already, with the symbol that its answer goes by.
     given: BTreeMap<(Given, Option<User>), String>,
+    /// What was got outside the collections already.
+    obtained: BTreeMap<Source, String>,
+    /// Bodies of the calls that brought things about, by symbol.
+    asked: BTreeMap<String, Value>,
     /// There is one user only, who calls and is acted upon, whatever has become of it.
     one: bool,
 }
@@ -348,7 +369,15 @@ pub struct Cast {
 impl Cast {
     /// Nobody yet.
     pub const fn new() -> Self {
-        Self { callers: BTreeMap::new(), other: None, subjects: BTreeMap::new(), given: BTreeMap::new(), one: false }
+        Self {
+            callers: BTreeMap::new(),
+            other: None,
+            subjects: BTreeMap::new(),
+            given: BTreeMap::new(),
+            obtained: BTreeMap::new(),
+            asked: BTreeMap::new(),
+            one: false,
+        }
     }
 
     /// One user for everything, so that what one call does shows in what the next one may.
@@ -389,6 +418,7 @@ impl Cast {
     pub fn forget_subject(&mut self) {
         self.subjects.clear();
         self.given.clear();
+        self.obtained.clear();
     }
 
     /// Whoever was acted upon is no more.
@@ -405,11 +435,30 @@ impl Cast {
             self.callers.clear();
         }
         self.given.clear();
+        self.obtained.clear();
     }
 
     /// What is given next is brought about anew: an accepted call may have changed it.
     pub fn forget_given(&mut self) {
         self.given.clear();
+        self.obtained.clear();
+    }
+
+    /// Gets something outside the collections, once.
+    fn obtain(&mut self, script: &mut Script<'_>, persona: Persona, source: Source) -> String {
+        self.obtained.entry(source).or_insert_with_key(|source| script.obtain(persona, source.clone())).clone()
+    }
+
+    /// The text with what the calls that brought things about asked for.
+    fn recall(&self, mut text: String) -> String {
+        for (symbol, body) in &self.asked {
+            while let Some((before, rest)) = text.split_once(&format!("{{{{{symbol}.asked.")) {
+                let Some((path, after)) = rest.split_once("}}") else { break };
+                let value = body.pointer(&format!("/{}", path.replace('.', "/"))).and_then(captured).unwrap_or_default();
+                text = format!("{before}{value}{after}");
+            }
+        }
+        text
     }
 
     /// Brings about what is given; the symbol that the answer goes by. Nothing where the settings do not allow it.
@@ -426,7 +475,11 @@ impl Cast {
         if script.foresee(&call).is_some_and(|outcome| !outcome.status.is_success()) {
             return None;
         }
+        if probe.operation.harm.sends && !script.may_send(&call) {
+            return None;
+        }
         let symbol = script.symbol("given");
+        self.asked.insert(symbol.clone(), asked(&call));
         let captured: Vec<(String, String)> = pointers(contract, given)
             .into_iter()
             .map(|path| (format!("{symbol}.{path}"), format!("/{}", path.replace('.', "/"))))
@@ -436,6 +489,11 @@ impl Cast {
         self.given.insert(key, symbol.clone());
         Some(symbol)
     }
+}
+
+/// The JSON body of a call.
+fn asked(call: &Call) -> Value {
+    call.body.as_deref().and_then(|body| serde_json::from_str(body).ok()).unwrap_or_default()
 }
 
 /// The members of a given call's answer that cases speak of, as `id` or `outer.inner`.
@@ -450,11 +508,9 @@ fn pointers(contract: &Contract, given: &Given) -> BTreeSet<String> {
             for case in cases.clone() {
                 let body = case.body.as_ref().map(Value::to_string);
                 let texts = case.path.values().chain(case.query.values()).chain(case.form.iter().flat_map(BTreeMap::values));
-                for text in texts.map(String::as_str).chain(body.as_deref()) {
-                    found.extend(
-                        symbols(text).filter_map(|symbol| symbol.strip_prefix(name.as_str())?.strip_prefix('.').map(str::to_owned)),
-                    );
-                }
+                let texts = texts.map(String::as_str).chain(case.obtain.values().flat_map(Source::texts)).chain(body.as_deref());
+                let member = |symbol: &str| symbol.strip_prefix(name.as_str())?.strip_prefix('.').map(str::to_owned);
+                found.extend(texts.flat_map(symbols).filter_map(member).filter(|path| !path.starts_with("asked.")));
             }
         }
     }
@@ -561,8 +617,29 @@ impl Probe<'_> {
             "{{subject-token}}" => subject.map_or_else(String::new, |subject| script.subject_token(subject)),
             "{{other.id}}" => cast.other(script).id(),
             "{{other.username}}" => cast.other(script).username(),
-            other => speak(other),
+            "{{other.email}}" => {
+                let other = cast.other(script);
+                script.own_email(other)
+            }
+            "{{digits}}" => script.digits(),
+            other => cast.recall(speak(other)),
         };
+        let mut got: Vec<(String, String)> = Vec::new();
+        for (name, source) in &self.obtain {
+            let quote = if source.is_json() { "\"" } else { "" };
+            // What could not be brought about brings nothing.
+            let lacking = names.iter().any(|(_, symbol)| symbol.is_none());
+            let value = match source.is_json() {
+                _ if !lacking => {
+                    let source = source.map(|text| fill(text, script, cast));
+                    cast.obtain(script, persona, source)
+                }
+                true => "{}".to_owned(),
+                false => "none".to_owned(),
+            };
+            got.push((format!("{quote}{{{{{name}}}}}{quote}"), value));
+        }
+        let with_got = |text: String| got.iter().fold(text, |text, (name, symbol)| text.replace(name, symbol));
         let mut target = self.operation.path.clone();
         for (name, value) in &self.path {
             target = target.replace(&format!("{{{name}}}"), &escaped(&fill(value, script, cast), &PATH_SEGMENT));
@@ -577,6 +654,11 @@ impl Probe<'_> {
             .collect();
         if !pairs.is_empty() {
             target = format!("{target}?{}", pairs.join("&"));
+        }
+        for (name, value) in &self.headers {
+            let value = fill(value, script, cast);
+            headers.retain(|(known, _)| known != name);
+            headers.push((name.clone(), value));
         }
         let (body, body_base64) = match &self.payload {
             Payload::Nothing => (None, None),
@@ -596,13 +678,13 @@ impl Probe<'_> {
                 {
                     object.insert("name".into(), Value::String(script.text()));
                 }
-                (Some(filled.to_string()), None)
+                (Some(with_got(filled.to_string())), None)
             }
             Payload::Form(form) => {
                 headers.push(("content-type".to_owned(), "application/x-www-form-urlencoded".to_owned()));
                 let pairs: Vec<String> =
                     form.iter().map(|(key, value)| format!("{key}={}", escaped(&fill(value, script, cast), &QUERY_VALUE))).collect();
-                (Some(pairs.join("&")), None)
+                (Some(with_got(pairs.join("&"))), None)
             }
             Payload::Padded(content_type, before, letters, after) => {
                 headers.push(("content-type".to_owned(), (*content_type).to_owned()));

@@ -2,19 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::probe::Identifier;
-use super::sequence::{Action, Call, CallError, Facts, Persona, Plan, Purpose, Sequence, Settings, SignIn, Step};
-use super::symbol::Binding;
-use crate::contract::{Contract, Outcome};
+use super::sequence::{Action, Call, CallError, Facts, Obtain, Persona, Plan, Purpose, Sequence, Settings, SignIn, Step};
+use super::stand_in::{PLAN_NOW, completed, given_by, stand_in, stand_ins};
+use super::symbol::{Binding, captured, symbols};
+use crate::contract::{Contract, MessageKind, Outcome, Source};
 use crate::model::session::{begin_grant, begin_session};
-use crate::model::{Entity, Fresh, Key, Kind, State, Term, accept, predict};
-
-/// The moment plans are thought through at; any would do.
-const PLAN_NOW: i64 = 1_800_000_000_000;
+use crate::model::{Entity, Key, Kind, State, Term, accept, obtained, predict};
 
 /// All scopes of the Account API that the harness asks for.
 pub const ALL_SCOPES: &str = "openid profile email phone address custom_data identities urn:logto:scope:sessions";
@@ -70,6 +66,9 @@ pub struct Script<'a> {
     records: BTreeMap<User, String>,
     born: u64,
     groups: u32,
+    channels: Vec<MessageKind>,
+    /// Milliseconds since 1970 where the sequence has got to.
+    now: i64,
 }
 
 impl<'a> Script<'a> {
@@ -93,6 +92,8 @@ impl<'a> Script<'a> {
             records: BTreeMap::new(),
             born: 0,
             groups: 0,
+            channels: facts.channels.clone(),
+            now: PLAN_NOW,
         }
     }
 
@@ -152,6 +153,8 @@ impl<'a> Script<'a> {
                 step.expect = self.think(call, &capture).map(|outcome| outcome.to_string());
             }
             Action::SignIn(sign_in) => self.signed_in(sign_in),
+            Action::Obtain(obtain) => self.obtained(obtain),
+            Action::Wait(seconds) => self.now += i64::from(*seconds) * 1000,
             Action::Call(_) => step.expect = None,
         }
         self.steps.push(step);
@@ -165,34 +168,73 @@ impl<'a> Script<'a> {
     fn signed_in(&mut self, sign_in: &SignIn) {
         self.binding.set(sign_in.token.clone(), format!("plan-{}", sign_in.token));
         self.binding.set(sign_in.id_token.clone(), format!("plan-{}-id", sign_in.token));
-        signed_in(&mut self.state, sign_in, &sign_in.scopes, &self.binding, PLAN_NOW);
+        signed_in(&mut self.state, sign_in, &sign_in.scopes, &self.binding, self.now);
+    }
+
+    /// Adds a step that gets something outside the two collections. Gives what stands for it.
+    pub fn obtain(&mut self, persona: Persona, from: Source) -> String {
+        let symbol = self.symbol("obtained");
+        let obtain = Obtain { symbol: symbol.clone(), from };
+        self.obtained(&obtain);
+        let (purpose, action) = (Purpose::Setup, Action::Obtain(obtain));
+        self.steps.push(Step { persona, purpose, action, capture: BTreeMap::new(), expect: None, together: None });
+        format!("{{{{{symbol}}}}}")
+    }
+
+    fn obtained(&mut self, obtain: &Obtain) {
+        let hollow = obtain.from.texts().into_iter().flat_map(symbols).any(|symbol| self.binding.is_nothing(symbol));
+        match obtain.from.try_map(|text| self.binding.resolve(text)).map(completed) {
+            Ok(source) if !hollow => {
+                let got = given_by(&source, self.words, self.now);
+                obtained(&mut self.state, &source, &got);
+                self.binding.set(obtain.symbol.clone(), got.text);
+            }
+            _ => self.binding.set_nothing(&obtain.symbol),
+        }
+    }
+
+    /// Adds a step that lets time pass.
+    pub fn wait(&mut self, seconds: u32) {
+        self.now += i64::from(seconds) * 1000;
+        let (persona, purpose, action) = (Persona::Admin, Purpose::Setup, Action::Wait(seconds));
+        self.steps.push(Step { persona, purpose, action, capture: BTreeMap::new(), expect: None, together: None });
+    }
+
+    /// Whether the harness reads the message that a call makes the target send, if it is one that does.
+    pub fn may_send(&self, call: &Call) -> bool {
+        let body: Value = call.body.as_deref().and_then(|body| serde_json::from_str(body).ok()).unwrap_or_default();
+        MessageKind::asked(&body).is_none_or(|kind| self.channels.contains(&kind))
     }
 
     /// What the model predicts for a call, without adding it.
     pub fn foresee(&self, call: &Call) -> Option<Outcome> {
         let request = call.request(&self.binding).ok()?;
-        predict(self.contract, &self.state, &request, PLAN_NOW).outcome().cloned()
+        predict(self.contract, &self.state, &request, self.now).outcome().cloned()
     }
 
     fn think(&mut self, call: &Call, capture: &[(&str, &str)]) -> Option<Outcome> {
         let request = call.request(&self.binding).expect("a plan only uses symbols that earlier steps capture");
-        let prediction = predict(self.contract, &self.state, &request, PLAN_NOW);
+        let prediction = predict(self.contract, &self.state, &request, self.now);
         let certain = prediction.outcome().cloned();
         // What cannot be told is taken for accepted, unless it speaks of what was refused before.
         let hollow = call.symbols().any(|symbol| self.binding.is_nothing(symbol));
         let mut alternatives = prediction.alternatives.into_iter();
         let alternative = if hollow { alternatives.next() } else { alternatives.next_back() }?;
-        let born = &mut self.born;
+        let (born, now) = (&mut self.born, self.now);
         let refused = alternative.guard.is_some();
         let body = (!refused).then(|| {
             alternative.body.sample(&mut |fresh| {
                 *born += 1;
-                stand_in(fresh, *born)
+                stand_in(fresh, *born, now)
             })
         });
         let body = body.flatten();
         for (symbol, pointer) in capture {
-            if let Some(text) = body.as_ref().and_then(|body| body.pointer(pointer)).and_then(Value::as_str) {
+            let shown = body.as_ref().and_then(|body| body.pointer(pointer));
+            if shown.is_some_and(Value::is_null) {
+                // The answer brings something that only the deployment knows.
+                self.binding.set(*symbol, format!("plan-{symbol}"));
+            } else if let Some(text) = shown.and_then(captured) {
                 self.binding.set(*symbol, text);
             } else if self.binding.get(symbol).is_none() {
                 // The answer should not bring it; whatever uses the symbol shows a deviation anyway.
@@ -287,6 +329,11 @@ impl<'a> Script<'a> {
     pub fn alphanumeric(&mut self) -> String {
         self.words += 1;
         format!("lc{{{{run}}}}x{{{{tag}}}}x{}", self.words)
+    }
+
+    /// Digits that are no phone number anywhere: no country's numbers are so long.
+    pub fn digits(&mut self) -> String {
+        self.phone() + "0000000000"
     }
 
     /// A fresh phone number of a range reserved for fiction.
@@ -470,6 +517,8 @@ pub fn flaw(plan: &Plan) -> Option<(&str, usize, String)> {
                     .into_iter()
                     .try_for_each(|text| binding.resolve(text).map(drop))
                     .map_err(CallError::from),
+                Action::Wait(_) => Ok(()),
+                Action::Obtain(obtain) => obtain.from.try_map(|text| binding.resolve(text)).map(drop).map_err(CallError::from),
             };
             let looks = match step.purpose {
                 Purpose::Look(of) if of >= index => Err(format!("it looks at step {}, which does not come before it", of + 1)),
@@ -564,36 +613,4 @@ pub fn signed_in(state: &mut State, sign_in: &SignIn, scope: &str, binding: &Bin
             user.set(name, Term::Unknown);
         }
     });
-}
-
-/// Values that stand for the run's own objects while planning.
-fn stand_ins(facts: &Facts) -> Vec<(String, String)> {
-    let mut values = vec![("resource".to_owned(), facts.resource.clone())];
-    for client in ["admin", "first", "third"] {
-        let (id, secret) = (format!("plan-{client}"), format!("plan-{client}-secret"));
-        values.push((format!("{client}.basic"), STANDARD.encode(format!("{id}:{secret}"))));
-        values.push((format!("{client}.wrong"), STANDARD.encode(format!("{id}:lc-wrong-secret"))));
-        values.push((format!("{client}.id"), id));
-        values.push((format!("{client}.secret"), secret));
-    }
-    values.push(("admin.token".to_owned(), "plan-admin-token".to_owned()));
-    values.push(("machine.token".to_owned(), "plan-machine-token".to_owned()));
-    values
-}
-
-fn stand_in(fresh: Fresh, number: u64) -> Value {
-    match fresh {
-        Fresh::Now => json!(PLAN_NOW),
-        Fresh::Number => json!(number),
-        Fresh::IsoAfter(seconds) => json!(crate::model::time::iso(PLAN_NOW + i64::from(seconds) * 1000)),
-        Fresh::MsAfter(seconds) => json!(crate::model::time::after(PLAN_NOW, seconds)),
-        Fresh::UserId => json!(format!("u{number:011}")),
-        Fresh::SubjectToken => json!(format!("sub_{number:021}")),
-        Fresh::PersonalAccessToken => json!(format!("pat_{number:021}")),
-        Fresh::IsoNow => json!(crate::model::time::iso(PLAN_NOW)),
-        Fresh::TotpSecret => json!("JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"),
-        Fresh::BackupCodes => (0..10).map(|code| json!(format!("{code:010}"))).collect(),
-        Fresh::QrCode => json!("data:image/png;base64,"),
-        Fresh::RecordId | Fresh::OpaqueToken | Fresh::Jwt | Fresh::Digest | Fresh::Secret => json!(format!("plan{number:017}")),
-    }
 }

@@ -9,8 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::symbol::{Binding, Unbound, symbols};
-use crate::contract::{Published, Version};
-use crate::model::MessageKind;
+use crate::contract::{MessageKind, Need, Published, Source, Version};
 use crate::model::wire::Request;
 
 /// Format of plan files.
@@ -63,6 +62,15 @@ pub struct Facts {
     /// Roles that every new user gets.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub default_roles: Vec<Value>,
+    /// Whether the target can reach an identity provider of the harness.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub has_provider: bool,
+    /// Whether the target has a place for files.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub has_storage: bool,
+    /// Whether sequences may wait.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub may_wait: bool,
     /// Whether a user can sign in with username and password, which tokens of third-party applications need.
     pub can_sign_in: bool,
     /// What the target publishes of its Management API.
@@ -71,6 +79,19 @@ pub struct Facts {
     /// Why it publishes nothing that can be used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unpublished: Option<String>,
+}
+
+impl Facts {
+    /// Whether the run has what a requirement needs.
+    pub fn meet(&self, need: Need) -> bool {
+        match need {
+            Need::Email => self.channels.contains(&MessageKind::Email),
+            Need::Sms => self.channels.contains(&MessageKind::Sms),
+            Need::Provider => self.has_provider,
+            Need::Storage => self.has_storage,
+            Need::Time => self.may_wait,
+        }
+    }
 }
 
 /// Account-center settings that sequences need: `None` for a level means the field's key is absent.
@@ -214,6 +235,20 @@ pub enum Action {
     Call(Call),
     /// Signs a user in by authorization code, below the contract.
     SignIn(SignIn),
+    /// Gets something outside the two collections.
+    Obtain(Obtain),
+    /// Lets so many seconds pass.
+    Wait(u32),
+}
+
+/// Something that is got outside the two collections.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Obtain {
+    /// Symbol of what is got.
+    pub symbol: String,
+    /// Where it is got.
+    pub from: Source,
 }
 
 /// One request with symbols.
@@ -299,14 +334,18 @@ impl Step {
             Action::SignIn(sign_in) => {
                 [&sign_in.user, &sign_in.username, &sign_in.password].into_iter().flat_map(|text| symbols(text)).collect()
             }
+            Action::Wait(_) => Vec::new(),
+            Action::Obtain(obtain) => obtain.from.texts().into_iter().flat_map(symbols).collect(),
         }
     }
 
     /// The symbols the step gives a meaning.
     pub fn gives(&self) -> Vec<&str> {
         let mut names: Vec<&str> = self.capture.keys().map(String::as_str).collect();
-        if let Action::SignIn(sign_in) = &self.action {
-            names.extend([sign_in.token.as_str(), sign_in.id_token.as_str()]);
+        match &self.action {
+            Action::Call(_) | Action::Wait(_) => {}
+            Action::SignIn(sign_in) => names.extend([sign_in.token.as_str(), sign_in.id_token.as_str()]),
+            Action::Obtain(obtain) => names.push(&obtain.symbol),
         }
         names
     }
@@ -315,7 +354,7 @@ impl Step {
     pub fn operation(&self) -> Option<&str> {
         match &self.action {
             Action::Call(call) => call.operation.as_deref(),
-            Action::SignIn(_) => None,
+            Action::SignIn(_) | Action::Obtain(_) | Action::Wait(_) => None,
         }
     }
 
@@ -327,6 +366,8 @@ impl Step {
                 let body = call.body.as_deref().map_or_else(String::new, |body| format!(" {}", body.chars().take(120).collect::<String>()));
                 format!("{persona}: {} {}{body}", call.method, call.target)
             }
+            Action::Wait(seconds) => format!("{seconds} seconds pass"),
+            Action::Obtain(obtain) => format!("{persona}: {}", obtain.from.line()),
             Action::SignIn(sign_in) => format!("{persona}: signs in at the {}-party application with {}", sign_in.client, sign_in.scopes),
         }
     }

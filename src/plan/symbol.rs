@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 /// A symbol that stands for nothing yet.
@@ -101,6 +102,15 @@ impl Binding {
         let start = u32::from_be_bytes([0, digest[0], digest[1], digest[2]]);
         let place = start.wrapping_add(self.number * PHONES_PER_EXECUTION + index) % 70_000;
         format!("1{}55501{:02}", 201 + place / 100, place % 100)
+    }
+}
+
+/// What a captured value is written as in place of its symbol: a text itself, an object or list as JSON.
+pub fn captured(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Object(_) | Value::Array(_) => Some(value.to_string()),
+        _ => None,
     }
 }
 

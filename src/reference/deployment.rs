@@ -4,7 +4,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Map, Value, json};
 
-use super::clock::Clock;
 use super::issue::{Redeemed, claims, companions, furnish, registration_options};
 use super::mint::Mint;
 use super::outbox::{Delivery, failed_delivery, send};
@@ -12,6 +11,7 @@ use super::refusal::{empty_answer, json_answer, refusal, text_answer};
 use super::sign_in::{Grant, SignIns};
 use super::tamper::{Deed, Faults};
 use super::{edge, pages, paths, support};
+use crate::clock::Clock;
 use crate::contract::guard::{GuardKind, Status};
 use crate::contract::{Contract, Named, Operation, Origin};
 use crate::model::wire::{Answer, Request};

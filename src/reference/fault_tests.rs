@@ -7,13 +7,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use super::super::clock::ManualClock;
 use super::super::deployment::Deployment;
 use super::super::mint::Mint;
 use super::super::published::publish;
 use super::super::server::first_state;
 use super::super::tamper::Faults;
 use super::*;
+use crate::clock::ManualClock;
 use crate::contract::{PUBLISHED_AT, Version};
 use crate::model::wire::{Answer, Request};
 

@@ -9,7 +9,6 @@
 //! what every answer carries, `server` puts it all on a socket. `mutation` applies faults to the contract, `tamper` those
 //! below it.
 
-mod clock;
 mod courier;
 mod deployment;
 mod edge;
@@ -27,6 +26,5 @@ mod sign_in;
 mod support;
 mod tamper;
 
-pub use clock::{Clock, ManualClock, SystemClock};
 pub use fault::{Change, Fault, FaultClass, FaultError, FaultLayer, OddInput, On, Shown, TokenUse};
 pub use server::{Reference, ReferenceOptions, Running};

@@ -7,9 +7,10 @@ use serde_json::{Value, json};
 
 use super::mint::Mint;
 use super::refusal::json_answer;
+use crate::contract::MessageKind;
 use crate::contract::Named;
 use crate::model::wire::Answer;
-use crate::model::{Call, Entity, Key, Kind, MessageKind, State, addressee, forget_send};
+use crate::model::{Call, Entity, Key, Kind, State, addressee, forget_send};
 
 /// Factories of the connectors that post messages.
 const HTTP: [&str; 2] = ["http-email", "http-sms"];

@@ -14,13 +14,13 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use super::clock::{Clock, SystemClock};
 use super::courier::Courier;
 use super::deployment::Deployment;
 use super::fault::Fault;
 use super::mint::Mint;
 use super::published::publish;
 use super::tamper::Faults;
+use crate::clock::{Clock, SystemClock};
 use crate::contract::Contract;
 use crate::model::wire::{Answer, Request};
 use crate::model::{Entity, Key, Kind, State};

@@ -13,7 +13,7 @@ use super::document::{
 use super::verdict::{RunVerdict, Verdict};
 use crate::check::Waivers;
 use crate::contract::guard::Status;
-use crate::contract::{self, Operation, Origin, PUBLISHED_AT, PublishedOperation, Requirement, Unprobed, glob};
+use crate::contract::{self, Need, Operation, Origin, PUBLISHED_AT, PublishedOperation, Requirement, Unprobed, glob};
 use crate::engine::{Found, RunResult};
 use crate::plan::{Action, Epoch, Facts, Plan};
 
@@ -337,11 +337,16 @@ impl Assembly<'_> {
             Verdict::Waived
         } else if has(Verdict::Pass) || router {
             Verdict::Pass
-        } else if requirement.excluded.is_some() || self.narrowed() {
+        } else if requirement.excluded.is_some() || self.unmet(requirement).is_some() || self.narrowed() {
             Verdict::OutOfScope
         } else {
             Verdict::Untestable
         }
+    }
+
+    /// What the run lacks to test a requirement.
+    fn unmet(&self, requirement: &Requirement) -> Option<Need> {
+        requirement.needs.iter().copied().find(|need| !self.result.plan.facts.meet(*need))
     }
 
     /// Less was planned than could be.
@@ -352,12 +357,15 @@ impl Assembly<'_> {
     fn not_tested(&self, rows: &[RequirementRow]) -> (Vec<NotTested>, Vec<NotTested>) {
         let (mut untestable, mut out_of_scope) = (Vec::new(), Vec::new());
         for row in rows {
-            let excluded = self.result.contract.requirement(&row.id).and_then(|requirement| requirement.excluded.clone());
+            let requirement = self.result.contract.requirement(&row.id);
+            let excluded = requirement.and_then(|requirement| requirement.excluded.clone());
+            let unmet = requirement.and_then(|requirement| self.unmet(requirement));
             let mode = self.circumstances.mode != Mode::Exclusive;
             let unpublished = self.result.plan.facts.unpublished.clone().filter(|_| self.speaks_of_document(&row.id));
             let (reason, fix) = match excluded {
                 Some(reason) => (reason, "not planned by this version".to_owned()),
                 None if unpublished.is_some() => (unpublished.unwrap_or_default(), format!("let the deployment serve {PUBLISHED_AT}")),
+                None if let Some(need) = unmet => (need.reason().to_owned(), need.fix().to_owned()),
                 None if mode => (
                     "needs settings of the account center that may not be changed in this mode".into(),
                     "use `--mode exclusive` on a deployment that nobody else needs now".into(),

@@ -15,7 +15,7 @@ use super::client::{Client, SendError};
 use super::ledger::{Intent, Ledger, identity};
 use super::rules::{Aim, may_write};
 use super::secret::SecretRegister;
-use crate::model::MessageKind;
+use crate::contract::MessageKind;
 use crate::model::json;
 use crate::model::wire::{Answer, Request};
 

@@ -11,6 +11,7 @@
 //! Only the gate owns a client; everything else here ([`AdminCredentials`], [`sign_in()`], [`provision()`],
 //! [`cleanup()`]) sends through it, so no rule about harm can be forgotten by a caller.
 
+mod authenticator;
 mod channel;
 mod cleanup;
 mod client;
@@ -22,6 +23,9 @@ mod gate;
 mod harvest;
 mod ledger;
 mod manners;
+mod provider;
+mod provider_desk;
+mod provider_http;
 mod provision;
 mod rules;
 mod secret;
@@ -30,6 +34,7 @@ mod sign_in;
 mod test_server;
 mod vault;
 
+pub use authenticator::{Authenticator, AuthenticatorError, totp};
 pub use channel::{Channel, ChannelError, ChannelKind, ChannelOptions, Turn};
 pub use cleanup::{CleanupReport, cleanup, put_back_experience};
 pub use client::{Client, ClientError, ClientOptions, SendError};
@@ -38,6 +43,7 @@ pub use credentials::{AdminCredentials, MintError, Token};
 pub use gate::{Clearance, Gate, GateError, LEASE_ROLE, Mode, ModeError};
 pub use ledger::{Header, Intent, Ledger, LedgerError, Record};
 pub use manners::Manners;
+pub use provider::{Account, Consent, Provider, ProviderError};
 pub use provision::{ProvisionError, Provisioned, REDIRECT_URI, Wants, namespace, provision};
 pub use secret::{MASK, Redacted, SecretRegister};
 pub use sign_in::{OidcClient, SignInError, SignedIn, sign_in};

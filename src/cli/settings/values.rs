@@ -2,6 +2,7 @@
 
 use crate::plan::Profile;
 use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -77,6 +78,37 @@ impl FromStr for Rate {
             .filter(|rate| rate.is_finite() && *rate > 0.0)
             .map(Self)
             .ok_or_else(|| "write requests per second, for example 50/s".to_owned())
+    }
+}
+
+/// Where an identity provider listens, and the address it has for the target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProviderAddress {
+    /// Where it listens; port 0 takes a free one.
+    pub bind: SocketAddr,
+    /// Its address for the target, if that is another one.
+    pub public: Option<String>,
+}
+
+impl ProviderAddress {
+    /// A free port of the loopback interface.
+    pub fn local() -> Self {
+        Self { bind: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), public: None }
+    }
+}
+
+impl FromStr for ProviderAddress {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (bind, public) = text.split_once('=').map_or((text, None), |(bind, url)| (bind, Some(url)));
+        let bind = bind.parse().map_err(|_| format!("`{bind}` is no address to listen on: write for example 127.0.0.1:8080"))?;
+        if let Some(url) = public
+            && Url::parse(url).ok().is_none_or(|url| !matches!(url.scheme(), "http" | "https"))
+        {
+            return Err(format!("`{url}` is no address: write for example 127.0.0.1:8080=http://idp.example.com"));
+        }
+        Ok(Self { bind, public: public.map(|url| url.trim_end_matches('/').to_owned()) })
     }
 }
 

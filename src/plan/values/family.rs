@@ -159,7 +159,7 @@ pub fn trials<'a>(
     }
     for (name, case) in operation.cases.iter().filter(|(_, case)| !case.signed_in) {
         let accepted = Probe::accepted(contract, operation, name, case);
-        if !facts.can_sign_in && accepted.needs_sign_in(contract) {
+        if !accepted.is_possible(contract, facts) {
             continue;
         }
         let mut add = |place: String, what: &str, wrong: bool, change: &dyn Fn(&mut Probe<'a>)| {

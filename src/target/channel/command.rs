@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use super::text::kind_of;
 use super::trouble::ChannelError;
-use crate::model::MessageKind;
+use crate::contract::MessageKind;
 
 /// Output that is read, in bytes; a code is shorter.
 const MOST: u64 = 4096;

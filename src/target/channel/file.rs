@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep};
 
 use super::text::{key, kind_of};
 use super::trouble::ChannelError;
-use crate::model::MessageKind;
+use crate::contract::MessageKind;
 use crate::model::json::parse;
 
 /// Pause between two looks.

@@ -16,7 +16,7 @@ use super::options::{ChannelKind, ChannelOptions};
 use super::smtp::Smtp;
 use super::trouble::ChannelError;
 use super::webhook::Webhook;
-use crate::model::MessageKind;
+use crate::contract::MessageKind;
 
 /// Where the messages that a target sends reach the harness. What listens stops when this is dropped.
 pub struct Channel {

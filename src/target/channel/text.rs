@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use crate::model::MessageKind;
+use crate::contract::MessageKind;
 
 /// What stands before the code in the messages of our own templates, so that reading them is exact.
 pub const MARKER: &str = "logto-conformance-code:";

@@ -1,4 +1,4 @@
-//! Where the reference gets the time from.
+//! Where the time comes from: the machine's clock, or one that can be moved.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -39,5 +39,22 @@ impl ManualClock {
 impl Clock for ManualClock {
     fn now_ms(&self) -> i64 {
         self.0.load(Ordering::SeqCst)
+    }
+}
+
+/// The clock of the machine, moved ahead by as much as was skipped. Whoever shares it skips together.
+#[derive(Debug, Default)]
+pub struct SkippingClock(AtomicI64);
+
+impl SkippingClock {
+    /// Lets this many milliseconds pass at once.
+    pub fn skip(&self, ms: i64) {
+        self.0.fetch_add(ms, Ordering::SeqCst);
+    }
+}
+
+impl Clock for SkippingClock {
+    fn now_ms(&self) -> i64 {
+        SystemClock.now_ms() + self.0.load(Ordering::SeqCst)
     }
 }

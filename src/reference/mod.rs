@@ -11,10 +11,13 @@
 mod clock;
 mod deployment;
 mod edge;
+mod enterprise;
 mod fault;
+mod files;
 mod issue;
 mod mint;
 mod mutation;
+mod outside;
 mod pages;
 mod paths;
 mod published;

@@ -50,6 +50,8 @@ pub struct ReferenceOptions {
     pub allow_remote: bool,
     /// The address clients use, when it is another than the socket's.
     pub public_url: Option<String>,
+    /// Whether there is a place for files that users upload.
+    pub storage: bool,
     /// Seed of every id and token.
     pub seed: u64,
 }
@@ -64,6 +66,7 @@ impl ReferenceOptions {
             bind: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             allow_remote: false,
             public_url: None,
+            storage: true,
             seed: 1,
         }
     }
@@ -110,8 +113,8 @@ impl Reference {
         let mut mint = Mint::new(options.seed);
         let (client_id, client_secret) = (mint.id(21), mint.id(32));
         let state = first_state(&client_id, &client_secret, options.clock.now_ms());
-        let deployment =
-            Arc::new(Deployment::new(options.contract, document, endpoint.clone(), options.clock, Faults(options.faults), state, mint));
+        let deployment = Deployment::new(options.contract, document, endpoint.clone(), options.clock, Faults(options.faults), state, mint);
+        let deployment = Arc::new(deployment.storing(options.storage));
         let router = Router::new().fallback(move |request: HttpRequest<Body>| {
             let deployment = Arc::clone(&deployment);
             async move { respond(&deployment, request).await }
@@ -156,7 +159,8 @@ async fn respond(deployment: &Deployment, request: HttpRequest<Body>) -> Respons
     if early.is_some() {
         tokio::time::sleep(HESITATION).await;
     }
-    response(deployment.answer(&request, early))
+    let advice = deployment.consult(&request).await;
+    response(deployment.answer(&request, early, advice))
 }
 
 fn response(answer: Answer) -> Response<Body> {

@@ -24,7 +24,7 @@ use crate::model::wire::Request;
 use crate::plan::{Built, Epoch, Facts, OVERLONG_ID, Plan, Profile, Sequence, Settings, UNUSED_ID, build};
 use crate::target::{
     AdminCredentials, Channel, Clearance, Client, ClientOptions, ConnectError, Gate, GateError, Header, Ledger, MintError, Mode, Provider,
-    SecretRegister, Wants, cleanup, connect, namespace, provision,
+    SecretRegister, Wants, cleanup, connect, keeps_tokens, namespace, provision,
 };
 
 /// What a run is to do.
@@ -450,6 +450,19 @@ async fn read_facts(gate: &Gate, admin: &str, options: &RunOptions) -> Result<Fa
         Ok(published) => (Some(published), None),
         Err(why) => (None, Some(why)),
     };
+    let keeps_tokens =
+        options.provider.is_some() && options.mode == Mode::Exclusive && keeps_tokens(gate, admin, &options.run).await.map_err(fail)?;
+    let storage = get(gate, admin, "/api/user-assets/service-status").await.map_err(fail)?;
+    let factories = get(gate, admin, "/api/connector-factories").await.map_err(fail)?;
+    let factories = factories.as_array().into_iter().flatten().map(|factory| {
+        let kept = ["id", "type", "platform", "isStandard", "isTokenStorageSupported"];
+        let mut known = json!({"isStandard": false, "isTokenStorageSupported": false});
+        for name in kept {
+            known[name] = factory.get(name).unwrap_or(&known[name]).clone();
+        }
+        known
+    });
+    let factories = factories.collect();
     let connectors = get(gate, admin, "/api/connectors").await.map_err(fail)?;
     let connectors = connectors.as_array().into_iter().flatten().map(|connector| {
         let kept = ["id", "connectorId", "type", "target", "enableTokenStorage"];
@@ -468,7 +481,9 @@ async fn read_facts(gate: &Gate, admin: &str, options: &RunOptions) -> Result<Fa
         default_roles: read_default_roles(gate, admin).await.map_err(fail)?,
         can_sign_in: by_username,
         has_provider: options.provider.is_some() && options.mode == Mode::Exclusive,
-        has_storage: false,
+        has_storage: storage.get("status") == Some(&json!("ready")),
+        factories,
+        keeps_tokens,
         may_wait: options.time.may_wait(),
         published,
         unpublished,

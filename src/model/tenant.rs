@@ -91,6 +91,15 @@ pub fn create_sso_connector(input: &Value, state: &mut State) -> Key {
     connector.set("tenantId", id(state));
     connector.set("id", Term::Fresh(Fresh::UserId));
     connector.set("createdAt", Term::Fresh(Fresh::Now));
+    // Of the provider itself it is known how it speaks; how it looks is its own.
+    let speaks = match input.get("providerName").and_then(Value::as_str) {
+        Some("SAML" | "AzureAD") => "saml",
+        _ => "oidc",
+    };
+    connector.set("providerType", speaks);
+    for open in ["name", "providerLogo", "providerLogoDark"] {
+        connector.set(open, Term::Unknown);
+    }
     for (name, value) in input.as_object().into_iter().flatten() {
         let stored = match (name.as_str(), value) {
             ("domains", Value::Array(domains)) => {

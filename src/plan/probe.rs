@@ -286,10 +286,14 @@ impl<'a> Probe<'a> {
         self.any(contract, &|probe| probe.signed_in || probe.client != Client::First)
     }
 
-    /// Whether the target has what it needs: a way to sign in, a provider that it can reach.
+    /// Whether the target has what it needs: a way to sign in, a provider that it can reach, a safe for
+    /// third-party tokens.
     pub fn is_possible(&self, contract: &'a Contract, facts: &Facts) -> bool {
         let speaks_of_provider = |probe: &Self| probe.texts().contains("{{provider.");
-        (facts.can_sign_in || !self.needs_sign_in(contract)) && (facts.has_provider || !self.any(contract, &speaks_of_provider))
+        let keeps_tokens = |probe: &Self| probe.member("enableTokenStorage") == Some(Value::Bool(true));
+        (facts.can_sign_in || !self.needs_sign_in(contract))
+            && (facts.has_provider || !self.any(contract, &speaks_of_provider))
+            && (facts.keeps_tokens || !self.any(contract, &keeps_tokens))
     }
 
     /// Whether something holds for it, or for what is given.

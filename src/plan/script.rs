@@ -572,9 +572,9 @@ pub fn start(facts: &Facts, settings: Option<&Settings>, binding: &Binding, now:
             .with("clientSecret", Term::Known(value(&format!("{client}.secret")).into()));
         state.insert(Key::new(Kind::Application, id), application);
     }
-    for factory in ["oauth2", "oidc"] {
-        let standard = json!({"type": "Social", "isStandard": true, "platform": "Universal", "isTokenStorageSupported": true});
-        state.insert(Key::new(Kind::ConnectorFactory, factory), Entity::from_json(&standard).with("id", factory));
+    for factory in &facts.factories {
+        let id = factory.get("id").and_then(Value::as_str).unwrap_or_default();
+        state.insert(Key::new(Kind::ConnectorFactory, id), Entity::from_json(factory));
     }
     for (name, scope) in [("admin.token", "all"), ("machine.token", "")] {
         let token = Entity::default()

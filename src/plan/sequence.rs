@@ -52,6 +52,9 @@ pub struct Facts {
     /// The connectors as found, without their settings.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub connectors: Vec<Value>,
+    /// The kinds of connectors that the target has.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub factories: Vec<Value>,
     /// Messages that the target sends and that can be read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub channels: Vec<MessageKind>,
@@ -65,6 +68,9 @@ pub struct Facts {
     /// Whether the target can reach an identity provider of the harness.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub has_provider: bool,
+    /// Whether the target can keep the tokens of identity providers.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub keeps_tokens: bool,
     /// Whether the target has a place for files.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub has_storage: bool,

@@ -4,13 +4,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Map, Value, json};
 
-use super::issue::{Redeemed, claims, companions, furnish, registration_options};
+use super::files::{self, Files};
+use super::issue::{Redeemed, claims, companions, furnish, registration_options, social_page};
 use super::mint::Mint;
 use super::outbox::{Delivery, failed_delivery, send};
+use super::outside::{self, Advice, Question};
 use super::refusal::{empty_answer, json_answer, refusal, text_answer};
 use super::sign_in::{Grant, SignIns};
 use super::tamper::{Deed, Faults};
-use super::{edge, pages, paths, support};
+use super::{edge, enterprise, pages, paths, support};
 use crate::clock::Clock;
 use crate::contract::guard::{GuardKind, Status};
 use crate::contract::{Contract, Named, Operation, Origin};
@@ -34,6 +36,10 @@ pub struct Store {
     pub sign_ins: SignIns,
     /// The message that the answer under way waits for.
     outgoing: Option<Delivery>,
+    /// What users have uploaded.
+    pub files: Files,
+    /// What identity providers said about the request that is being answered.
+    pub advice: Advice,
     /// What entities were before they last changed; kept only for faults.
     previous: State,
     /// Calls since the last sweep.
@@ -65,8 +71,15 @@ impl Deployment {
         mint: Mint,
     ) -> Self {
         let (sign_ins, previous) = (SignIns::default(), State::default());
-        let store = Store { state, mint, sign_ins, outgoing: None, previous, calls: 0 };
+        let store = Store { state, mint, sign_ins, outgoing: None, files: Files::default(), advice: Advice::default(), previous, calls: 0 };
         Self { contract, endpoint, document, clock, faults, store: Mutex::new(store) }
+    }
+
+    /// The same with a place for files, or without.
+    #[must_use]
+    pub fn storing(self, on: bool) -> Self {
+        self.store().files.on = on;
+        self
     }
 
     fn store(&self) -> MutexGuard<'_, Store> {
@@ -80,11 +93,37 @@ impl Deployment {
         self.faults.decides_early(&operation.id).then(|| self.store().state.clone())
     }
 
-    /// Answers a request by what is stored, or by what was read [`early`](Self::early). A message must be delivered before
+    /// What identity providers say about a request.
+    pub async fn consult(&self, request: &Request) -> Advice {
+        let (question, ends) = self.question(request);
+        let mut advice = Advice::seek(question).await;
+        advice.decide(ends);
+        advice
+    }
+
+    /// What identity providers have to be asked about a request, and the end of the stored tokens it is about.
+    fn question(&self, request: &Request) -> (Option<Question>, Option<(Key, Term)>) {
+        let now = self.clock.now_ms();
+        let store = self.store();
+        if !matches!(route(&self.contract, &request.method, request.path()), Route::Operation(operation, _) if outside::is_about(operation))
+        {
+            return (enterprise::question(&store.state, request, || store.sign_ins.enterprise_of(request)), None);
+        }
+        let decided = Decided::read(&store.state, request, now);
+        let view = decided.view(&store.state);
+        let prediction = predict(&self.contract, &view, request, now);
+        let Some(call) = &prediction.call else { return (None, None) };
+        let scene = Scene { call, state: &view, now };
+        let chosen = prediction.alternatives.iter().find(|alternative| is_answer(&scene, alternative, store.files.on));
+        outside::question(&scene, chosen.and_then(|chosen| chosen.guard))
+    }
+
+    /// Answers a request by what is stored, or by what was read [`early`](Self::early), and by what providers said. A message must be delivered before
     /// the answer is given; if it cannot be, [`undelivered`](Self::undelivered) has the answer instead.
-    pub fn answer(&self, request: &Request, early: Option<State>) -> (Answer, Option<Delivery>) {
+    pub fn answer(&self, request: &Request, early: Option<State>, advice: Advice) -> (Answer, Option<Delivery>) {
         let now = self.clock.now_ms();
         let mut store = self.store();
+        store.advice = advice;
         let answer = match early {
             None => self.route(&mut store, request, now),
             Some(early) => {
@@ -162,25 +201,31 @@ impl Deployment {
         let request = disguised.as_ref().unwrap_or(request);
         let decided = Decided::read(&store.state, request, now);
         let mut view = decided.view(&store.state);
+        store.advice.tell(&mut view, now);
         let met = Call::read(operation, path, request);
         let redeemed = Redeemed::read(&store.sign_ins, &mut view, &met, now);
         let blurred = self.faults.blur(&met, &mut view, &store.previous, now);
         let prediction = predict(&self.contract, &view, request, now);
         let Some(call) = &prediction.call else { return text_answer(404, "Not Found") };
         let scene = Scene { call, state: &view, now };
-        let Some(chosen) = prediction.alternatives.iter().find(|alternative| is_answer(&scene, alternative)) else {
+        let Some(chosen) = prediction.alternatives.iter().find(|alternative| is_answer(&scene, alternative, store.files.on)) else {
             return failed();
         };
         let refused = chosen.guard.map(|index| &call.operation.guards[index]);
         let (mut answer, mut next, born) = match refused {
-            Some(guard) => (refusal(&scene, guard), chosen.next.clone(), None),
+            Some(guard) => (store.advice.refusal(guard).unwrap_or_else(|| refusal(&scene, guard)), chosen.next.clone(), None),
             None => succeed(&mut store.mint, call, &view, chosen, redeemed.grant.as_ref(), now),
         };
         if refused.is_none() {
             store.outgoing = send(&mut store.mint, call, &mut next, born.as_ref(), now);
         }
+        if let Some(content) = files::brought(call).filter(|_| refused.is_none()) {
+            let name = store.mint.id(21);
+            answer = store.files.keep(&self.endpoint, name, content);
+        }
         redeemed.restore(&mut next);
         decided.restore(&mut next);
+        store.advice.forget(&view, &mut next);
         for key in blurred.into_iter().filter(|key| next.get(key) == view.get(key)).collect::<Vec<_>>() {
             match store.state.get(&key) {
                 Some(stored) => next.insert(key, stored.clone()),
@@ -255,8 +300,11 @@ fn failed() -> Answer {
 
 /// Whether this alternative is what happens. A model of a foreign deployment leaves open what it has not seen; here
 /// everything is known but what only a breach service or a foreign digest could tell.
-fn is_answer(scene: &Scene<'_>, alternative: &Alternative) -> bool {
+fn is_answer(scene: &Scene<'_>, alternative: &Alternative, stores: bool) -> bool {
     let Some(guard) = alternative.guard.map(|index| &scene.call.operation.guards[index]) else { return true };
+    if let GuardKind::Storage(wanted) = guard.kind {
+        return stores != wanted;
+    }
     match scene.applies(guard).and(scene.holds(&guard.kind).not()) {
         Truth::Yes | Truth::Near => true,
         Truth::No => false,
@@ -296,6 +344,12 @@ fn succeed(
         if call.operation.does(Named::CreatePasskeyRecord) {
             body.insert("registrationOptions".into(), registration_options(mint, call, view));
         }
+        if call.operation.does(Named::CreateSocialRecord)
+            && body.get("authorizationUri").is_none_or(Value::is_null)
+            && let Some(page) = social_page(mint, call, view)
+        {
+            body.insert("authorizationUri".into(), page.into());
+        }
         if call.operation.does(Named::IssueToken) {
             body.extend(companions(mint, call, view, grant, &claims));
         }
@@ -315,7 +369,7 @@ fn succeed(
             if let (Kind::Token, Some(grant), true) = (key.kind, grant, Some(&key) == born.as_ref()) {
                 entity.set("user", grant.user.as_str());
             }
-            furnish(key.kind, entity, mint, now);
+            furnish(key.kind, entity, call, mint, now);
             settle(entity, mint, &call.input, now);
         });
     }

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::super::deployment::Deployment;
 use super::super::mint::Mint;
+use super::super::outside::Advice;
 use super::super::published::publish;
 use super::super::server::first_state;
 use super::super::tamper::Faults;
@@ -57,7 +58,7 @@ impl Tape {
     fn together(&mut self, requests: Vec<Request>) -> Vec<Value> {
         let early: Vec<_> = requests.iter().map(|request| self.deployment.early(request)).collect();
         let answer = |(request, early): (Request, _)| {
-            let answer = self.deployment.answer(&request, early).0;
+            let answer = self.deployment.answer(&request, early, Advice::default()).0;
             let json = answer.json().unwrap_or_default();
             self.answers.push((format!("{} {} {}", request.method, request.target, String::from_utf8_lossy(&request.body)), answer));
             json

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use super::mint::Mint;
 use super::sign_in::{Grant, SignIns};
 use crate::contract::Named;
+use crate::model::rules::oidc_page;
 use crate::model::time::after;
 use crate::model::{Call, Entity, Key, Kind, State};
 
@@ -69,7 +70,10 @@ const SESSION_LIFE: u64 = 14 * 86_400;
 const GRANT_LIFE: u64 = 180 * 86_400;
 
 /// What the model leaves open of a session or grant that has just begun.
-pub fn furnish(kind: Kind, entity: &mut Entity, mint: &mut Mint, now: i64) {
+pub fn furnish(kind: Kind, entity: &mut Entity, call: &Call<'_>, mint: &mut Mint, now: i64) {
+    if kind == Kind::Factor && entity.text("type") == Some(Some("WebAuthn")) && entity.text("agent").flatten().is_none() {
+        entity.set("agent", call.request.header("user-agent").unwrap_or("unknown"));
+    }
     let life = match kind {
         Kind::Session => SESSION_LIFE,
         Kind::Grant => GRANT_LIFE,
@@ -115,6 +119,13 @@ pub fn registration_options(mint: &mut Mint, call: &Call<'_>, view: &State) -> V
         "attestation": "none",
         "extensions": {"credProps": true},
     })
+}
+
+/// Where a connector for `OpenID` Connect sends a user, with a nonce that only this record has.
+pub fn social_page(mint: &mut Mint, call: &Call<'_>, view: &State) -> Option<String> {
+    let connector = view.find(Kind::Connector, call.input.get("connectorId")?.as_str()?)?;
+    let nonce = mint.id(21);
+    oidc_page(connector.text("connectorId")??, connector.known("config")?, &call.input, Some(&nonce))
 }
 
 /// What an authorization code is redeemed for. A code that is none counts as used, so that the model refuses it at its place.

@@ -12,11 +12,14 @@
 mod courier;
 mod deployment;
 mod edge;
+mod enterprise;
 mod fault;
+mod files;
 mod issue;
 mod mint;
 mod mutation;
 mod outbox;
+mod outside;
 mod pages;
 mod paths;
 mod published;

@@ -51,6 +51,8 @@ pub struct ReferenceOptions {
     pub allow_remote: bool,
     /// The address clients use, when it is another than the socket's.
     pub public_url: Option<String>,
+    /// Whether there is a place for files that users upload.
+    pub storage: bool,
     /// Seed of every id and token.
     pub seed: u64,
 }
@@ -65,6 +67,7 @@ impl ReferenceOptions {
             bind: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             allow_remote: false,
             public_url: None,
+            storage: true,
             seed: 1,
         }
     }
@@ -111,8 +114,8 @@ impl Reference {
         let mut mint = Mint::new(options.seed);
         let (client_id, client_secret) = (mint.id(21), mint.id(32));
         let state = first_state(&client_id, &client_secret, options.clock.now_ms());
-        let deployment =
-            Arc::new(Deployment::new(options.contract, document, endpoint.clone(), options.clock, Faults(options.faults), state, mint));
+        let deployment = Deployment::new(options.contract, document, endpoint.clone(), options.clock, Faults(options.faults), state, mint);
+        let deployment = Arc::new(deployment.storing(options.storage));
         let courier = Arc::new(Courier::new());
         let router = Router::new().fallback(move |request: HttpRequest<Body>| {
             let (deployment, courier) = (Arc::clone(&deployment), Arc::clone(&courier));
@@ -158,7 +161,8 @@ async fn respond(deployment: &Deployment, courier: &Courier, request: HttpReques
     if early.is_some() {
         tokio::time::sleep(HESITATION).await;
     }
-    let (answer, delivery) = deployment.answer(&request, early);
+    let advice = deployment.consult(&request).await;
+    let (answer, delivery) = deployment.answer(&request, early, advice);
     response(match delivery {
         None => answer,
         Some(delivery) => match courier.deliver(&delivery).await {

@@ -8,9 +8,10 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use url::Url;
 
+use super::enterprise;
 use super::refusal::{coded, empty_answer, json_answer, text_answer};
 use super::support::{Visit, invalid};
-use crate::model::wire::Answer;
+use crate::model::wire::{Answer, Request};
 use crate::model::{Call, Key, Kind, State};
 
 /// Milliseconds an authorization code lives.
@@ -33,6 +34,8 @@ struct Interaction {
     state: Option<String>,
     challenge: Option<String>,
     stage: Stage,
+    /// What was begun at an enterprise provider.
+    enterprise: Option<enterprise::Proof>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,6 +61,23 @@ pub struct Grant {
 }
 
 impl SignIns {
+    /// What was begun at an enterprise provider in the sign-in that a request belongs to.
+    pub fn enterprise_of(&self, request: &Request) -> Option<&enterprise::Proof> {
+        self.enterprise(&named_in(request)?)
+    }
+
+    /// What was begun at an enterprise provider in a sign-in.
+    pub fn enterprise(&self, id: &str) -> Option<&enterprise::Proof> {
+        self.interactions.get(id)?.enterprise.as_ref()
+    }
+
+    /// Notes what was begun at an enterprise provider, or how it went on.
+    pub fn begin_enterprise(&mut self, id: &str, proof: enterprise::Proof) {
+        if let Some(interaction) = self.interactions.get_mut(id) {
+            interaction.enterprise = Some(proof);
+        }
+    }
+
     /// The grant that a token request redeems; `None` when code, client, redirect URI, verifier or time are wrong.
     pub fn redeem(&self, call: &Call<'_>, state: &State, now: i64) -> Option<Grant> {
         let field = |name: &str| call.input.get(name).and_then(Value::as_str);
@@ -121,6 +141,7 @@ pub fn authorize(visit: &mut Visit<'_>) -> Answer {
         state: field("state").map(str::to_owned),
         challenge: field("code_challenge").map(str::to_owned),
         stage: Stage::Begun,
+        enterprise: None,
     };
     let id = visit.store.mint.opaque();
     let mut answer = redirect(303, format!("/sign-in?app_id={client}"));
@@ -160,10 +181,14 @@ fn no_session() -> Answer {
     coded(400, "session.not_found")
 }
 
-fn interaction_id(visit: &Visit<'_>) -> Option<String> {
-    let cookies = visit.request.headers.iter().filter(|(name, _)| name == "cookie").flat_map(|(_, value)| value.split(';'));
-    let id = cookies.filter_map(|cookie| cookie.trim().split_once('=')).find(|(name, _)| *name == COOKIE)?.1;
-    visit.store.sign_ins.interactions.contains_key(id).then(|| id.to_owned())
+/// The sign-in that a visit belongs to.
+pub fn interaction_id(visit: &Visit<'_>) -> Option<String> {
+    named_in(visit.request).filter(|id| visit.store.sign_ins.interactions.contains_key(id))
+}
+
+fn named_in(request: &Request) -> Option<String> {
+    let cookies = request.headers.iter().filter(|(name, _)| name == "cookie").flat_map(|(_, value)| value.split(';'));
+    cookies.filter_map(|cookie| cookie.trim().split_once('=')).find(|(name, _)| *name == COOKIE).map(|(_, id)| id.to_owned())
 }
 
 /// `PUT /api/experience`
@@ -222,18 +247,24 @@ pub fn identify(visit: &mut Visit<'_>) -> Answer {
     let Some(id) = interaction_id(visit) else { return no_session() };
     let body = visit.body();
     let Some(given) = body.get("verificationId").and_then(Value::as_str) else { return invalid("verificationId") };
-    match stage(visit, &id) {
-        Some(Stage::Verified { record, user }) if record == given => {
-            match visit.store.state.find(Kind::User, &user).map(|user| user.flag("isSuspended")) {
-                None => coded(404, "user.user_not_exist"),
-                Some(Some(true)) => coded(401, "user.suspended"),
-                Some(_) => {
-                    advance(visit, &id, Stage::Identified { user });
-                    empty_answer(204)
-                }
+    let verified = match (stage(visit, &id), visit.store.sign_ins.enterprise(&id).filter(|proof| proof.record == given)) {
+        (_, Some(proof)) => match enterprise::identify(visit, proof) {
+            Ok(user) => Some(user),
+            Err(refused) => return refused,
+        },
+        (Some(Stage::Verified { record, user }), None) if record == given => Some(user),
+        _ => None,
+    };
+    match verified {
+        Some(user) => match visit.store.state.find(Kind::User, &user).map(|user| user.flag("isSuspended")) {
+            None => coded(404, "user.user_not_exist"),
+            Some(Some(true)) => coded(401, "user.suspended"),
+            Some(_) => {
+                advance(visit, &id, Stage::Identified { user });
+                empty_answer(204)
             }
-        }
-        _ => coded(404, "session.verification_session_not_found"),
+        },
+        None => coded(404, "session.verification_session_not_found"),
     }
 }
 
@@ -249,6 +280,9 @@ pub fn submit(visit: &mut Visit<'_>) -> Answer {
             user.set("applicationId", json!(client));
         }
     });
+    if let Some(proof) = visit.store.sign_ins.enterprise(&id).cloned() {
+        enterprise::link(visit, &proof, &user);
+    }
     advance(visit, &id, Stage::Submitted { user });
     json_answer(200, &json!({"redirectTo": resume_url(visit, &id)}))
 }

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::deployment::{Deployment, Store};
 use super::refusal::{empty_answer, json_answer};
-use super::{paths, sign_in};
+use super::{enterprise, files, paths, sign_in};
 use crate::contract::{PUBLISHED_AT, Version};
 use crate::model::wire::{Answer, Request};
 use crate::model::{Entity, Key, Kind, json as parser};
@@ -55,9 +55,13 @@ const ENDPOINTS: &[Endpoint] = &[
         ..admin("GET", "/api/configs/cimd", |_| json_answer(200, &json!({"enabled": false})))
     },
     admin("GET", "/api/connector-factories", factories),
+    admin("GET", "/api/user-assets/service-status", files::status),
+    open("GET", "/files/{name}", files::read),
     open("GET", "/oidc/auth", sign_in::authorize),
     open("PUT", "/api/experience", sign_in::begin),
     open("POST", "/api/experience/verification/password", sign_in::verify_password),
+    open("POST", "/api/experience/verification/sso/{connectorId}/authorization-uri", enterprise::begin),
+    open("POST", "/api/experience/verification/sso/{connectorId}/verify", enterprise::verify),
     open("POST", "/api/experience/identification", sign_in::identify),
     open("POST", "/api/experience/submit", sign_in::submit),
     open("GET", "/oidc/auth/{id}", sign_in::resume),

@@ -107,6 +107,8 @@ impl Provider {
         Some(match factory {
             "oidc" => json!({
                 "authorizationEndpoint": at("/authorize"), "tokenEndpoint": at("/token"), "clientId": client, "clientSecret": secret,
+                // Known oddity: 1.43 cannot renew tokens (500) where this is left to its default.
+                "tokenEndpointAuthMethod": "client_secret_post",
                 "scope": "openid profile email", "idTokenVerificationConfig": {"jwksUri": at("/jwks"), "issuer": issuer},
             }),
             "oauth2" => json!({

@@ -108,7 +108,14 @@ impl Desk {
         let mut told = tokens.clone();
         if has("offline_access") {
             let refresh = random_text();
-            let renewed = account.renews.then(|| Self::tokens(scope, LIFE));
+            let renewed = account.renews.then(|| {
+                let mut renewed = Self::tokens(scope, LIFE);
+                // The connector for OpenID Connect asks for one here too, without the nonce.
+                if has("openid") {
+                    renewed["id_token"] = self.sign(&self.claims(&profile, client, None)).into();
+                }
+                renewed
+            });
             if let Some(renewed) = &renewed {
                 given.profiles.insert(text(renewed, "access_token"), profile.clone());
             }

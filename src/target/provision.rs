@@ -97,6 +97,17 @@ pub async fn provision(gate: &Gate, admin_token: &str, run: &str, wants: Wants) 
     Ok(made)
 }
 
+/// Whether the deployment can keep the tokens of identity providers, which needs a key that it was started with. Only a
+/// connector that should keep them tells; it stands in the ledger.
+pub async fn keeps_tokens(gate: &Gate, admin_token: &str, run: &str) -> Result<bool, GateError> {
+    let target = format!("{}tokens", namespace(run));
+    let intent = Intent::Object { undo: "/api/connectors/{id}".into(), marker: target.clone() };
+    let clearance = Clearance { tenant_wide: true, ..Clearance::intending(intent) };
+    let body = json!({"connectorId": "oauth2", "enableTokenStorage": true, "metadata": {"target": target, "name": {"en": "tokens"}}});
+    let request = Request::new("POST", "/api/connectors").with_header("authorization", format!("Bearer {admin_token}"));
+    Ok(gate.send(&request.with_json(&body), &clearance).await?.status == 200)
+}
+
 struct Maker<'a> {
     gate: &'a Gate,
     admin_token: &'a str,

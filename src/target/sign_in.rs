@@ -99,35 +99,65 @@ pub async fn sign_in(
     scopes: &[&str],
     resource: Option<&str>,
 ) -> Result<SignedIn, SignInError> {
-    let (verifier, state) = (random_text(), random_text());
-    gate.secrets().register(&verifier);
-    let mut flow = Flow { gate, jar: Jar::default() };
-    let start = authorization(client, &verifier, &state, &scopes.join(" "), resource);
-    let sent_on = flow.expect("authorization", Request::new("GET", start), &[302, 303]).await?;
-    if let Some(location) = sent_on.header("location").filter(|to| is_callback(to, &client.redirect_uri)) {
-        // Nobody is signed in yet, so only an error can come back at once.
-        code_in(location, &state)?;
-        return Err(unexpected("authorization", "a code came back before anybody signed in"));
-    }
-    flow.experience(username, password).await?;
-    let submitted = flow.expect("submit", Request::new("POST", "/api/experience/submit"), &[200]).await?;
-    let code = flow.follow(redirect_to("submit", &submitted)?, &client.redirect_uri, &state).await?;
-    flow.exchange(client, &code, &verifier, resource).await
+    let mut flow = Flow::begin(gate, client, scopes, resource).await?;
+    let identifier = json!({"type": "username", "value": username});
+    let proof =
+        Request::new("POST", "/api/experience/verification/password").with_json(&json!({"identifier": identifier, "password": password}));
+    let verified = flow.expect("password", proof, &[200]).await?;
+    let id = text(&verified, "verificationId").ok_or_else(|| unexpected("password", "the answer has no verificationId"))?;
+    flow.finish(&id).await
 }
 
-struct Flow<'a> {
+/// One sign-in under way.
+pub(super) struct Flow<'a> {
     gate: &'a Gate,
+    client: &'a OidcClient,
+    resource: Option<&'a str>,
     jar: Jar,
+    verifier: String,
+    state: String,
 }
 
-impl Flow<'_> {
+impl<'a> Flow<'a> {
+    /// Asks for an authorization and begins the interaction that it takes.
+    pub(super) async fn begin(
+        gate: &'a Gate,
+        client: &'a OidcClient,
+        scopes: &[&str],
+        resource: Option<&'a str>,
+    ) -> Result<Self, SignInError> {
+        let (verifier, state) = (random_text(), random_text());
+        gate.secrets().register(&verifier);
+        let start = authorization(client, &verifier, &state, &scopes.join(" "), resource);
+        let mut flow = Self { gate, client, resource, jar: Jar::default(), verifier, state };
+        let sent_on = flow.expect("authorization", Request::new("GET", start), &[302, 303]).await?;
+        if let Some(location) = sent_on.header("location").filter(|to| is_callback(to, &client.redirect_uri)) {
+            // Nobody is signed in yet, so only an error can come back at once.
+            code_in(location, &flow.state)?;
+            return Err(unexpected("authorization", "a code came back before anybody signed in"));
+        }
+        let start = Request::new("PUT", "/api/experience").with_json(&json!({"interactionEvent": "SignIn"}));
+        flow.expect("interaction", start, &[204]).await?;
+        Ok(flow)
+    }
+
+    /// Signs in whoever a verified record identifies, and exchanges the code that this brings.
+    pub(super) async fn finish(mut self, verification: &str) -> Result<SignedIn, SignInError> {
+        let identify = Request::new("POST", "/api/experience/identification").with_json(&json!({"verificationId": verification}));
+        self.expect("identification", identify, &[204]).await?;
+        let submitted = self.expect("submit", Request::new("POST", "/api/experience/submit"), &[200]).await?;
+        let code = self.follow(redirect_to("submit", &submitted)?).await?;
+        self.exchange(&code).await
+    }
+
     async fn send(&mut self, request: Request) -> Result<Answer, SignInError> {
         let answer = self.gate.send(&self.jar.dress(request), &Clearance::write()).await?;
         self.jar.learn(&answer);
         Ok(answer)
     }
 
-    async fn expect(&mut self, step: &'static str, request: Request, statuses: &[u16]) -> Result<Answer, SignInError> {
+    /// Sends the request of a step; any other status is a refusal.
+    pub(super) async fn expect(&mut self, step: &'static str, request: Request, statuses: &[u16]) -> Result<Answer, SignInError> {
         let answer = self.send(request).await?;
         if statuses.contains(&answer.status) {
             return Ok(answer);
@@ -136,25 +166,12 @@ impl Flow<'_> {
         Err(SignInError::Refused { step, status: answer.status, code })
     }
 
-    async fn experience(&mut self, username: &str, password: &str) -> Result<(), SignInError> {
-        let start = Request::new("PUT", "/api/experience").with_json(&json!({"interactionEvent": "SignIn"}));
-        self.expect("interaction", start, &[204]).await?;
-        let identifier = json!({"type": "username", "value": username});
-        let proof = Request::new("POST", "/api/experience/verification/password")
-            .with_json(&json!({"identifier": identifier, "password": password}));
-        let verified = self.expect("password", proof, &[200]).await?;
-        let id = text(&verified, "verificationId").ok_or_else(|| unexpected("password", "the answer has no verificationId"))?;
-        let identify = Request::new("POST", "/api/experience/identification").with_json(&json!({"verificationId": id}));
-        self.expect("identification", identify, &[204]).await?;
-        Ok(())
-    }
-
     /// Follows redirects up to the application and returns the code.
-    async fn follow(&mut self, first: String, redirect_uri: &str, state: &str) -> Result<String, SignInError> {
+    async fn follow(&mut self, first: String) -> Result<String, SignInError> {
         let mut location = first;
         for _ in 0..MAX_STEPS {
-            if is_callback(&location, redirect_uri) {
-                return code_in(&location, state);
+            if is_callback(&location, &self.client.redirect_uri) {
+                return code_in(&location, &self.state);
             }
             let target = self.target_of(&location)?;
             let answer = self.expect("redirect", Request::new("GET", target.clone()), &[200, 302, 303]).await?;
@@ -186,10 +203,15 @@ impl Flow<'_> {
         Ok(below.map_or(whole.clone(), str::to_owned))
     }
 
-    async fn exchange(&mut self, client: &OidcClient, code: &str, verifier: &str, resource: Option<&str>) -> Result<SignedIn, SignInError> {
-        let mut fields =
-            vec![("grant_type", "authorization_code"), ("code", code), ("redirect_uri", &client.redirect_uri), ("code_verifier", verifier)];
-        fields.extend(resource.map(|resource| ("resource", resource)));
+    async fn exchange(&mut self, code: &str) -> Result<SignedIn, SignInError> {
+        let (client, verifier) = (self.client, self.verifier.clone());
+        let mut fields = vec![
+            ("grant_type", "authorization_code"),
+            ("code", code),
+            ("redirect_uri", &client.redirect_uri),
+            ("code_verifier", &verifier),
+        ];
+        fields.extend(self.resource.map(|resource| ("resource", resource)));
         let request = if let Some(secret) = &client.client_secret {
             form::post("/oidc/token", &fields).with_header("authorization", form::basic(&client.client_id, secret))
         } else {
@@ -248,7 +270,7 @@ fn redirect_to(step: &'static str, answer: &Answer) -> Result<String, SignInErro
     text(answer, "redirectTo").ok_or_else(|| unexpected(step, "the answer has no redirectTo"))
 }
 
-fn text(answer: &Answer, key: &str) -> Option<String> {
+pub(super) fn text(answer: &Answer, key: &str) -> Option<String> {
     answer.json().as_ref().and_then(|body| body.get(key)).and_then(Value::as_str).map(str::to_owned)
 }
 
@@ -256,7 +278,7 @@ fn path(target: &str) -> &str {
     target.split('?').next().unwrap_or(target)
 }
 
-fn unexpected(step: &'static str, what: impl Into<String>) -> SignInError {
+pub(super) fn unexpected(step: &'static str, what: impl Into<String>) -> SignInError {
     SignInError::Unexpected { step, what: what.into() }
 }
 

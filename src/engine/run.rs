@@ -466,7 +466,7 @@ async fn read_facts(gate: &Gate, admin: &str, options: &RunOptions) -> Result<Fa
     let connectors = get(gate, admin, "/api/connectors").await.map_err(fail)?;
     let connectors = connectors.as_array().into_iter().flatten().map(|connector| {
         let kept = ["id", "connectorId", "type", "target", "enableTokenStorage"];
-        Value::Object(kept.iter().filter_map(|name| Some(((*name).to_owned(), connector.get(*name)?.clone()))).collect())
+        Value::Object(kept.iter().filter_map(|name| Some(((*name).to_owned(), nameless(connector.get(*name)?, &options.run)))).collect())
     });
     let connectors: Vec<Value> = connectors.collect();
     let stands = |kind: MessageKind| connectors.iter().any(|connector| connector.get("type") == Some(&json!(kind)));
@@ -488,6 +488,11 @@ async fn read_facts(gate: &Gate, admin: &str, options: &RunOptions) -> Result<Fa
         published,
         unpublished,
     })
+}
+
+/// A value of a connector without the name of the run in it: plans of different runs are the same.
+fn nameless(value: &Value, run: &str) -> Value {
+    value.as_str().map_or_else(|| value.clone(), |text| text.replace(run, "{{run}}").into())
 }
 
 /// The roles that every new user gets. What a target does not list, it does not give.

@@ -549,8 +549,11 @@ pub fn start(facts: &Facts, settings: Option<&Settings>, binding: &Binding, now:
     }
     state.insert(Key::sign_in_experience(), experience);
     for connector in &facts.connectors {
+        // Those that stand for the run's own sake carry its name.
+        let named = |value: &Value| value.as_str().and_then(|text| binding.resolve(text).ok()).map_or_else(|| value.clone(), Value::from);
+        let connector: Value = connector.as_object().into_iter().flatten().map(|(name, value)| (name.clone(), named(value))).collect();
         let id = connector.get("id").and_then(Value::as_str).unwrap_or_default();
-        state.insert(Key::new(Kind::Connector, id), Entity::from_json(connector));
+        state.insert(Key::new(Kind::Connector, id), Entity::from_json(&connector));
     }
     for role in &facts.default_roles {
         let id = role.get("id").and_then(Value::as_str).unwrap_or_default();

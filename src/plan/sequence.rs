@@ -49,7 +49,7 @@ pub struct Facts {
     pub account_center: Value,
     /// The sign-in experience as found.
     pub sign_in_experience: Value,
-    /// The connectors as found, without their settings.
+    /// The connectors as found, without their settings; `{{run}}` stands for the name of the run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub connectors: Vec<Value>,
     /// The kinds of connectors that the target has.

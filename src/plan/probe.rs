@@ -366,6 +366,8 @@ pub struct Cast {
     obtained: BTreeMap<Source, String>,
     /// Bodies of the calls that brought things about, by symbol.
     asked: BTreeMap<String, Value>,
+    /// Something that is given could not be brought about for the request rendered last.
+    lacking: bool,
     /// There is one user only, who calls and is acted upon, whatever has become of it.
     one: bool,
 }
@@ -380,6 +382,7 @@ impl Cast {
             given: BTreeMap::new(),
             obtained: BTreeMap::new(),
             asked: BTreeMap::new(),
+            lacking: false,
             one: false,
         }
     }
@@ -476,6 +479,10 @@ impl Cast {
             return Some(symbol.clone());
         }
         let (persona, call, _, _) = probe.render_as(script, self, caller, subject);
+        // What builds on something that is not there brings something else.
+        if std::mem::take(&mut self.lacking) {
+            return None;
+        }
         if script.foresee(&call).is_some_and(|outcome| !outcome.status.is_success()) {
             return None;
         }
@@ -628,11 +635,11 @@ impl Probe<'_> {
             "{{digits}}" => script.digits(),
             other => cast.recall(speak(other)),
         };
+        let lacking = names.iter().any(|(_, symbol)| symbol.is_none());
         let mut got: Vec<(String, String)> = Vec::new();
         for (name, source) in &self.obtain {
             let quote = if source.is_json() { "\"" } else { "" };
             // What could not be brought about brings nothing.
-            let lacking = names.iter().any(|(_, symbol)| symbol.is_none());
             let value = match source.is_json() {
                 _ if !lacking => {
                     let source = source.map(|text| fill(text, script, cast));
@@ -701,6 +708,7 @@ impl Probe<'_> {
         };
         let call =
             Call { operation: Some(self.operation.id.clone()), method: self.operation.method.clone(), target, headers, body, body_base64 };
+        cast.lacking = lacking;
         (persona, call, subject.or(caller), password)
     }
 

@@ -17,7 +17,7 @@ use crate::check::Waivers;
 use crate::contract::{Contract, Files, Version};
 use crate::engine::{self, Event, Listener, RunError, RunOptions};
 use crate::model::wire::Request;
-use crate::plan::{Plan, Profile};
+use crate::plan::{Built, Plan, Profile};
 use crate::reference::{Fault, Reference, ReferenceOptions, Running};
 use crate::report::{self, Circumstances, Report, Reproduction, RunVerdict, TargetKind, assemble, plan_text};
 use crate::target::{AdminCredentials, Client, ClientOptions, Mode, SecretRegister};
@@ -103,12 +103,7 @@ pub async fn run(settings: &Settings, wish: Wish) -> Result<Report, Failure> {
     };
     let result = engine::run(options).await;
     watch.abort();
-    let result = result.map_err(|error| match error {
-        RunError::Spec(error) => Failure::from(error),
-        RunError::Unreachable(text) => Failure::Unreachable(secrets.redact(&text)),
-        RunError::Incomplete(text) => Failure::Incomplete(secrets.redact(&text)),
-        RunError::Internal(text) => Failure::Internal(secrets.redact(&text)),
-    })?;
+    let result = result.map_err(|error| failure(error, &secrets))?;
     let kind = if reference.is_some() { TargetKind::Embedded } else { TargetKind::Remote };
     let mut waivers = waivers(settings, &result.contract, kind)?;
     let circumstances = Circumstances {
@@ -138,6 +133,43 @@ pub async fn run(settings: &Settings, wish: Wish) -> Result<Report, Failure> {
         reference.shutdown().await.map_err(|error| Failure::Internal(error.to_string()))?;
     }
     Ok(report)
+}
+
+/// What a run of the embedded reference would send.
+pub async fn planned(settings: &Settings, profile: Profile, seed: u64) -> Result<Built, Failure> {
+    let (client, credentials, reference) = embedded(settings, Vec::new()).await?;
+    let secrets = SecretRegister::new();
+    let options = RunOptions {
+        client,
+        credentials,
+        mode: Mode::Exclusive,
+        profile,
+        seed,
+        jobs: 1,
+        version: Some(settings.contract.or_newest()),
+        specs: Files::embedded(),
+        only: Vec::new(),
+        plan: None,
+        run: random_text(8),
+        secret: random_text(24),
+        ledger: None,
+        secrets: secrets.clone(),
+        now,
+        stop: Arc::default(),
+        listener: Arc::new(|_| {}),
+    };
+    let built = engine::plan(&options).await.map_err(|error| failure(error, &secrets));
+    reference.shutdown().await.map_err(|error| Failure::Internal(error.to_string()))?;
+    built
+}
+
+fn failure(error: RunError, secrets: &SecretRegister) -> Failure {
+    match error {
+        RunError::Spec(error) => Failure::from(error),
+        RunError::Unreachable(text) => Failure::Unreachable(secrets.redact(&text)),
+        RunError::Incomplete(text) => Failure::Incomplete(secrets.redact(&text)),
+        RunError::Internal(text) => Failure::Internal(secrets.redact(&text)),
+    }
 }
 
 async fn embedded(settings: &Settings, faults: Vec<Fault>) -> Result<(ClientOptions, AdminCredentials, Running), Failure> {
@@ -258,8 +290,8 @@ fn listener(quiet: bool, budget: Option<Budget>, stop: &Arc<AtomicBool>) -> List
         }
         match event {
             Event::Planned { sequences, requests, passwords, epochs } => {
-                let text =
-                    format!("planned {sequences} sequences in {epochs} settings: {requests} requests, {passwords} password computations\n");
+                let passwords = passwords.map_or_else(String::new, |passwords| format!(", {passwords} password computations"));
+                let text = format!("planned {sequences} sequences in {epochs} settings: {requests} requests{passwords}\n");
                 drop(std::io::stderr().lock().write_all(text.as_bytes()));
                 if terminal {
                     bar.set_draw_target(indicatif::ProgressDrawTarget::stderr());

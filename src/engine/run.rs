@@ -18,7 +18,7 @@ use super::reduce::Slice;
 use super::stage::{Stage, get};
 use crate::contract::{Contract, Files, SpecError, Version};
 use crate::model::wire::Request;
-use crate::plan::{Built, Epoch, Facts, OVERLONG_ID, Plan, Profile, Sequence, Settings, UNUSED_ID, build};
+use crate::plan::{Built, Coverage, Epoch, Facts, OVERLONG_ID, Plan, Profile, Sequence, Settings, UNUSED_ID, build};
 use crate::target::{
     AdminCredentials, Clearance, Client, ClientOptions, Gate, GateError, Header, Ledger, MintError, Mode, SecretRegister, Wants, cleanup,
     namespace, provision,
@@ -113,6 +113,8 @@ pub struct RunResult {
     pub plan: Plan,
     /// Sequences left out because settings may not be changed.
     pub left_out: Vec<String>,
+    /// What the plan reaches of the coverage goal; of a whole plan only.
+    pub coverage: Option<Coverage>,
     /// Requests sent.
     pub requests: u64,
     /// Milliseconds it took.
@@ -135,9 +137,18 @@ pub struct RunResult {
     pub stopped: bool,
 }
 
-/// Runs against a target.
-pub async fn run(options: RunOptions) -> Result<RunResult, RunError> {
-    let started = (options.now)();
+/// What a run starts from.
+struct Prepared {
+    gate: Gate,
+    admin: String,
+    machine: String,
+    contract: Contract,
+    facts: Facts,
+    built: Built,
+}
+
+/// Asks the target what it says of itself, and plans.
+async fn prepare(options: &RunOptions, started: i64) -> Result<Prepared, RunError> {
     let client = Client::new(options.client.clone()).map_err(|error| RunError::Unreachable(error.to_string()))?;
     let endpoint = options.client.endpoint.to_string();
     let header = Header { run: options.run.clone(), endpoint, started: crate::model::time::iso(started) };
@@ -156,18 +167,34 @@ pub async fn run(options: RunOptions) -> Result<RunResult, RunError> {
         None => detect_version(&gate, &admin.access_token).await?,
     };
     let mut contract = Contract::from_files(&options.specs, version)?;
-    let facts = read_facts(&gate, &admin.access_token, &options).await?;
+    let facts = read_facts(&gate, &admin.access_token, options).await?;
     if let Some(published) = &facts.published {
         contract.adopt(published);
     }
     let built = match &options.plan {
-        Some(plan) => Built { plan: Plan { facts: facts.clone(), ..plan.clone() }, left_out: Vec::new() },
+        Some(plan) => Built { plan: Plan { facts: facts.clone(), ..plan.clone() }, left_out: Vec::new(), coverage: None },
         None => build(&contract, &facts, options.seed, options.profile, &options.only),
     };
     if built.plan.epochs.is_empty() {
         return Err(RunError::Incomplete("nothing to run: no planned sequence fits the target's settings, the mode and `--only`".into()));
     }
-    announce_plan(&options.listener, &built.plan);
+    Ok(Prepared { gate, admin: admin.access_token, machine: machine.access_token, contract, facts, built })
+}
+
+/// Plans a run without running it: the target is only asked what it says of itself.
+///
+/// # Errors
+///
+/// When the target does not answer or refuses the credentials, when the contract is wrong, and when nothing fits.
+pub async fn plan(options: &RunOptions) -> Result<Built, RunError> {
+    Ok(prepare(options, (options.now)()).await?.built)
+}
+
+/// Runs against a target.
+pub async fn run(options: RunOptions) -> Result<RunResult, RunError> {
+    let started = (options.now)();
+    let Prepared { gate, admin, machine, contract, facts, built } = prepare(&options, started).await?;
+    announce_plan(&options.listener, &built);
     let mut residue = Vec::new();
     let mut board = Board::default();
     let mut requests = 0;
@@ -176,12 +203,12 @@ pub async fn run(options: RunOptions) -> Result<RunResult, RunError> {
             "every planned sequence makes a user of its own, which `--mode read-only` forbids; use `--mode isolated`".into(),
         ));
     }
-    match provision(&gate, &admin.access_token, &options.run, Wants { first_party: true, third_party: facts.can_sign_in }).await {
+    match provision(&gate, &admin, &options.run, Wants { first_party: true, third_party: facts.can_sign_in }).await {
         Err(error) => board.troubles.push(format!("provisioning: {error}")),
         Ok(provisioned) => {
             let mut globals = vec![
-                ("admin.token".to_owned(), admin.access_token.clone()),
-                ("machine.token".to_owned(), machine.access_token.clone()),
+                ("admin.token".to_owned(), admin.clone()),
+                ("machine.token".to_owned(), machine),
                 ("resource".to_owned(), options.credentials.resource.clone()),
             ];
             let client = |name: &str, id: &str, secret: &str| {
@@ -217,20 +244,21 @@ pub async fn run(options: RunOptions) -> Result<RunResult, RunError> {
                 if options.stop.load(Ordering::Relaxed) {
                     break;
                 }
-                run_epoch(&context, &options, &admin.access_token, index, epoch, &mut board).await;
+                run_epoch(&context, &options, &admin, index, epoch, &mut board).await;
             }
             requests = context.requests.load(Ordering::Relaxed);
         }
     }
     (options.listener)(&Event::CleaningUp);
     // The token may have aged; whatever was revoked or suspended, the administrator can always be minted anew.
-    let token = options.credentials.mint_admin(&gate, Some("all")).await.map_or(admin.access_token, |token| token.access_token);
+    let token = options.credentials.mint_admin(&gate, Some("all")).await.map_or(admin, |token| token.access_token);
     let report = cleanup(&gate, &token, &gate.ledger().records()).await;
     residue.extend(report.residue);
     Ok(RunResult {
         contract,
         plan: built.plan,
         left_out: built.left_out,
+        coverage: built.coverage,
         requests,
         duration_ms: u64::try_from((options.now)() - started).unwrap_or(0),
         operations: board.operations,
@@ -430,8 +458,12 @@ fn unreachable(error: &MintError) -> RunError {
     RunError::Unreachable(error.to_string())
 }
 
-fn announce_plan(listener: &Listener, plan: &Plan) {
-    let steps = || plan.sequences().flat_map(|sequence| &sequence.steps);
-    let passwords = steps().filter(|step| serde_json::to_string(step).is_ok_and(|text| text.contains("{{password#"))).count();
-    listener(&Event::Planned { sequences: plan.sequences().count(), requests: steps().count(), passwords, epochs: plan.epochs.len() });
+fn announce_plan(listener: &Listener, built: &Built) {
+    let plan = &built.plan;
+    listener(&Event::Planned {
+        sequences: plan.sequences().count(),
+        requests: plan.sequences().map(|sequence| sequence.steps.len()).sum(),
+        passwords: built.coverage.as_ref().map(|coverage| coverage.passwords),
+        epochs: plan.epochs.len(),
+    });
 }

@@ -1,7 +1,7 @@
 //! Trial of the reduction: faults of the reference are found, reduced and measured against the shortest sequences that
 //! somebody could write by hand (fixtures/reductions.yaml).
 //!
-//! The short version runs with the other tests. All faults with ten seeds each:
+//! Also which faults the profile `quick` finds. The short versions run with the other tests. All faults with ten seeds each:
 //!
 //! ```sh
 //! cargo test --release --test reduction -- --ignored --nocapture
@@ -41,7 +41,7 @@ struct Outcome {
     unsure: usize,
 }
 
-async fn check(fault: &Fault, only: Vec<String>, seed: u64) -> RunResult {
+async fn check(fault: &Fault, only: Vec<String>, seed: u64, profile: Profile) -> RunResult {
     drop(rustls::crypto::ring::default_provider().install_default());
     let contract = Contract::embedded(Version::NEWEST).unwrap();
     let running =
@@ -56,7 +56,7 @@ async fn check(fault: &Fault, only: Vec<String>, seed: u64) -> RunResult {
         mode: Mode::Exclusive,
         channel: None,
         provider: None,
-        profile: Profile::Standard,
+        profile,
         seed,
         jobs: 8,
         version: Some(Version::NEWEST),
@@ -79,7 +79,7 @@ async fn check(fault: &Fault, only: Vec<String>, seed: u64) -> RunResult {
 async fn outcome(minimum: &Entry, seed: u64) -> Outcome {
     let fault = Fault::named(&minimum.fault).unwrap();
     let only = if minimum.only.is_empty() { vec![fault.operation.clone()] } else { minimum.only.clone() };
-    let result = check(&fault, only, seed).await;
+    let result = check(&fault, only, seed, Profile::Standard).await;
     let steps = result.found.iter().map(|found| found.confirmation.sequence.steps.len()).min();
     Outcome {
         fault: minimum.fault.clone(),
@@ -118,6 +118,39 @@ fn trial(faults: impl Fn(&Entry) -> bool, seeds: u64) {
         assert!(outcome.steps <= outcome.minimum + 1, "{}: {} steps, by hand {}", outcome.fault, outcome.steps, outcome.minimum);
         assert_eq!(outcome.unsure, 0, "{}: a deviation of a deterministic target was not confirmed", outcome.fault);
     }
+}
+
+/// Finds each of the faults by the profile `quick`, whatever the seed.
+fn found_by_quick(faults: impl Fn(&Fault) -> bool, seeds: u64) {
+    let faults: Vec<Fault> = Fault::catalogue().unwrap().into_iter().filter(|fault| fault.excused.is_none() && faults(fault)).collect();
+    assert!(!faults.is_empty());
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let mut missed = Vec::new();
+    for seed in 1..=seeds {
+        for fault in &faults {
+            let result = runtime.block_on(check(fault, Vec::new(), seed, Profile::Quick));
+            let found = result.found.iter().filter(|found| found.confirmation.holds()).count();
+            println!("{:35} seed {seed:2}: {found} found in {} requests", fault.id, result.requests);
+            if found == 0 {
+                missed.push((fault.id.clone(), seed));
+            }
+        }
+    }
+    assert!(missed.is_empty(), "not found: {missed:?}");
+}
+
+#[test]
+fn quick_finds_one_of_each_kind_of_wrong_storage() {
+    let some = ["refused-settings-kept", "created-name-lost", "custom-data-merged"];
+    found_by_quick(|fault| some.contains(&fault.id.as_str()), 1);
+}
+
+#[test]
+#[ignore = "takes minutes; run it by name"]
+fn quick_finds_whatever_is_stored_wrongly() {
+    use logto_conformance::reference::FaultClass;
+    let stored = [FaultClass::LostWrite, FaultClass::ChangedAlthoughRefused, FaultClass::StaleRead, FaultClass::Merge];
+    found_by_quick(|fault| stored.contains(&fault.class), 10);
 }
 
 #[test]

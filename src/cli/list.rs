@@ -4,14 +4,16 @@ use serde_json::{Value, json};
 
 use super::settings::Settings;
 use super::table::table;
-use super::{Failure, print};
+use super::{Failure, coverage, print};
 use crate::contract::guard::{Guard, GuardKind};
 use crate::contract::{Contract, Requirement};
+use crate::plan::Profile;
 use crate::report::RunVerdict;
 
 pub(super) const EXAMPLE: &str = "Example:\n  $ logto-conformance list --requirements --json";
 
 /// Arguments of `list`.
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
     /// List the requirements instead of the operations
@@ -20,12 +22,26 @@ pub struct Args {
     /// List the guard kinds instead of the operations
     #[arg(long)]
     guards: bool,
+    /// List what the plans of the profiles reach on the embedded reference, without running them
+    #[arg(long, conflicts_with_all = ["requirements", "guards"])]
+    coverage: bool,
+    /// Only this profile
+    #[arg(long, value_name = "PROFILE", requires = "coverage", value_parser = super::settings::profile)]
+    profile: Option<Profile>,
+    /// Seed of the plans
+    #[arg(long, value_name = "N", requires = "coverage", default_value_t = 1)]
+    seed: u64,
     /// Print JSON
     #[arg(long)]
     json: bool,
 }
 
 pub(super) fn run(args: &Args, settings: &Settings) -> Result<RunVerdict, Failure> {
+    if args.coverage {
+        let profiles = args.profile.map_or_else(|| vec![Profile::Quick, Profile::Standard, Profile::Deep], |profile| vec![profile]);
+        print(&coverage::text(&profiles, args.seed, args.json, settings)?)?;
+        return Ok(RunVerdict::Conformant);
+    }
     let contract = Contract::embedded(settings.contract.or_newest())?;
     let (name, head, rows) = if args.requirements {
         ("requirements", ["id", "level", "operations", "checks", "text"].as_slice(), requirements(&contract))

@@ -5,6 +5,7 @@
 
 pub mod check;
 mod command;
+mod coverage;
 mod explain;
 mod failure;
 mod inspect;

@@ -18,7 +18,7 @@ use crate::clock::{Clock as _, SkippingClock, SystemClock};
 use crate::contract::{Contract, Files, Version};
 use crate::engine::{self, Event, Listener, RunError, RunOptions, Time, Waits};
 use crate::model::wire::Request;
-use crate::plan::{Plan, Profile};
+use crate::plan::{Built, Plan, Profile};
 use crate::reference::{Fault, Reference, ReferenceOptions, Running};
 use crate::report::{self, Circumstances, Report, Reproduction, RunVerdict, TargetKind, assemble, plan_text};
 use crate::target::{AdminCredentials, Channel, ChannelKind, ChannelOptions, Client, ClientOptions, Mode, Provider, SecretRegister};
@@ -114,16 +114,7 @@ pub async fn run(settings: &Settings, wish: Wish) -> Result<Report, Failure> {
     };
     let result = engine::run(options).await;
     watch.abort();
-    let result = result.map_err(|error| match error {
-        RunError::Spec(error) => Failure::from(error),
-        RunError::Unreachable(text) => Failure::Unreachable(secrets.redact(&text)),
-        RunError::Incomplete(text) => Failure::Incomplete(secrets.redact(&text)),
-        RunError::Residue(text) => {
-            let ledger = out.as_ref().map_or_else(String::new, |out| out.join("ledger.jsonl").display().to_string());
-            Failure::Residue(format!("{}\n  help: logto-conformance restore {ledger}", secrets.redact(&text)))
-        }
-        RunError::Internal(text) => Failure::Internal(secrets.redact(&text)),
-    })?;
+    let result = result.map_err(|error| failure(error, &secrets, out.as_deref()))?;
     let kind = if reference.is_some() { TargetKind::Embedded } else { TargetKind::Remote };
     let mut waivers = waivers(settings, &result.contract, kind)?;
     let circumstances = Circumstances {
@@ -153,6 +144,50 @@ pub async fn run(settings: &Settings, wish: Wish) -> Result<Report, Failure> {
         reference.shutdown().await.map_err(|error| Failure::Internal(error.to_string()))?;
     }
     Ok(report)
+}
+
+/// What a run of the embedded reference would send.
+pub async fn planned(settings: &Settings, profile: Profile, seed: u64) -> Result<Built, Failure> {
+    let clock = Arc::new(SkippingClock::default());
+    let (client, credentials, reference) = embedded(settings, Vec::new(), Arc::clone(&clock)).await?;
+    let secrets = SecretRegister::new();
+    let options = RunOptions {
+        client,
+        credentials,
+        mode: Mode::Exclusive,
+        profile,
+        seed,
+        jobs: 1,
+        version: Some(settings.contract.or_newest()),
+        specs: Files::embedded(),
+        only: Vec::new(),
+        plan: None,
+        run: random_text(8),
+        secret: random_text(24),
+        ledger: None,
+        secrets: secrets.clone(),
+        channel: channel(None, Mode::Exclusive, true, &secrets).await?,
+        provider: provider(None, Mode::Exclusive, true).await?,
+        time: Time::new(clock, Waits::Skipping),
+        stop: Arc::default(),
+        listener: Arc::new(|_| {}),
+    };
+    let built = engine::plan(&options).await.map_err(|error| failure(error, &secrets, None));
+    reference.shutdown().await.map_err(|error| Failure::Internal(error.to_string()))?;
+    built
+}
+
+fn failure(error: RunError, secrets: &SecretRegister, out: Option<&Path>) -> Failure {
+    match error {
+        RunError::Spec(error) => Failure::from(error),
+        RunError::Unreachable(text) => Failure::Unreachable(secrets.redact(&text)),
+        RunError::Incomplete(text) => Failure::Incomplete(secrets.redact(&text)),
+        RunError::Residue(text) => {
+            let ledger = out.map_or_else(String::new, |out| out.join("ledger.jsonl").display().to_string());
+            Failure::Residue(format!("{}\n  help: logto-conformance restore {ledger}", secrets.redact(&text)))
+        }
+        RunError::Internal(text) => Failure::Internal(secrets.redact(&text)),
+    }
 }
 
 async fn embedded(
@@ -317,8 +352,8 @@ fn listener(quiet: bool, budget: Option<Budget>, stop: &Arc<AtomicBool>) -> List
         }
         match event {
             Event::Planned { sequences, requests, passwords, epochs } => {
-                let text =
-                    format!("planned {sequences} sequences in {epochs} settings: {requests} requests, {passwords} password computations\n");
+                let passwords = passwords.map_or_else(String::new, |passwords| format!(", {passwords} password computations"));
+                let text = format!("planned {sequences} sequences in {epochs} settings: {requests} requests{passwords}\n");
                 drop(std::io::stderr().lock().write_all(text.as_bytes()));
                 if terminal {
                     bar.set_draw_target(indicatif::ProgressDrawTarget::stderr());

@@ -16,6 +16,7 @@ use clap::{Args as _, FromArgMatches as _};
 use url::Url;
 
 pub use file::SettingsError;
+pub(super) use values::profile;
 pub use values::{Budget, ExtraHeader, Format, ProviderAddress, Rate, ReportTarget, Secret};
 
 use crate::contract::Version;

@@ -100,6 +100,7 @@ impl Source {
     }
 
     /// The same with other texts.
+    #[must_use]
     pub fn map(&self, mut change: impl FnMut(&str) -> String) -> Self {
         self.try_map(|text| Ok::<_, std::convert::Infallible>(change(text))).unwrap_or_else(|never| match never {})
     }

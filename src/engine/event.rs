@@ -11,8 +11,8 @@ pub enum Event {
         sequences: usize,
         /// Requests in the plan.
         requests: usize,
-        /// Password computations that the plan asks of the target.
-        passwords: usize,
+        /// Password computations that a whole plan asks of the target.
+        passwords: Option<usize>,
         /// Epochs (changes of settings).
         epochs: usize,
     },

@@ -3,6 +3,7 @@
 mod confirm;
 mod event;
 mod execute;
+mod facts;
 pub mod har;
 mod inspect;
 mod obtain;
@@ -18,6 +19,6 @@ pub use confirm::{Confirmation, REPLAYS};
 pub use event::{Event, Listener};
 pub use execute::{Context, Judged, Sighted, Trace, execute};
 pub use inspect::{Departure, Inspection, Tally, inspect};
-pub use run::{Found, OperationTally, RunError, RunOptions, RunResult, run};
+pub use run::{Found, OperationTally, RunError, RunOptions, RunResult, plan, run};
 pub use score::{Fate, Score, Sight, fates, score, table};
 pub use time::{Time, Waits};

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 pub use slice::Slice;
 
 use self::ddmin::minimise;
-use self::edit::{Edit, omissions, simpler, substitutions};
+use self::edit::{Edit, omissions, simpler, substitutions, with_nobodys_password};
 use super::execute::Sighted;
 use super::stage::Stage;
 use crate::plan::{Sequence, Step, foresee};
@@ -65,7 +65,8 @@ impl Search<'_> {
             candidate.point().iter().all(|index| foreseen.get(index) == expected.get(index))
         };
         let contract = &self.stage.context.contract;
-        let mut candidates = vec![self.bare(slice), slice.clone()];
+        let mut candidates: Vec<Slice> = with_nobodys_password(slice).iter().map(|slice| self.bare(slice)).collect();
+        candidates.extend([self.bare(slice), slice.clone()]);
         if !same(self, slice) {
             // The model knows which other steps matter to it: these alone are the best guess.
             let before = (0..self.sighted.step).collect();

@@ -9,22 +9,19 @@ use std::time::Instant;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::StreamExt as _;
-use serde_json::{Value, json};
 
 use super::confirm::{Confirmation, confirm};
 use super::event::{Event, Listener};
 use super::execute::{Context, Sighted, Trace};
-use super::published::read_published;
+use super::facts::{detect_version, read_facts};
 use super::reduce::Slice;
-use super::stage::{Stage, get};
+use super::stage::Stage;
 use super::time::Time;
-use crate::contract::MessageKind;
 use crate::contract::{Contract, Files, SpecError, Version};
-use crate::model::wire::Request;
-use crate::plan::{Built, Epoch, Facts, OVERLONG_ID, Plan, Profile, Sequence, Settings, UNUSED_ID, build};
+use crate::plan::{Built, Coverage, Epoch, Facts, OVERLONG_ID, Plan, Profile, Sequence, Settings, UNUSED_ID, build};
 use crate::target::{
-    AdminCredentials, Channel, Clearance, Client, ClientOptions, ConnectError, Gate, GateError, Header, Ledger, MintError, Mode, Provider,
-    SecretRegister, Wants, cleanup, connect, keeps_tokens, namespace, provision,
+    AdminCredentials, Channel, Client, ClientOptions, ConnectError, Gate, Header, Ledger, MintError, Mode, Provider, SecretRegister, Wants,
+    cleanup, connect, namespace, provision,
 };
 
 /// What a run is to do.
@@ -123,6 +120,8 @@ pub struct RunResult {
     pub plan: Plan,
     /// Sequences left out because settings may not be changed.
     pub left_out: Vec<String>,
+    /// What the plan reaches of the coverage goal; of a whole plan only.
+    pub coverage: Option<Coverage>,
     /// Requests sent.
     pub requests: u64,
     /// Milliseconds it took.
@@ -145,25 +144,34 @@ pub struct RunResult {
     pub stopped: bool,
 }
 
-/// Runs against a target.
-pub async fn run(options: RunOptions) -> Result<RunResult, RunError> {
-    let (started, begun) = (options.time.now(), Instant::now());
+/// A target that lets the administrator in.
+struct Opened {
+    gate: Gate,
+    admin: String,
+    machine: String,
+    contract: Contract,
+}
+
+async fn open(options: &RunOptions) -> Result<Opened, RunError> {
     let client = Client::new(options.client.clone()).map_err(|error| RunError::Unreachable(error.to_string()))?;
     let endpoint = options.client.endpoint.to_string();
-    let header = Header { run: options.run.clone(), endpoint, started: crate::model::time::iso(started) };
+    let header = Header { run: options.run.clone(), endpoint, started: crate::model::time::iso(options.time.now()) };
     let ledger = match &options.ledger {
         Some(path) => Ledger::create(path, &header).map_err(|error| RunError::Internal(error.to_string()))?,
         None => Ledger::in_memory(),
     };
     options.secrets.register(&options.credentials.client_secret);
+    if let Some(provider) = &options.provider {
+        options.secrets.register(provider.secret());
+    }
     let gate = Gate::new(client, options.mode, ledger, options.secrets.clone(), namespace(&options.run));
     gate.declare_unused(UNUSED_ID);
     gate.declare_unused(OVERLONG_ID);
-    let admin = options.credentials.mint_admin(&gate, Some("all")).await.map_err(|error| unreachable(&error))?;
-    let machine = options.credentials.mint_admin(&gate, None).await.map_err(|error| unreachable(&error))?;
+    let admin = options.credentials.mint_admin(&gate, Some("all")).await.map_err(|error| unreachable(&error))?.access_token;
+    let machine = options.credentials.mint_admin(&gate, None).await.map_err(|error| unreachable(&error))?.access_token;
     let version = match options.version {
         Some(version) => version,
-        None => detect_version(&gate, &admin.access_token).await?,
+        None => detect_version(&gate, &admin).await?,
     };
     let contract = Contract::from_files(&options.specs, version)?;
     if options.mode == Mode::ReadOnly {
@@ -171,24 +179,59 @@ pub async fn run(options: RunOptions) -> Result<RunResult, RunError> {
             "every planned sequence makes a user of its own, which `--mode read-only` forbids; use `--mode isolated`".into(),
         ));
     }
+    Ok(Opened { gate, admin, machine, contract })
+}
+
+/// Sets the connectors of the channel up.
+async fn set_up(options: &RunOptions, opened: &Opened) -> Result<(), RunError> {
     let connectors = options.channel.as_ref().map(|channel| channel.connectors()).unwrap_or_default();
-    let result = match connect(&gate, &admin.access_token, &connectors).await {
-        Ok(()) => test(&options, gate.clone(), &admin.access_token, &machine.access_token, contract).await,
-        Err(error) => Err(unconnected(error)),
-    };
+    connect(&opened.gate, &opened.admin, &connectors).await.map_err(unconnected)
+}
+
+/// Puts everything back; what could not be.
+async fn put_back(options: &RunOptions, opened: &Opened) -> Vec<String> {
     (options.listener)(&Event::CleaningUp);
     // The token may have aged; whatever was revoked or suspended, the administrator can always be minted anew.
-    let token = options.credentials.mint_admin(&gate, Some("all")).await.map_or(admin.access_token, |token| token.access_token);
-    let report = cleanup(&gate, &token, &gate.ledger().records()).await;
-    let Tested { contract, built, requests, board } = match result {
-        Ok(tested) => tested,
-        Err(error) if report.is_clean() => return Err(error),
-        Err(error) => return Err(with_residue(error, &report.residue)),
+    let token = options.credentials.mint_admin(&opened.gate, Some("all")).await;
+    let token = token.map_or_else(|_| opened.admin.clone(), |token| token.access_token);
+    cleanup(&opened.gate, &token, &opened.gate.ledger().records()).await.residue
+}
+
+/// What came of something, unless it left something behind and brought nothing.
+fn settled<T>(result: Result<T, RunError>, residue: &[String]) -> Result<T, RunError> {
+    result.map_err(|error| if residue.is_empty() { error } else { with_residue(error, residue) })
+}
+
+/// Plans a run without running it.
+///
+/// # Errors
+///
+/// When the target does not answer or refuses the credentials, when the contract is wrong, and when nothing fits.
+pub async fn plan(options: &RunOptions) -> Result<Built, RunError> {
+    let opened = open(options).await?;
+    let prepared = match set_up(options, &opened).await {
+        Ok(()) => prepare(options, &opened).await,
+        Err(error) => Err(error),
     };
+    let residue = put_back(options, &opened).await;
+    settled(prepared, &residue).map(|prepared| prepared.built)
+}
+
+/// Runs against a target.
+pub async fn run(options: RunOptions) -> Result<RunResult, RunError> {
+    let begun = Instant::now();
+    let opened = open(&options).await?;
+    let result = match set_up(&options, &opened).await {
+        Ok(()) => test(&options, &opened).await,
+        Err(error) => Err(error),
+    };
+    let residue = put_back(&options, &opened).await;
+    let Tested { contract, built, requests, board } = settled(result, &residue)?;
     Ok(RunResult {
         contract,
         plan: built.plan,
         left_out: built.left_out,
+        coverage: built.coverage,
         requests,
         duration_ms: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
         operations: board.operations,
@@ -197,9 +240,35 @@ pub async fn run(options: RunOptions) -> Result<RunResult, RunError> {
         abstentions: board.abstentions,
         found: board.found,
         troubles: board.troubles,
-        residue: report.residue,
+        residue,
         stopped: options.stop.load(Ordering::Relaxed),
     })
+}
+
+/// What a run starts from.
+struct Prepared {
+    gate: Gate,
+    contract: Contract,
+    facts: Facts,
+    built: Built,
+}
+
+/// Asks the target what it says of itself, and plans.
+async fn prepare(options: &RunOptions, opened: &Opened) -> Result<Prepared, RunError> {
+    let facts = read_facts(&opened.gate, &opened.admin, options).await?;
+    let gate = opened.gate.clone().with_channel(&facts.channels);
+    let mut contract = opened.contract.clone();
+    if let Some(published) = &facts.published {
+        contract.adopt(published);
+    }
+    let built = match &options.plan {
+        Some(plan) => Built { plan: Plan { facts: facts.clone(), ..plan.clone() }, left_out: Vec::new(), coverage: None },
+        None => build(&contract, &facts, options.seed, options.profile, &options.only),
+    };
+    if built.plan.epochs.is_empty() {
+        return Err(RunError::Incomplete("nothing to run: no planned sequence fits the target's settings, the mode and `--only`".into()));
+    }
+    Ok(Prepared { gate, contract, facts, built })
 }
 
 /// What was planned and came of it.
@@ -211,28 +280,17 @@ struct Tested {
 }
 
 /// Reads the target, plans, and executes. Whatever this ends with, what it made is in the ledger.
-async fn test(options: &RunOptions, gate: Gate, admin: &str, machine: &str, mut contract: Contract) -> Result<Tested, RunError> {
-    let facts = read_facts(&gate, admin, options).await?;
-    let gate = gate.with_channel(&facts.channels);
-    if let Some(published) = &facts.published {
-        contract.adopt(published);
-    }
-    let built = match &options.plan {
-        Some(plan) => Built { plan: Plan { facts: facts.clone(), ..plan.clone() }, left_out: Vec::new() },
-        None => build(&contract, &facts, options.seed, options.profile, &options.only),
-    };
-    if built.plan.epochs.is_empty() {
-        return Err(RunError::Incomplete("nothing to run: no planned sequence fits the target's settings, the mode and `--only`".into()));
-    }
-    announce_plan(&options.listener, &built.plan);
+async fn test(options: &RunOptions, opened: &Opened) -> Result<Tested, RunError> {
+    let Prepared { gate, contract, facts, built } = prepare(options, opened).await?;
+    announce_plan(&options.listener, &built);
     let mut board = Board::default();
     let mut requests = 0;
-    match provision(&gate, admin, &options.run, Wants { first_party: true, third_party: facts.can_sign_in }).await {
+    match provision(&gate, &opened.admin, &options.run, Wants { first_party: true, third_party: facts.can_sign_in }).await {
         Err(error) => board.troubles.push(format!("provisioning: {error}")),
         Ok(provisioned) => {
             let mut globals = vec![
-                ("admin.token".to_owned(), admin.to_owned()),
-                ("machine.token".to_owned(), machine.to_owned()),
+                ("admin.token".to_owned(), opened.admin.clone()),
+                ("machine.token".to_owned(), opened.machine.clone()),
                 ("resource".to_owned(), options.credentials.resource.clone()),
                 ("origin".to_owned(), options.client.endpoint.origin().ascii_serialization()),
             ];
@@ -275,7 +333,7 @@ async fn test(options: &RunOptions, gate: Gate, admin: &str, machine: &str, mut 
                 if options.stop.load(Ordering::Relaxed) {
                     break;
                 }
-                run_epoch(&context, options, admin, index, epoch, &mut board).await;
+                run_epoch(&context, options, &opened.admin, index, epoch, &mut board).await;
             }
             requests = context.requests.load(Ordering::Relaxed);
         }
@@ -427,96 +485,16 @@ async fn confirm_all(stage: &Stage<'_>, traces: &[(usize, Arc<Sequence>, Trace)]
     }
 }
 
-/// 1.43 knows client id metadata documents; the document's own version does not tell.
-async fn detect_version(gate: &Gate, admin: &str) -> Result<Version, RunError> {
-    let request = Request::new("GET", "/api/configs/cimd").with_header("authorization", format!("Bearer {admin}"));
-    let answer = gate.send(&request, &Clearance::read()).await.map_err(|error| RunError::Unreachable(error.to_string()))?;
-    Ok(if answer.status == 404 { Version::KNOWN[0] } else { Version::NEWEST })
-}
-
-async fn read_facts(gate: &Gate, admin: &str, options: &RunOptions) -> Result<Facts, RunError> {
-    let fail = |error: GateError| RunError::Unreachable(error.to_string());
-    let account_center = get(gate, admin, "/api/account-center").await.map_err(fail)?;
-    let experience = get(gate, admin, "/api/sign-in-exp").await.map_err(fail)?;
-    if !account_center.is_object() || !experience.is_object() {
-        return Err(RunError::Unreachable(
-            "GET /api/account-center or /api/sign-in-exp brings no settings: the endpoint is no Logto of a known version, or the machine application lacks the Management API role".into(),
-        ));
-    }
-    let methods = experience.pointer("/signIn/methods").and_then(Value::as_array).cloned().unwrap_or_default();
-    let by_username =
-        methods.iter().any(|method| method.get("identifier") == Some(&json!("username")) && method.get("password") == Some(&json!(true)));
-    let (published, unpublished) = match read_published(gate).await {
-        Ok(published) => (Some(published), None),
-        Err(why) => (None, Some(why)),
-    };
-    let keeps_tokens =
-        options.provider.is_some() && options.mode == Mode::Exclusive && keeps_tokens(gate, admin, &options.run).await.map_err(fail)?;
-    let storage = get(gate, admin, "/api/user-assets/service-status").await.map_err(fail)?;
-    let factories = get(gate, admin, "/api/connector-factories").await.map_err(fail)?;
-    let factories = factories.as_array().into_iter().flatten().map(|factory| {
-        let kept = ["id", "type", "platform", "isStandard", "isTokenStorageSupported"];
-        let mut known = json!({"isStandard": false, "isTokenStorageSupported": false});
-        for name in kept {
-            known[name] = factory.get(name).unwrap_or(&known[name]).clone();
-        }
-        known
-    });
-    let factories = factories.collect();
-    let connectors = get(gate, admin, "/api/connectors").await.map_err(fail)?;
-    let connectors = connectors.as_array().into_iter().flatten().map(|connector| {
-        let kept = ["id", "connectorId", "type", "target", "enableTokenStorage"];
-        Value::Object(kept.iter().filter_map(|name| Some(((*name).to_owned(), nameless(connector.get(*name)?, &options.run)))).collect())
-    });
-    let connectors: Vec<Value> = connectors.collect();
-    let stands = |kind: MessageKind| connectors.iter().any(|connector| connector.get("type") == Some(&json!(kind)));
-    let reaches = |kind: &MessageKind| options.channel.as_ref().is_some_and(|channel| channel.reaches(*kind)) && stands(*kind);
-    Ok(Facts {
-        account_center,
-        channels: MessageKind::ALL.into_iter().filter(reaches).collect(),
-        connectors,
-        sign_in_experience: experience,
-        resource: options.credentials.resource.clone(),
-        may_change_settings: options.mode == Mode::Exclusive,
-        default_roles: read_default_roles(gate, admin).await.map_err(fail)?,
-        can_sign_in: by_username,
-        has_provider: options.provider.is_some() && options.mode == Mode::Exclusive,
-        has_storage: storage.get("status") == Some(&json!("ready")),
-        factories,
-        keeps_tokens,
-        may_wait: options.time.may_wait(),
-        published,
-        unpublished,
-    })
-}
-
-/// A value of a connector without the name of the run in it: plans of different runs are the same.
-fn nameless(value: &Value, run: &str) -> Value {
-    value.as_str().map_or_else(|| value.clone(), |text| text.replace(run, "{{run}}").into())
-}
-
-/// The roles that every new user gets. What a target does not list, it does not give.
-async fn read_default_roles(gate: &Gate, admin: &str) -> Result<Vec<Value>, GateError> {
-    const PAGE: usize = 100;
-    let mut found = Vec::new();
-    for page in 1.. {
-        let roles = get(gate, admin, &format!("/api/roles?type=User&page={page}&page_size={PAGE}")).await?;
-        let roles = roles.as_array().cloned().unwrap_or_default();
-        let full = roles.len() == PAGE;
-        found.extend(roles.into_iter().filter(|role| role.get("isDefault") == Some(&Value::Bool(true))));
-        if !full {
-            break;
-        }
-    }
-    Ok(found)
-}
-
 fn unreachable(error: &MintError) -> RunError {
     RunError::Unreachable(error.to_string())
 }
 
-fn announce_plan(listener: &Listener, plan: &Plan) {
-    let steps = || plan.sequences().flat_map(|sequence| &sequence.steps);
-    let passwords = steps().filter(|step| serde_json::to_string(step).is_ok_and(|text| text.contains("{{password#"))).count();
-    listener(&Event::Planned { sequences: plan.sequences().count(), requests: steps().count(), passwords, epochs: plan.epochs.len() });
+fn announce_plan(listener: &Listener, built: &Built) {
+    let plan = &built.plan;
+    listener(&Event::Planned {
+        sequences: plan.sequences().count(),
+        requests: plan.sequences().map(|sequence| sequence.steps.len()).sum(),
+        passwords: built.coverage.as_ref().map(|coverage| coverage.passwords),
+        epochs: plan.epochs.len(),
+    });
 }

@@ -11,7 +11,7 @@ use super::body::{self, Body};
 use super::state::{Entity, Key, Kind, State};
 use super::wire::Request;
 use crate::contract::Operation;
-use crate::contract::guard::{Place, ValueRef};
+use crate::contract::guard::{GuardKind, Place, ValueRef};
 
 /// A request that names a specified operation.
 #[derive(Debug, Clone)]
@@ -35,6 +35,8 @@ impl<'a> Call<'a> {
     pub fn read(operation: &'a Operation, path: BTreeMap<String, String>, request: &'a Request) -> Self {
         let query = url::form_urlencoded::parse(request.query().as_bytes()).into_owned().collect();
         let body = match &operation.body {
+            // What is too long is refused without a look at it.
+            Some(_) if is_too_long(operation, request) => Body::Value(Value::Object(Map::new())),
             Some((content_type, _)) => body::read_as(content_type, request.header("content-type"), &request.body),
             None => Body::Value(Value::Object(Map::new())),
         };
@@ -109,4 +111,10 @@ impl<'a> Call<'a> {
     pub fn subject(&self) -> Option<Key> {
         self.path.get("userId").map(|id| Key::new(Kind::User, id.clone()))
     }
+}
+
+/// Whether a body is longer than the operation's parser reads. Files are not the parser's.
+fn is_too_long(operation: &Operation, request: &Request) -> bool {
+    let most = operation.guards.iter().find_map(|guard| if let GuardKind::MaxBody(most) = guard.kind { Some(most) } else { None });
+    most.is_some_and(|most| request.body.len() > most) && !body::is_multipart(request.header("content-type"))
 }

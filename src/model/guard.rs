@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::body::{Body, has_nul};
 use super::call::Call;
 use super::enterprise::is_linked;
-use super::json::same;
+use super::json::{has_lone_surrogate, same};
 use super::message;
 use super::multipart;
 use super::rules::{
@@ -98,7 +98,9 @@ impl Scene<'_> {
                 !has_nul(&call.input)
                     && !call.path.values().any(|value| value.contains('\0'))
                     && !call.query.values().any(|value| value.contains('\0')),
-            ),
+            )
+            // Half a surrogate pair is JSON that not every storage keeps: it may be refused, and may be taken.
+            .and(if has_lone_surrogate(&call.request.body) { Truth::Near } else { Truth::Yes }),
             GuardKind::Field(rule) => self.field(rule, |level| level == "Edit"),
             GuardKind::FieldReadable(rule) => self.field(rule, |level| level != "Off"),
             GuardKind::FirstParty(_) => {

@@ -17,11 +17,47 @@ pub enum JsonError {
     TooDeep,
 }
 
-/// Parses a JSON document of bounded depth.
+/// Parses a JSON document of bounded depth. Halves of surrogate pairs, which JavaScript keeps and UTF-8 cannot hold, are read as
+/// U+FFFD, as they are written by whoever writes UTF-8.
 pub fn parse(bytes: &[u8]) -> Result<Value, JsonError> {
     if depth(bytes) > MAX_DEPTH {
         return Err(JsonError::TooDeep);
     }
+    match whole(bytes) {
+        Err(error) => mended(bytes).map_or(Err(error), |mended| whole(&mended)),
+        parsed => parsed,
+    }
+}
+
+/// Whether a JSON document holds an escape of half a surrogate pair.
+pub fn has_lone_surrogate(bytes: &[u8]) -> bool {
+    mended(bytes).is_some()
+}
+
+/// The document with U+FFFD in place of each escape of half a surrogate pair; `None` if there is none.
+fn mended(bytes: &[u8]) -> Option<Vec<u8>> {
+    let unit = |at: usize| {
+        let escape = bytes.get(at..at + 6)?.strip_prefix(b"\\u")?;
+        u16::from_str_radix(std::str::from_utf8(escape).ok()?, 16).ok()
+    };
+    let mut mended = bytes.to_vec();
+    let (mut at, mut found) = (0, false);
+    while let Some(step) = bytes.get(at..).and_then(|rest| rest.iter().position(|byte| *byte == b'\\')) {
+        at += step;
+        at += match (unit(at), unit(at + 6)) {
+            (Some(0xd800..=0xdbff), Some(0xdc00..=0xdfff)) => 12,
+            (Some(0xd800..=0xdfff), _) => {
+                mended[at + 2..at + 6].copy_from_slice(b"fffd");
+                found = true;
+                6
+            }
+            _ => 2,
+        };
+    }
+    found.then_some(mended)
+}
+
+fn whole(bytes: &[u8]) -> Result<Value, JsonError> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     reader.disable_recursion_limit();
     let value = Value::deserialize(&mut reader)?;
@@ -61,6 +97,22 @@ pub fn same(left: &Value, right: &Value) -> bool {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn halves_of_surrogate_pairs_are_read_as_one_replacement_each() {
+        for (text, read) in [
+            (r#"["a\ud800"]"#, Some("a\u{fffd}")),
+            (r#"["\udc00\ud800b"]"#, Some("\u{fffd}\u{fffd}b")),
+            (r#"["\ud800\ud83d\ude42"]"#, Some("\u{fffd}\u{1f642}")),
+            (r#"["\\ud800"]"#, Some("\\ud800")),
+            (r#"["\uD83D\uDE42"]"#, Some("\u{1f642}")),
+            (r#"["\ud80"]"#, None),
+        ] {
+            let parsed = parse(text.as_bytes()).ok().and_then(|value| value[0].as_str().map(str::to_owned));
+            assert_eq!(parsed.as_deref(), read, "{text}");
+            assert_eq!(has_lone_surrogate(text.as_bytes()), read.is_some_and(|read| read.contains('\u{fffd}')), "{text}");
+        }
+    }
 
     #[test]
     fn numbers_compare_as_doubles_and_keys_in_any_order() {

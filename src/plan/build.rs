@@ -4,8 +4,9 @@ use std::fmt;
 
 use rand::SeedableRng as _;
 
-use super::coverage::{Effort, add_walks};
+use super::coverage::{Effort, Sight, add_walks};
 use super::epoch::{Need, fields};
+use super::goal::Coverage;
 use super::script::Script;
 use super::sequence::{Epoch, Facts, PLAN_VERSION, Plan, Sequence};
 use super::{lives, matrix, proofs, published, races, toggles, values};
@@ -29,7 +30,7 @@ pub struct Draft<'a> {
 /// How much is planned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Profile {
-    /// The opening lap, the stories, a round of races, a few settings and a few walks.
+    /// The opening lap, the stories, a late refusal of each write, a round of races, a few settings and a few walks.
     Quick,
     /// The guard matrix and all toggles as well.
     #[default]
@@ -66,6 +67,8 @@ pub struct Built {
     pub plan: Plan,
     /// Sequences that cannot run under the settings as found, which may not be changed.
     pub left_out: Vec<String>,
+    /// What it reaches of the coverage goal; of a whole plan only.
+    pub coverage: Option<Coverage>,
 }
 
 /// Builds the plan of a run. `only` keeps the sequences whose name, or one of whose operations, fits a pattern.
@@ -79,6 +82,7 @@ pub fn build(contract: &Contract, facts: &Facts, seed: u64, profile: Profile, on
     let toggles = toggles::toggles(contract, &mut rng);
     if profile == Profile::Quick {
         drafts.extend(toggles.into_iter().rev().take(4));
+        drafts.extend(matrix::late_refusals(contract, facts));
     } else {
         drafts.extend(toggles);
         let named = |operation: &Operation| only.iter().any(|pattern| glob(pattern, &operation.id));
@@ -118,17 +122,20 @@ pub fn build(contract: &Contract, facts: &Facts, seed: u64, profile: Profile, on
         }
     }
     let mut epochs = Vec::new();
+    let mut sights: Vec<Vec<Sight>> = Vec::new();
     for (need, alone, drafts) in groups {
         let settings = (need != Need::default()).then(|| need.settings(&names)).filter(|_| facts.may_change_settings);
         let mut sequences = Vec::new();
         for draft in drafts {
             let mut script = Script::new(contract, facts, settings.as_ref());
             (draft.write)(&mut script);
-            sequences.push(script.finish(draft.id));
+            let (sequence, shown) = script.finish_seen(draft.id);
+            sequences.push(sequence);
+            sights.push(shown);
         }
         epochs.push(Epoch { settings, alone, sequences });
     }
-    add_walks(contract, facts, seed, profile.effort(), &mut epochs);
+    add_walks(contract, facts, seed, profile.effort(), &mut epochs, &mut sights);
     let speaks_of = |sequence: &Sequence, pattern: &str| {
         glob(pattern, &sequence.id) || sequence.steps.iter().any(|step| step.operation().is_some_and(|operation| glob(pattern, operation)))
     };
@@ -139,5 +146,6 @@ pub fn build(contract: &Contract, facts: &Facts, seed: u64, profile: Profile, on
     }
     epochs.retain(|epoch| !epoch.sequences.is_empty());
     let plan = Plan { plan_version: PLAN_VERSION, contract: contract.version, seed, facts: facts.clone(), epochs };
-    Built { plan, left_out }
+    let coverage = only.is_empty().then(|| Coverage::of(contract, &plan, &sights));
+    Built { plan, left_out, coverage }
 }

@@ -1,13 +1,43 @@
-//! What a sequence shows, so that walks which show nothing new can be left out.
+//! What calls show, and the walks that show what nothing else does.
 
 use std::collections::BTreeSet;
 
-use super::sequence::{Epoch, Facts, Persona, Purpose, Sequence};
+use super::sequence::{Epoch, Facts, Persona};
 use super::walk::walk;
-use crate::contract::{Contract, Operation};
+use crate::contract::{Contract, Operation, Outcome};
+use crate::model::Survey;
 
-/// Something to be seen: how an operation answers whom, and what had been done last when it did.
-type Goal = (String, String, Persona, Option<String>);
+/// What one call shows, as the model predicts it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Sight {
+    /// The operation.
+    pub operation: String,
+    /// Status and code.
+    pub outcome: String,
+    /// Index of the guard that refuses it.
+    pub refused: Option<usize>,
+    /// What it meets.
+    pub survey: Survey,
+    /// Who sends it.
+    pub persona: Persona,
+    /// It only prepares what others need.
+    pub setup: bool,
+}
+
+impl Sight {
+    /// What a call shows; who sends it is said later.
+    pub fn new(operation: &str, outcome: &Outcome, refused: Option<usize>, survey: Survey) -> Self {
+        Self { operation: operation.to_owned(), outcome: outcome.to_string(), refused, survey, persona: Persona::Admin, setup: true }
+    }
+
+    /// Whether it is accepted.
+    fn succeeds(&self) -> bool {
+        self.outcome.starts_with('2')
+    }
+}
+
+/// Something to be seen: a call as it shows, and what had been done last when it did.
+type Goal = (Sight, Option<String>);
 
 /// How many walks are thought through, and how many requests those that are kept may cost.
 #[derive(Debug, Clone, Copy)]
@@ -19,23 +49,24 @@ pub struct Effort {
 }
 
 /// A walk is kept when at least one of so many of its requests shows something new.
-const WORTH: usize = 5;
+const WORTH: usize = 3;
 
-/// Adds the walks that show what nothing planned so far shows, each under settings that something else needs anyway.
-pub fn add_walks(contract: &Contract, facts: &Facts, seed: u64, effort: Effort, epochs: &mut [Epoch]) {
-    let mut shown: BTreeSet<Goal> =
-        epochs.iter().flat_map(|epoch| &epoch.sequences).flat_map(|sequence| goals(contract, sequence)).collect();
+/// Adds the walks that show what nothing planned so far shows, each under settings that something else needs anyway. `sights`
+/// holds what the sequences planned so far show, and then what the walks do as well.
+pub fn add_walks(contract: &Contract, facts: &Facts, seed: u64, effort: Effort, epochs: &mut [Epoch], sights: &mut Vec<Vec<Sight>>) {
+    let mut shown: BTreeSet<Goal> = sights.iter().flat_map(|sights| goals(contract, sights)).collect();
     let mut places: Vec<&mut Epoch> = epochs.iter_mut().filter(|epoch| !epoch.alone && is_open(epoch)).collect();
     let mut left = effort.requests;
     let count = places.len() as u64;
     for index in (0..effort.candidates).take_while(|_| count > 0) {
         let Some(place) = usize::try_from(index % count).ok().and_then(|place| places.get_mut(place)) else { break };
-        let walk = walk(contract, facts, place.settings.as_ref(), seed, index);
-        let new: Vec<Goal> = goals(contract, &walk).into_iter().filter(|goal| !shown.contains(goal)).collect();
+        let (walk, own) = walk(contract, facts, place.settings.as_ref(), seed, index);
+        let new: Vec<Goal> = goals(contract, &own).into_iter().filter(|goal| !shown.contains(goal)).collect();
         if walk.steps.len() <= left && new.len() * WORTH >= walk.steps.len() {
             left -= walk.steps.len();
             shown.extend(new);
             place.sequences.push(walk);
+            sights.push(own);
         }
     }
 }
@@ -45,17 +76,14 @@ fn is_open(epoch: &Epoch) -> bool {
     epoch.settings.as_ref().is_none_or(|settings| settings.enabled)
 }
 
-/// What the steps of a sequence show.
-fn goals(contract: &Contract, sequence: &Sequence) -> BTreeSet<Goal> {
+/// What the calls of a sequence show, each after the accepted write before it.
+fn goals(contract: &Contract, sights: &[Sight]) -> BTreeSet<Goal> {
     let mut last: Option<String> = None;
     let mut goals = BTreeSet::new();
-    for step in &sequence.steps {
-        let (Some(operation), Some(outcome)) = (step.operation(), &step.expect) else { continue };
-        if step.purpose != Purpose::Setup {
-            goals.insert((operation.to_owned(), outcome.clone(), step.persona, last.clone()));
-        }
-        if outcome.starts_with('2') && contract.operation(operation).is_some_and(Operation::writes) && step.purpose != Purpose::Setup {
-            last = Some(operation.to_owned());
+    for sight in sights.iter().filter(|sight| !sight.setup) {
+        goals.insert((sight.clone(), last.clone()));
+        if sight.succeeds() && contract.operation(&sight.operation).is_some_and(Operation::writes) {
+            last = Some(sight.operation.clone());
         }
     }
     goals

@@ -1,6 +1,7 @@
 //! The opening lap (each accepted case of each operation) and the guard matrix (each guard broken alone, and with others).
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::build::Draft;
 use super::epoch::Need;
@@ -10,11 +11,15 @@ use super::sequence::{Call, Facts, Persona, Purpose};
 use super::twist::break_guard;
 use crate::contract::entity::Owner;
 use crate::contract::guard::{Guard, GuardKind};
-use crate::contract::{Contract, Effect, Kind, Named, Operation};
+use crate::contract::{Contract, Effect, Kind, Named, Operation, Outcome};
 use crate::model::{Route, route};
 
-/// Probes per sequence: enough to share users and tokens, few enough to run side by side.
-const PROBES_PER_SEQUENCE: usize = 150;
+/// Probes per sequence: users, their passwords and tokens are shared by as many as the settings allow; a deviation is reduced
+/// from what comes before it.
+const PROBES_PER_SEQUENCE: usize = 450;
+
+/// Operations whose accepted cases share a sequence, where their callers have passwords.
+const OPERATIONS_PER_LAP: usize = 16;
 
 /// Guards whose combinations show the order in which an operation refuses.
 const fn counts_for_order(kind: &GuardKind) -> bool {
@@ -36,24 +41,69 @@ pub(super) fn need(probe: &Probe<'_>) -> Need {
 
 /// Every accepted case of every operation, and a look at what it did through both collections.
 pub fn lap<'a>(contract: &'a Contract, facts: &Facts) -> Vec<Draft<'a>> {
-    let mut drafts = Vec::new();
-    for operation in &contract.operations {
+    let mut laps: Vec<Shared<Probe<'a>>> = Vec::new();
+    // Whoever has got or lost something is not the one that the next operation needs: those that bring that about come last.
+    let changes = |operation: &&Arc<Operation>| operation.changes_belongings_of(&Owner::Caller);
+    let (last, first): (Vec<_>, Vec<_>) = contract.operations.iter().partition(changes);
+    for operation in first.into_iter().chain(last) {
         let cases = operation.cases.iter().map(|(name, case)| Probe::accepted(contract, operation, name, case));
         let probes: Vec<Probe<'a>> = cases.filter(|probe| probe.is_possible(contract, facts)).collect();
         let Some(need) = probes.iter().try_fold(Need::default(), |all, probe| all.join(&need(probe))) else { continue };
-        drafts.push(Draft {
-            id: format!("lap/{}", operation.id),
-            need,
-            alone: operation.harm.tenant_wide,
-            write: Box::new(move |script| {
-                let mut cast = Cast::new();
-                for probe in &probes {
-                    accepted(script, &mut cast, probe);
-                }
-            }),
-        });
+        let costly = probes.iter().any(|probe| probe.needs_password(contract));
+        Shared::add(&mut laps, OPERATIONS_PER_LAP, Shared::new(operation, need, costly, probes));
     }
-    drafts
+    let draft = |(index, lap): (usize, Shared<Probe<'a>>)| Draft {
+        id: lap.name("lap", index),
+        need: lap.need,
+        alone: lap.alone,
+        write: Box::new(move |script| {
+            let mut cast = Cast::new();
+            for probe in &lap.items {
+                accepted(script, &mut cast, probe);
+            }
+        }),
+    };
+    laps.into_iter().enumerate().map(draft).collect()
+}
+
+/// What is tried of one operation, or of several whose callers need a password each, and so share them.
+pub(super) struct Shared<T> {
+    pub(super) operations: Vec<String>,
+    pub(super) need: Need,
+    pub(super) alone: bool,
+    costly: bool,
+    pub(super) items: Vec<T>,
+}
+
+impl<T> Shared<T> {
+    /// That of one operation.
+    pub(super) fn new(operation: &Operation, need: Need, costly: bool, items: Vec<T>) -> Self {
+        Self { operations: vec![operation.id.clone()], need, alone: operation.harm.tenant_wide, costly, items }
+    }
+
+    /// Adds one to the first that it fits, if both cost passwords, or as another.
+    pub(super) fn add(all: &mut Vec<Self>, most: usize, new: Self) {
+        let fits = |other: &&mut Self| {
+            let room = other.operations.len() + new.operations.len() <= most;
+            room && new.costly && other.costly && new.alone == other.alone && other.need.join(&new.need).is_some()
+        };
+        match all.iter_mut().find(fits) {
+            Some(other) => {
+                other.need = other.need.join(&new.need).expect("just tried");
+                other.operations.extend(new.operations);
+                other.items.extend(new.items);
+            }
+            None => all.push(new),
+        }
+    }
+
+    /// The sequence's name: that of the only operation, or a number.
+    pub(super) fn name(&self, family: &str, index: usize) -> String {
+        match self.operations.as_slice() {
+            [only] => format!("{family}/{only}"),
+            _ => format!("{family}/{}", index + 1),
+        }
+    }
 }
 
 /// Whether a call may be accepted, as far as the model can tell.
@@ -177,25 +227,48 @@ fn look_at_belongings(script: &mut Script<'_>, probe: &Probe<'_>, target: &str, 
 /// Refused calls change nothing, so those of several operations share one sequence, its users and what is given. `wanted`
 /// says of which operations, `most` how many ways, besides the first, to break a guard of many operations are tried with each of them.
 pub fn matrix<'a>(contract: &'a Contract, facts: &Facts, most: usize, wanted: &dyn Fn(&Operation) -> bool) -> Vec<Draft<'a>> {
+    let operations = contract.operations.iter().enumerate().filter(|(_, operation)| wanted(operation));
+    gather("guards", operations.flat_map(|(turn, operation)| spoiled(contract, operation, facts, (turn, most))))
+}
+
+/// One refused call of each operation that writes, broken where everything else holds already: if a refusal comes too late to
+/// keep a write from happening, it shows here.
+pub fn late_refusals<'a>(contract: &'a Contract, facts: &Facts) -> Vec<Draft<'a>> {
+    let writing = contract.specified().filter(|operation| operation.writes());
+    let last = |operation: &'a Operation| {
+        let (name, case) = operation.cases.iter().find(|(_, case)| !case.signed_in)?;
+        let accepted = Probe::accepted(contract, operation, name, case);
+        // A call that says nothing has nothing to write.
+        let own = operation.guards.iter().rev().filter(|guard| !guard.shared && !matches!(guard.kind, GuardKind::AnyKey(_)));
+        let probe = own.flat_map(|guard| break_guard(guard, &accepted)).next()?;
+        (facts.can_sign_in || !probe.needs_sign_in(contract)).then_some(probe)
+    };
+    gather("refusals", writing.filter_map(last))
+}
+
+/// Refused calls under settings that suit them, as few sequences as these allow.
+fn gather<'a>(family: &'static str, all: impl Iterator<Item = Probe<'a>>) -> Vec<Draft<'a>> {
     let mut groups: Vec<(Need, bool, Vec<Probe<'a>>)> = Vec::new();
-    for (turn, operation) in contract.operations.iter().enumerate().filter(|(_, operation)| wanted(operation)) {
-        for probe in spoiled(contract, operation, facts, (turn, most)) {
-            let (alone, wanted) = (operation.harm.tenant_wide, need(&probe));
-            // What an earlier group needs may be refined, never contradicted.
-            let place = groups
-                .iter()
-                .position(|(known, same, probes)| *same == alone && probes.len() < PROBES_PER_SEQUENCE && known.join(&wanted).is_some());
-            match place {
-                Some(index) => {
-                    groups[index].0 = groups[index].0.join(&wanted).expect("just tried");
-                    groups[index].2.push(probe);
-                }
-                None => groups.push((wanted, alone, vec![probe])),
+    for probe in all {
+        let (alone, wanted) = (probe.operation.harm.tenant_wide, need(&probe));
+        // What an earlier group needs may be refined, never contradicted.
+        let place = groups
+            .iter()
+            .position(|(known, same, probes)| *same == alone && probes.len() < PROBES_PER_SEQUENCE && known.join(&wanted).is_some());
+        match place {
+            Some(index) => {
+                groups[index].0 = groups[index].0.join(&wanted).expect("just tried");
+                groups[index].2.push(probe);
             }
+            None => groups.push((wanted, alone, vec![probe])),
         }
     }
+    // Who has lost identifiers gets them back once.
+    for (_, _, probes) in &mut groups {
+        probes.sort_by_key(|probe| probe.who);
+    }
     let draft = |(index, (need, alone, probes)): (usize, (Need, bool, Vec<Probe<'a>>))| Draft {
-        id: format!("guards/{}", index + 1),
+        id: format!("{family}/{}", index + 1),
         need,
         alone,
         write: Box::new(move |script| {
@@ -212,11 +285,12 @@ fn refused(script: &mut Script<'_>, cast: &mut Cast, probe: &Probe<'_>) {
     let (persona, call, user, _) = probe.render(script, cast);
     let target = call.target.clone();
     // What the model cannot tell, or does not refuse after all, or for another reason, belongs elsewhere.
-    let foreseen = script.foresee(&call).filter(|outcome| !outcome.status.is_success());
-    if foreseen.is_none() || probe.first.is_some() && foreseen != probe.first {
+    let wanted = |outcome: Option<&Outcome>| {
+        outcome.is_some_and(|outcome| !outcome.status.is_success() && probe.first.as_ref().is_none_or(|first| first == outcome))
+    };
+    if !script.call_if(persona, Purpose::Probe(probe.label.clone()), call, &wanted) {
         return;
     }
-    script.call(persona, Purpose::Probe(probe.label.clone()), call, &[]);
     let of = script.last();
     if probe.operation.writes() && !probe.quiet {
         look(script, probe, &target, user, of, false);

@@ -4,6 +4,7 @@ mod build;
 mod coverage;
 mod endings;
 mod epoch;
+mod goal;
 mod lives;
 mod matrix;
 mod probe;
@@ -16,10 +17,12 @@ mod stand_in;
 mod symbol;
 mod toggles;
 mod twist;
+mod unreached;
 mod values;
 mod walk;
 
 pub use build::{Built, Profile, build};
+pub use goal::{Coverage, DIMENSIONS, OperationCoverage, Reached, Unreached};
 pub use script::{flaw, foresee, signed_in, start};
 pub use sequence::{
     Action, Call, CallError, Epoch, Facts, Obtain, PLAN_SCHEMA, PLAN_VERSION, Persona, Plan, Purpose, Sequence, Settings, SignIn, Step,

@@ -12,7 +12,7 @@ use super::sequence::{Call, Facts, Persona, Purpose};
 use super::symbol::{captured, symbols};
 use super::twist::UNUSED_ID;
 use crate::contract::entity::Owner;
-use crate::contract::guard::{AuthorizationRule, BodyShape, FieldRule, GuardKind, Place, ValueRef, When};
+use crate::contract::guard::{AuthorizationRule, BodyShape, FieldRule, Guard, GuardKind, Place, ValueRef, When};
 use crate::contract::{Case, Contract, Given, Kind, Operation, Outcome, Source};
 use crate::model::multipart;
 
@@ -302,7 +302,7 @@ impl<'a> Probe<'a> {
     }
 
     /// Whether the caller must have a password.
-    fn needs_password(&self, contract: &Contract) -> bool {
+    pub fn needs_password(&self, contract: &Contract) -> bool {
         let speaks = ["{{own.password}}", "{{own.record}}"].iter().any(|own| self.texts().contains(own));
         let given = || self.given.values().filter_map(|given| Probe::of_given(contract, given));
         speaks
@@ -325,6 +325,14 @@ impl<'a> Probe<'a> {
         text.join(" ")
     }
 
+    /// Whether the operation asks for a scope in a request like this, and it is left out.
+    fn lacks(&self, scope: &str) -> bool {
+        let asks = |guard: &Guard| {
+            matches!(&guard.kind, GuardKind::Scope(asked) if asked == scope) && guard.when.as_ref().is_none_or(|when| self.concerns(when))
+        };
+        !self.scopes.contains(scope) && self.operation.guards.iter().any(asks)
+    }
+
     fn wants_files(&self) -> bool {
         self.operation.body.as_ref().is_some_and(|(content_type, _)| content_type.starts_with("multipart/"))
     }
@@ -343,7 +351,14 @@ impl<'a> Probe<'a> {
     fn endowment_of_caller(&self, contract: &Contract) -> BTreeSet<Given> {
         let belongs =
             |given: &Given| contract.operation(&given.operation).is_some_and(|operation| operation.changes_belongings_of(&Owner::Caller));
-        self.given.values().filter(|given| given.for_caller || belongs(given)).cloned().collect()
+        let leaves = |given: &Given| Probe::leaves_something(contract, given);
+        self.given.values().filter(|given| (given.for_caller || belongs(given)) && leaves(given)).cloned().collect()
+    }
+
+    /// Whether what is given, or what that needs, is written anywhere: whoever only reads stays the same.
+    fn leaves_something(contract: &'a Contract, given: &Given) -> bool {
+        Probe::of_given(contract, given)
+            .is_none_or(|given| given.operation.writes() || given.given.values().any(|inner| Probe::leaves_something(contract, inner)))
     }
 
     /// What is given to the user in the path.
@@ -355,9 +370,11 @@ impl<'a> Probe<'a> {
 
 /// The users of a sequence that probes share.
 pub struct Cast {
-    callers: BTreeMap<(Who, bool, BTreeSet<Given>), User>,
-    /// Somebody else, with username, e-mail and password.
+    callers: BTreeMap<(bool, BTreeSet<Given>), User>,
+    /// Somebody else, with username and e-mail.
     other: Option<User>,
+    /// Somebody else who proved an identity, which takes a password.
+    proved: Option<User>,
     /// The users that management operations act on, by what is given to them.
     subjects: BTreeMap<BTreeSet<Given>, User>,
     /// What was brought about already, with the symbol that its answer goes by.
@@ -368,8 +385,8 @@ pub struct Cast {
     asked: BTreeMap<String, Value>,
     /// Something that is given could not be brought about for the request rendered last.
     lacking: bool,
-    /// There is one user only, who calls and is acted upon, whatever has become of it.
-    one: bool,
+    /// There is one user only, who calls and is acted upon, whatever has become of it: whether with a password.
+    one: Option<bool>,
 }
 
 impl Cast {
@@ -378,18 +395,19 @@ impl Cast {
         Self {
             callers: BTreeMap::new(),
             other: None,
+            proved: None,
             subjects: BTreeMap::new(),
             given: BTreeMap::new(),
             obtained: BTreeMap::new(),
             asked: BTreeMap::new(),
             lacking: false,
-            one: false,
+            one: None,
         }
     }
 
     /// One user for everything, so that what one call does shows in what the next one may.
-    pub fn of_one() -> Self {
-        Self { one: true, ..Self::new() }
+    pub fn of_one(password: bool) -> Self {
+        Self { one: Some(password), ..Self::new() }
     }
 
     /// The next user is a new one.
@@ -397,26 +415,27 @@ impl Cast {
         *self = Self { one: self.one, ..Self::new() };
     }
 
-    /// The caller of that kind and endowment, made when first asked for. Passwords cost the target much, so only some have one.
-    fn caller(&mut self, script: &mut Script<'_>, who: Who, password: bool, endowment: BTreeSet<Given>) -> User {
-        let (who, password, endowment) = if self.one { (Who::Whole, true, BTreeSet::new()) } else { (who, password, endowment) };
-        let traits = Traits { password, email: who == Who::Whole };
-        if matches!(who, Who::Only(_)) {
-            // What it loses for one request is missing in the next one.
-            return script.user(traits);
-        }
-        *self.callers.entry((who, password, endowment)).or_insert_with(|| script.user(traits))
+    /// The caller of that endowment, made when first asked for. Passwords cost the target much, so only some have one.
+    fn caller(&mut self, script: &mut Script<'_>, password: bool, endowment: BTreeSet<Given>) -> User {
+        let (password, endowment) = self.one.map_or((password, endowment), |password| (password, BTreeSet::new()));
+        *self.callers.entry((password, endowment)).or_insert_with(|| script.user(Traits { password, email: true }))
     }
 
     /// Somebody else.
     pub fn other(&mut self, script: &mut Script<'_>) -> User {
-        *self.other.get_or_insert_with(|| script.user(Traits { password: true, email: true }))
+        *self.other.get_or_insert_with(|| script.user(Traits { password: false, email: true }))
+    }
+
+    /// Somebody else than a caller who can prove an identity: another caller, where there is one.
+    fn proved(&mut self, script: &mut Script<'_>, caller: Option<User>) -> User {
+        let another = self.callers.iter().find(|((password, _), user)| *password && Some(**user) != caller).map(|(_, user)| *user);
+        another.unwrap_or_else(|| *self.proved.get_or_insert_with(|| script.user(Traits { password: true, email: true })))
     }
 
     /// The user of that endowment that is acted upon.
     fn subject(&mut self, script: &mut Script<'_>, endowment: BTreeSet<Given>) -> User {
-        if self.one {
-            return self.caller(script, Who::Whole, true, endowment);
+        if self.one.is_some() {
+            return self.caller(script, true, endowment);
         }
         *self.subjects.entry(endowment).or_insert_with(|| script.user(Traits { password: false, email: true }))
     }
@@ -431,14 +450,14 @@ impl Cast {
     /// Whoever was acted upon is no more.
     pub fn lose_subject(&mut self) {
         self.forget_subject();
-        if self.one {
+        if self.one.is_some() {
             self.callers.clear();
         }
     }
 
     /// The next caller is a new one.
     pub fn forget_caller(&mut self) {
-        if !self.one {
+        if self.one.is_none() {
             self.callers.clear();
         }
         self.given.clear();
@@ -550,7 +569,7 @@ impl Probe<'_> {
             || self.texts().contains("{{caller.id}}");
         let contract = script.contract();
         let password = self.needs_password(contract);
-        let caller = needs_caller.then(|| cast.caller(script, self.who, password, self.endowment_of_caller(contract)));
+        let caller = needs_caller.then(|| cast.caller(script, password, self.endowment_of_caller(contract)));
         self.render_as(script, cast, caller, None)
     }
 
@@ -599,14 +618,14 @@ impl Probe<'_> {
                 headers.push(("logto-verification-id".to_owned(), script.record(caller)));
             }
             (Proof::Unknown, _) => headers.push(("logto-verification-id".to_owned(), "lc0no0such0record0000".to_owned())),
-            (Proof::OtherUsers, _) => {
-                let other = cast.other(script);
+            (Proof::OtherUsers, Some(owner)) => {
+                let other = cast.proved(script, Some(owner));
                 headers.push(("logto-verification-id".to_owned(), script.record(other)));
             }
             _ => {}
         }
-        if let (Who::Only(identifier), Some(caller)) = (self.who, caller) {
-            script.leave_only(caller, identifier);
+        if let (None, Some(caller)) = (cast.one, caller) {
+            script.identify(caller, self.who);
         }
         let mut password = None;
         let mut fill = |text: &str, script: &mut Script<'_>, cast: &mut Cast| match text {
@@ -622,7 +641,9 @@ impl Probe<'_> {
             }
             "{{own.password}}" => caller.map_or_else(String::new, |caller| script.password(caller)),
             "{{own.email}}" => caller.map_or_else(String::new, |caller| script.own_email(caller)),
-            "{{own.record}}" => caller.map_or_else(String::new, |caller| script.record(caller)),
+            "{{own.record}}" => caller
+                .filter(|caller| script.password(*caller) != "no-password")
+                .map_or_else(|| UNUSED_ID.to_owned(), |caller| script.record(caller)),
             "{{caller.id}}" => caller.map_or_else(String::new, User::id),
             "{{subject.id}}" => subject.map_or_else(String::new, User::id),
             "{{subject-token}}" => subject.map_or_else(String::new, |subject| script.subject_token(subject)),
@@ -699,7 +720,7 @@ impl Probe<'_> {
             }
             Payload::Padded(content_type, before, letters, after) => {
                 headers.push(("content-type".to_owned(), (*content_type).to_owned()));
-                (None, Some(STANDARD.encode(format!("{before}{}{after}", "x".repeat(*letters)))))
+                (Some(format!("{before}{{{{padding#{letters}}}}}{after}")), None)
             }
             Payload::Raw(content_type, bytes) => {
                 headers.push(("content-type".to_owned(), (*content_type).to_owned()));
@@ -713,7 +734,10 @@ impl Probe<'_> {
     }
 
     fn authorization(&self, script: &mut Script<'_>, caller: Option<User>) -> (Persona, Option<String>) {
-        let scopes: Vec<&str> = ALL_SCOPES.split(' ').filter(|scope| self.scopes.contains(*scope)).collect();
+        // A third-party application signs its user in, which costs a password: where nothing is to be missing, all have one token.
+        let whole = self.client == Client::Third && !ALL_SCOPES.split(' ').any(|scope| self.lacks(scope));
+        let wanted = |scope: &&str| whole || self.scopes.contains(*scope);
+        let scopes: Vec<&str> = ALL_SCOPES.split(' ').filter(wanted).collect();
         let scopes = scopes.join(" ");
         let persona = match (self.client, self.scopes.contains("openid")) {
             (Client::Third, _) => Persona::ThirdPartyUser,

@@ -76,7 +76,7 @@ const fn race(name: &'static str, operations: &'static [&'static str], write: fn
 pub fn races<'a>(contract: &'a Contract, facts: &'a Facts, profile: Profile) -> Vec<Draft<'a>> {
     let rounds = match profile {
         Profile::Quick => 1,
-        Profile::Standard => 3,
+        Profile::Standard => 2,
         Profile::Deep => 10,
     };
     let common = ["CreateUser", "GetUser", "UpdateUser", "GetProfile"];

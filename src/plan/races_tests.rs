@@ -12,7 +12,7 @@ fn planned(profile: Profile) -> Vec<Sequence> {
 #[test]
 fn each_round_sends_one_group_whose_members_do_not_wait_for_each_other() {
     let sequences = planned(Profile::Standard);
-    assert_eq!(sequences.len(), 3 * RACES.len());
+    assert_eq!(sequences.len(), 2 * RACES.len());
     for sequence in &sequences {
         let raced: Vec<usize> = (0..sequence.steps.len()).filter(|step| sequence.steps[*step].together.is_some()).collect();
         let group = sequence.group(raced[0]);

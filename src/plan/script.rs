@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::probe::Identifier;
+use super::coverage::Sight;
+use super::probe::{Identifier, Who};
 use super::sequence::{Action, Call, CallError, Facts, Obtain, Persona, Plan, Purpose, Sequence, Settings, SignIn, Step};
 use super::stand_in::{PLAN_NOW, completed, given_by, stand_in, stand_ins};
 use super::symbol::{Binding, captured, symbols};
 use crate::contract::{Contract, MessageKind, Outcome, Source};
 use crate::model::session::{begin_grant, begin_session};
-use crate::model::{Entity, Key, Kind, State, Term, accept, obtained, predict};
+use crate::model::{Entity, Key, Kind, State, Term, accept, obtained, predict, survey};
 
 /// All scopes of the Account API that the harness asks for.
 pub const ALL_SCOPES: &str = "openid profile email phone address custom_data identities urn:logto:scope:sessions";
@@ -51,6 +52,12 @@ pub enum Client {
     Third,
 }
 
+/// A call that is taken to have happened.
+struct Thought {
+    /// Its outcome, if that is certain.
+    certain: Option<Outcome>,
+}
+
 /// A sequence being written.
 pub struct Script<'a> {
     contract: &'a Contract,
@@ -64,11 +71,16 @@ pub struct Script<'a> {
     emails: BTreeMap<User, String>,
     tokens: BTreeMap<(User, String, Client), String>,
     records: BTreeMap<User, String>,
+    /// What those who have not all of their identifiers can be found by.
+    left: BTreeMap<User, Who>,
     born: u64,
     groups: u32,
     channels: Vec<MessageKind>,
     /// Milliseconds since 1970 where the sequence has got to.
     now: i64,
+    /// What the call thought of last shows, until it is added.
+    sight: Option<Sight>,
+    sights: Vec<Sight>,
 }
 
 impl<'a> Script<'a> {
@@ -90,10 +102,13 @@ impl<'a> Script<'a> {
             emails: BTreeMap::new(),
             tokens: BTreeMap::new(),
             records: BTreeMap::new(),
+            left: BTreeMap::new(),
             born: 0,
             groups: 0,
             channels: facts.channels.clone(),
             now: PLAN_NOW,
+            sight: None,
+            sights: Vec::new(),
         }
     }
 
@@ -107,6 +122,12 @@ impl<'a> Script<'a> {
         Sequence { id: id.into(), steps: self.steps }
     }
 
+    /// The finished sequence, and what its calls show.
+    pub fn finish_seen(mut self, id: impl Into<String>) -> (Sequence, Vec<Sight>) {
+        let sights = std::mem::take(&mut self.sights);
+        (self.finish(id), sights)
+    }
+
     /// Index of the step added last.
     pub fn last(&self) -> usize {
         self.steps.len().saturating_sub(1)
@@ -114,16 +135,32 @@ impl<'a> Script<'a> {
 
     /// Adds a call and returns the outcome the model predicts, if it is certain.
     pub fn call(&mut self, persona: Persona, purpose: Purpose, call: Call, capture: &[(&str, &str)]) -> Option<Outcome> {
-        let outcome = self.think(&call, capture);
+        let outcome = self.think(&call, capture, &|_| true).and_then(|thought| thought.certain);
+        self.push(persona, purpose, call, capture, outcome.as_ref());
+        outcome
+    }
+
+    /// Adds a call if the outcome the model predicts (none if it is not certain) is as wanted; whether it did.
+    pub fn call_if(&mut self, persona: Persona, purpose: Purpose, call: Call, wanted: &dyn Fn(Option<&Outcome>) -> bool) -> bool {
+        let thought = self.think(&call, &[], wanted);
+        if let Some(thought) = &thought {
+            self.push(persona, purpose, call, &[], thought.certain.as_ref());
+        }
+        thought.is_some()
+    }
+
+    fn push(&mut self, persona: Persona, purpose: Purpose, call: Call, capture: &[(&str, &str)], outcome: Option<&Outcome>) {
+        if let Some(sight) = self.sight.take() {
+            self.sights.push(Sight { persona, setup: purpose == Purpose::Setup, ..sight });
+        }
         self.steps.push(Step {
             persona,
             purpose,
             action: Action::Call(call),
             capture: capture.iter().map(|(symbol, pointer)| ((*symbol).to_owned(), (*pointer).to_owned())).collect(),
-            expect: outcome.as_ref().map(ToString::to_string),
+            expect: outcome.map(ToString::to_string),
             together: None,
         });
-        outcome
     }
 
     /// Lets the calls that `write` adds be sent together. They are thought through one after the other, which is one of
@@ -150,7 +187,7 @@ impl<'a> Script<'a> {
         match &step.action {
             Action::Call(call) if self.can_send(&step, call) => {
                 let capture: Vec<(&str, &str)> = step.capture.iter().map(|(symbol, pointer)| (symbol.as_str(), pointer.as_str())).collect();
-                step.expect = self.think(call, &capture).map(|outcome| outcome.to_string());
+                step.expect = self.think(call, &capture, &|_| true).and_then(|thought| thought.certain).map(|outcome| outcome.to_string());
             }
             Action::SignIn(sign_in) => self.signed_in(sign_in),
             Action::Obtain(obtain) => self.obtained(obtain),
@@ -212,12 +249,21 @@ impl<'a> Script<'a> {
         predict(self.contract, &self.state, &request, self.now).outcome().cloned()
     }
 
-    fn think(&mut self, call: &Call, capture: &[(&str, &str)]) -> Option<Outcome> {
+    /// Lets a call have happened, if the predicted outcome is wanted; what was thought.
+    fn think(&mut self, call: &Call, capture: &[(&str, &str)], wanted: &dyn Fn(Option<&Outcome>) -> bool) -> Option<Thought> {
         let request = call.request(&self.binding).expect("a plan only uses symbols that earlier steps capture");
         let prediction = predict(self.contract, &self.state, &request, self.now);
+        self.sight = None;
         let certain = prediction.outcome().cloned();
+        if !wanted(certain.as_ref()) {
+            return None;
+        }
         // What cannot be told is taken for accepted, unless it speaks of what was refused before.
         let hollow = call.symbols().any(|symbol| self.binding.is_nothing(symbol));
+        if let (Some(call), Some(outcome)) = (&prediction.call, &certain) {
+            let refused = prediction.alternatives.first().and_then(|first| first.guard);
+            self.sight = Some(Sight::new(&call.operation.id, outcome, refused, survey(call, &self.state, refused, self.now)));
+        }
         let mut alternatives = prediction.alternatives.into_iter();
         let alternative = if hollow { alternatives.next() } else { alternatives.next_back() }?;
         let (born, now) = (&mut self.born, self.now);
@@ -242,7 +288,7 @@ impl<'a> Script<'a> {
             }
         }
         self.state = accept(&alternative, body.as_ref()).unwrap_or(alternative.next);
-        certain
+        Some(Thought { certain })
     }
 
     /// A call of an operation by the administrator.
@@ -271,11 +317,21 @@ impl<'a> Script<'a> {
         user
     }
 
-    /// Takes a user every identifier but one; a linked social account is none of those that are taken.
-    pub fn leave_only(&mut self, user: User, identifier: Identifier) {
-        let email = (identifier == Identifier::Email).then(|| self.email());
-        let phone = (identifier == Identifier::Phone).then(|| self.phone());
-        let body = json!({"username": null, "primaryEmail": email, "primaryPhone": phone});
+    /// Takes a user identifiers, or gives them back, so that it can be found as somebody of that sort can be. A linked social
+    /// account is none of those that are taken.
+    pub fn identify(&mut self, user: User, who: Who) {
+        if self.left.get(&user).copied().unwrap_or(Who::Whole) == who {
+            return;
+        }
+        self.left.insert(user, who);
+        let username = matches!(who, Who::Whole | Who::OneIdentifier).then(|| user.username());
+        let email = match who {
+            Who::Whole => self.emails.get(&user).cloned(),
+            Who::Only(Identifier::Email) => Some(self.email()),
+            Who::Only(_) | Who::OneIdentifier => None,
+        };
+        let phone = (who == Who::Only(Identifier::Phone)).then(|| self.phone());
+        let body = json!({"username": username, "primaryEmail": email, "primaryPhone": phone});
         let call = self.admin_call("UpdateUser", format!("/api/users/{}", user.id()), Some(&body));
         self.call(Persona::Admin, Purpose::Setup, call, &[]);
     }
@@ -390,6 +446,12 @@ impl<'a> Script<'a> {
             let call = self.admin_call("UpdateUserLogtoConfigs", target, Some(&json!({"mfa": {"skipMfaOnSignIn": true}})));
             self.call(Persona::Admin, Purpose::Setup, call, &[]);
         }
+        if !self.has_own_username(user) {
+            // It signs in by the username it was made with.
+            self.left.remove(&user);
+            let call = self.admin_call("UpdateUser", format!("/api/users/{}", user.id()), Some(&json!({"username": user.username()})));
+            self.call(Persona::Admin, Purpose::Setup, call, &[]);
+        }
         self.words += 1;
         let symbol = format!("token#{}", self.words);
         let client = if client == Client::Third { "third" } else { "first" };
@@ -412,6 +474,13 @@ impl<'a> Script<'a> {
             together: None,
         });
         format!("{{{{{symbol}}}}}")
+    }
+
+    /// Whether the user has the username it was made with, as far as the model knows.
+    fn has_own_username(&self, user: User) -> bool {
+        let resolve = |text: String| self.binding.resolve(&text).unwrap_or_default();
+        let known = self.state.find(Kind::User, &resolve(user.id())).and_then(|found| found.text("username"));
+        known == Some(Some(resolve(user.username()).as_str()))
     }
 
     /// Whether the user has a second factor, as far as the model knows.

@@ -44,6 +44,7 @@ impl Plan {
 /// What a target says of itself before planning. Part of the plan, since the plan depends on it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Facts {
     /// The account-center settings as found.
     pub account_center: Value,

@@ -12,8 +12,8 @@ pub struct Unbound(pub String);
 
 /// What the symbols of one execution of a sequence stand for.
 ///
-/// `run` (the run's name), `tag` (unique per execution), `password#n` and `phone#n` are derived; everything else is captured
-/// from answers or set by whoever runs the sequence.
+/// `run` (the run's name), `tag` (unique per execution), `password#n`, `phone#n`, `padding#n` (so many letters) and `surrogate#h`
+/// (the JSON escape of half a pair, which no text of Rust holds) are derived; everything else is captured from answers or set by whoever runs the sequence.
 #[derive(Debug, Clone)]
 pub struct Binding {
     run: String,
@@ -28,6 +28,9 @@ const NEVER: &str = "never-";
 
 /// Phone numbers that one execution can have for itself.
 const PHONES_PER_EXECUTION: u32 = 32;
+
+/// Letters that `padding#n` can stand for; a plan file must not be able to fill the memory.
+const LONGEST_PADDING: usize = 64 << 20;
 
 /// Letters that form no words and no runs on a keyboard.
 const LETTERS: &[u8] = b"bcdfhkmnprtvwxz";
@@ -63,6 +66,12 @@ impl Binding {
             None if name == "tag" => Some(self.tag.clone()),
             Some(("password", index)) => Some(self.password(index)),
             Some(("phone", index)) => index.parse().ok().map(|index| self.phone(index)),
+            Some(("surrogate", unit)) => {
+                u16::from_str_radix(unit, 16).ok().filter(|unit| (0xd800..0xe000).contains(unit)).map(|unit| format!("\\u{unit:04x}"))
+            }
+            Some(("padding", letters)) => {
+                letters.parse().ok().filter(|letters| *letters <= LONGEST_PADDING).map(|letters| "x".repeat(letters))
+            }
             _ => None,
         }
     }
@@ -131,6 +140,16 @@ mod tests {
         assert_eq!(binding.resolve("{{user#2.id}}"), Err(Unbound("user#2.id".into())));
         assert_eq!(binding.resolve("{{ not closed"), Ok("{{ not closed".into()));
         assert_eq!(symbols("a{{b}}c{{d}}").collect::<Vec<_>>(), ["b", "d"]);
+    }
+
+    #[test]
+    fn padding_is_as_long_as_it_says_and_surrogates_are_escapes() {
+        let binding = Binding::new("r1", 1, "s");
+        assert_eq!(binding.resolve("<{{padding#3}}>"), Ok("<xxx>".into()));
+        assert_eq!(binding.resolve("a{{surrogate#d800}}"), Ok("a\\ud800".into()));
+        for name in ["surrogate#41", "padding#99999999999", "padding#-1", "padding"] {
+            assert_eq!(binding.get(name), None);
+        }
     }
 
     #[test]

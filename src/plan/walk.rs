@@ -3,6 +3,7 @@
 use rand::seq::IndexedRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
 
+use super::coverage::Sight;
 use super::matrix::{carry_out, look};
 use super::probe::{Cast, Credential, Probe, Who};
 use super::script::Script;
@@ -19,11 +20,12 @@ const SWARM: usize = 6;
 /// Of ten calls, how many are meant to be accepted.
 const ACCEPTED_OF_TEN: u32 = 7;
 
-/// The walk of that number under settings (`None`: as found).
-pub fn walk(contract: &Contract, facts: &Facts, settings: Option<&Settings>, seed: u64, index: u64) -> Sequence {
+/// The walk of that number under settings (`None`: as found), and what it shows.
+pub fn walk(contract: &Contract, facts: &Facts, settings: Option<&Settings>, seed: u64, index: u64) -> (Sequence, Vec<Sight>) {
     let mut rng = rand::rngs::StdRng::seed_from_u64(seed.rotate_left(32) ^ index);
     let mut script = Script::new(contract, facts, settings);
-    let mut cast = Cast::of_one();
+    // Whoever has no password cannot prove an identity by one, and costs the target less.
+    let mut cast = Cast::of_one(rng.random_ratio(1, 3));
     let swarm: Vec<&Operation> = [Collection::Account, Collection::Management]
         .into_iter()
         .flat_map(|collection| {
@@ -56,7 +58,7 @@ pub fn walk(contract: &Contract, facts: &Facts, settings: Option<&Settings>, see
             }
         }
     }
-    script.finish(format!("walks/{}", index + 1))
+    script.finish_seen(format!("walks/{}", index + 1))
 }
 
 /// Whether walks call it: it changes nothing that others feel, sends nothing, and can succeed.

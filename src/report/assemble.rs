@@ -144,6 +144,7 @@ pub fn assemble(result: &RunResult, circumstances: &Circumstances, waivers: &mut
         ]),
         requirements,
         outcomes,
+        coverage: result.coverage.clone(),
         findings,
         warnings,
         untestable,

@@ -55,6 +55,14 @@ pub fn script(contract: &Contract, finding: &Finding, plan: &Plan) -> Option<Str
         let number = symbol.split_once('#').and_then(|(_, number)| number.parse::<u32>().ok()).unwrap_or_default();
         let _ = writeln!(text, "{}=1$((201 + $$ % 700))55501{:02}", variable(symbol), number % 100);
     }
+    for symbol in used.iter().filter(|symbol| symbol.starts_with("surrogate#")) {
+        let unit = symbol.split_once('#').map_or("", |(_, unit)| unit);
+        let _ = writeln!(text, "{}='\\u{unit}'", variable(symbol));
+    }
+    for symbol in used.iter().filter(|symbol| symbol.starts_with("padding#")) {
+        let letters = symbol.split_once('#').and_then(|(_, letters)| letters.parse::<usize>().ok()).unwrap_or_default();
+        let _ = writeln!(text, "{}=$(head -c {letters} /dev/zero | tr '\\0' x)", variable(symbol));
+    }
     if used.iter().any(|symbol| symbol.starts_with("first.")) {
         text.push_str(APPLICATION);
     }

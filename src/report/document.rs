@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::verdict::{RunVerdict, Verdict};
+pub use crate::plan::Coverage;
 
 /// The version of the file format. It grows when a reader of the older format would misread the newer one.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -44,6 +45,9 @@ pub struct Report {
     pub requirements: Vec<RequirementRow>,
     /// One row per outcome that is specified, predicted or observed.
     pub outcomes: Vec<OutcomeRow>,
+    /// What the plan reaches of the coverage goal; absent when the plan was narrowed or read from a file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coverage: Option<Coverage>,
     /// Confirmed deviations that decide the verdict; one cause, one finding.
     pub findings: Vec<Finding>,
     /// Confirmed deviations from SHOULD requirements that do not decide the verdict.

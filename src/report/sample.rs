@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use super::{document::*, verdict::*};
+use crate::plan::{OperationCoverage, Reached, Unreached};
 
 /// A run that found nothing because nothing was planned; every list is empty.
 pub(super) fn minimal() -> Report {
@@ -23,6 +24,7 @@ pub(super) fn minimal() -> Report {
         facts: BTreeMap::new(),
         requirements: Vec::new(),
         outcomes: Vec::new(),
+        coverage: None,
         findings: Vec::new(),
         warnings: Vec::new(),
         untestable: Vec::new(),
@@ -74,6 +76,7 @@ pub(super) fn full() -> Report {
         facts: BTreeMap::from([("connectors".to_owned(), json!([{"id": "c1", "type": "Email"}]))]),
         requirements,
         outcomes: vec![outcome(204, None, true, 3), outcome(422, Some("user.email_already_in_use"), true, 0), outcome(500, None, false, 1)],
+        coverage: Some(coverage()),
         findings: vec![finding()],
         warnings: vec![warning()],
         untestable: vec![not_tested("ACC-MAIL-01", "no channel for mail", "set [channel] in conformance.toml")],
@@ -163,4 +166,19 @@ fn on(id: &str, verdict: Verdict, operations: &[(&str, Verdict, u64, Option<&str
         .collect();
     let evidence = operations.iter().map(|row| row.evidence).sum();
     RequirementRow { id: id.to_owned(), level: Level::Must, verdict, evidence, operations }
+}
+
+fn coverage() -> Coverage {
+    let (name, operation) = ("outcomes".to_owned(), "UpdatePrimaryEmail".to_owned());
+    Coverage {
+        passwords: 240,
+        goals: vec![Reached { name, reached: 310, goal: 400 }],
+        combinations: 900,
+        operations: vec![OperationCoverage { operation: operation.clone(), requests: 12, passwords: 3, reached: 2, outcomes: 3 }],
+        unreached: vec![Unreached {
+            operation,
+            outcome: "400 verification_record.not_found".to_owned(),
+            reason: "needs a message channel".to_owned(),
+        }],
+    }
 }

@@ -9,7 +9,7 @@ mod details;
 
 use super::{
     command,
-    document::{Finding, Report, Summary},
+    document::{Coverage, Finding, Report, Summary},
     line::{duration, first_of, plural, printable, shorten},
     not_tested,
     verdict::{RunVerdict, Verdict},
@@ -111,7 +111,7 @@ fn sections(report: &Report, layout: Layout) -> Vec<Vec<Row>> {
         findings(report, layout),
         warnings(report, layout),
         untested(report, layout),
-        numbers(report),
+        numbers(report, layout.gaps),
         command::next(report).map(|next| Row::whole("next:", Colour::Bold, next)).into_iter().collect(),
     ]
 }
@@ -233,7 +233,7 @@ fn untested(report: &Report, layout: Layout) -> Vec<Row> {
     rows
 }
 
-fn numbers(report: &Report) -> Vec<Row> {
+fn numbers(report: &Report, coverage_too: bool) -> Vec<Row> {
     let Summary { operations, outcomes, requirements, .. } = &report.summary;
     let residue = match (report.summary.residue, command::restore(report)) {
         (0, _) => Row::plain("residue: none"),
@@ -244,7 +244,7 @@ fn numbers(report: &Report) -> Vec<Row> {
         0 => String::new(),
         listed => format!(", {}/{listed} published operations", operations.published_exercised),
     };
-    vec![
+    let mut rows = vec![
         Row::plain(format!(
             "{} in {}, {}, {:.1} req/s{published}",
             plural(report.summary.requests, "request"),
@@ -267,8 +267,17 @@ fn numbers(report: &Report) -> Vec<Row> {
             requirements.untestable,
             requirements.unjudged(),
         )),
-        residue,
-    ]
+    ];
+    rows.extend(report.coverage.as_ref().filter(|_| coverage_too).map(coverage));
+    rows.push(residue);
+    rows
+}
+
+/// `plan reaches outcomes 310/400, …; 900 combinations; 240 password computations`
+fn coverage(coverage: &Coverage) -> Row {
+    let goals: Vec<String> =
+        coverage.goals.iter().map(|goal| format!("{} {}/{}", printable(&goal.name), goal.reached, goal.goal)).collect();
+    Row::plain(format!("plan reaches {}; {}", goals.join(", "), plural(coverage.passwords as u64, "password computation")))
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

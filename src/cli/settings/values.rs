@@ -27,7 +27,7 @@ impl From<String> for Secret {
     }
 }
 
-pub(super) fn profile(text: &str) -> Result<Profile, String> {
+pub fn profile(text: &str) -> Result<Profile, String> {
     let known = [Profile::Quick, Profile::Standard, Profile::Deep];
     known.into_iter().find(|profile| profile.to_string() == text).ok_or_else(|| "write quick, standard or deep".to_owned())
 }

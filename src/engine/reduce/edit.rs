@@ -71,6 +71,22 @@ impl Edit {
     }
 }
 
+/// A password that no user of a sequence has.
+const NOBODYS: &str = "password#0";
+
+/// The slice with a password that nobody has in the request where the deviation shows, if there is one in it: a password that
+/// is wrong for whatever reason needs no reason.
+pub fn with_nobodys_password(slice: &Slice) -> Option<Slice> {
+    let mut edited = slice.clone();
+    let mut found = false;
+    for step in slice.point() {
+        for symbol in slice.steps[step].needs().into_iter().filter(|symbol| symbol.starts_with("password#")) {
+            found |= Edit { step, what: What::Symbol(symbol.to_owned(), NOBODYS.to_owned()) }.apply(&mut edited.steps);
+        }
+    }
+    found.then_some(edited)
+}
+
 /// Tokens and records that these steps could use in place of others of their kind, which then need not be made.
 pub fn substitutions(slice: &Slice, steps: &[usize]) -> Vec<Edit> {
     let kind = |symbol: &str| symbol.split_once('#').filter(|(kind, _)| *kind != "user").map(|(kind, _)| kind.to_owned());

@@ -8,6 +8,18 @@ use super::text::ODD;
 /// Length of a text that is long for whatever has no bound.
 const VERY_LONG: usize = 5_000;
 
+/// Texts with half a surrogate pair, which only the JSON text of a request can hold.
+const SURROGATES: [(&str, &str); 3] = [
+    ("the first half of a pair", "a{{surrogate#d83d}}"),
+    ("the second half of a pair", "{{surrogate#de42}}b"),
+    ("a pair the wrong way round", "a{{surrogate#de42}}{{surrogate#d83d}}b"),
+];
+
+/// Whether a value holds half a surrogate pair.
+pub fn is_torn(value: &Value) -> bool {
+    value.to_string().contains("{{surrogate#")
+}
+
 /// Values with what they are. Which of them fit the schema, the schema has to say.
 pub fn boundary(schema: &Value) -> Vec<(String, Value)> {
     let mut found: Vec<(String, Value)> = Vec::new();
@@ -55,6 +67,9 @@ fn texts(shape: &Shape, add: &mut dyn FnMut(&str, Value)) {
     }
     for odd in ODD {
         add(&format!("a text with {}", odd.escape_unicode()), json!(format!("a{odd}b")));
+    }
+    for (what, text) in SURROGATES {
+        add(what, json!(text));
     }
     add("blanks", json!("  "));
     add("blanks around a text", json!(" a "));

@@ -4,20 +4,22 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use serde_json::{Map, Value, json};
 
-use super::boundary::boundary;
+use super::boundary::{boundary, is_torn};
 use super::draw::Draw;
+use super::files::{fields, files};
 use super::shape::tried;
 use super::spoil::{Change, changes};
 use super::text::{free, units};
 use crate::contract::guard::{GuardKind, Place};
 use crate::contract::{Contract, Operation, Outcome, Schema};
+use crate::model::json;
 use crate::plan::build::{Draft, Profile};
 use crate::plan::epoch::Need;
-use crate::plan::matrix::{carry_out, look, need};
+use crate::plan::matrix::{Shared, carry_out, look, need};
 use crate::plan::probe::{Cast, Payload, Probe};
 use crate::plan::script::Script;
 use crate::plan::sequence::{Facts, Purpose};
-use crate::plan::symbol::symbols;
+use crate::plan::symbol::{Binding, symbols};
 
 /// How many requests of each sort an operation gets.
 #[derive(Debug, Clone, Copy)]
@@ -28,6 +30,10 @@ struct Quota {
     refused: usize,
     /// Accepted.
     accepted: usize,
+    /// With half a surrogate pair in a text.
+    torn: usize,
+    /// Trials that are looked at for all that.
+    looks: usize,
     /// Values drawn for each place.
     draws: usize,
     /// Of how many operations one is tried.
@@ -37,12 +43,15 @@ struct Quota {
 impl Quota {
     const fn of(effort: Profile) -> Self {
         match effort {
-            Profile::Quick => Self { wrong: 2, refused: 1, accepted: 1, draws: 1, one_in: 10 },
-            Profile::Standard => Self { wrong: 4, refused: 2, accepted: 3, draws: 1, one_in: 1 },
-            Profile::Deep => Self { wrong: 30, refused: 12, accepted: 16, draws: 3, one_in: 1 },
+            Profile::Quick => Self { wrong: 2, refused: 1, accepted: 1, torn: 1, looks: 40, draws: 1, one_in: 10 },
+            Profile::Standard => Self { wrong: 4, refused: 2, accepted: 3, torn: 1, looks: 500, draws: 1, one_in: 1 },
+            Profile::Deep => Self { wrong: 30, refused: 12, accepted: 16, torn: 8, looks: usize::MAX, draws: 3, one_in: 1 },
         }
     }
 }
+
+/// Operations that share a sequence, where their callers have passwords.
+const OPERATIONS_PER_SEQUENCE: usize = 8;
 
 /// One request to try.
 #[derive(Debug, Clone)]
@@ -53,7 +62,9 @@ pub struct Trial<'a> {
     pub place: String,
     /// Whether the contract refuses it by its schema.
     pub wrong: bool,
-    /// Whether it may find more than is asked for now: what others make meanwhile shows on some pages and in no total.
+    /// Whether half a surrogate pair is in it, which may be refused and may be taken.
+    pub torn: bool,
+    /// Whether its success is nothing to look at: what others make meanwhile shows on some pages and in no total.
     pub searches: bool,
 }
 
@@ -61,7 +72,7 @@ pub struct Trial<'a> {
 pub fn drafts<'a>(contract: &'a Contract, facts: &Facts, seed: u64, effort: Profile) -> Vec<Draft<'a>> {
     let quota = Quota::of(effort);
     let names = Names::of(contract);
-    let mut drafts = Vec::new();
+    let mut groups: Vec<Shared<Vec<Trial<'a>>>> = Vec::new();
     for operation in &contract.operations {
         let mut draw = Draw::new(seed, &operation.id);
         if draw.below(quota.one_in) > 0 {
@@ -72,11 +83,20 @@ pub fn drafts<'a>(contract: &'a Contract, facts: &Facts, seed: u64, effort: Prof
         let trials = spread(trials);
         let Some(need) = trials.iter().try_fold(Need::default(), |all, trial| all.join(&need(&trial.probe))) else { continue };
         if !trials.is_empty() {
-            let (id, alone) = (format!("values/{}", operation.id), operation.harm.tenant_wide);
-            drafts.push(Draft { id, need, alone, write: Box::new(move |script| write(script, &trials, quota)) });
+            let costly = trials.iter().any(|trial| trial.probe.needs_password(contract));
+            Shared::add(&mut groups, OPERATIONS_PER_SEQUENCE, Shared::new(operation, need, costly, vec![trials]));
         }
     }
-    drafts
+    let draft = |(index, group): (usize, Shared<Vec<Trial<'a>>>)| Draft {
+        id: group.name("values", index),
+        need: group.need,
+        alone: group.alone,
+        write: Box::new(move |script| {
+            let mut cast = Cast::new();
+            group.items.iter().for_each(|trials| write(script, &mut cast, trials, quota));
+        }),
+    };
+    groups.into_iter().enumerate().map(draft).collect()
 }
 
 /// Every place once before any gets its second turn.
@@ -92,16 +112,22 @@ fn spread(trials: Vec<Trial<'_>>) -> Vec<Trial<'_>> {
     ranked.into_iter().map(|(_, trial)| trial).collect()
 }
 
-fn write(script: &mut Script<'_>, trials: &[Trial<'_>], quota: Quota) {
-    let mut cast = Cast::new();
-    let (mut wrong, mut refused, mut accepted) = (0, 0, Vec::new());
+fn write(script: &mut Script<'_>, cast: &mut Cast, trials: &[Trial<'_>], quota: Quota) {
+    let (mut wrong, mut refused, mut torn, mut accepted) = (0, 0, 0, Vec::new());
     let mut last = None;
-    for trial in trials {
-        let full = if trial.wrong { wrong == quota.wrong } else { refused == quota.refused && accepted.len() == quota.accepted };
+    // What was not found among so many is not to be found.
+    for trial in trials.iter().take(quota.looks) {
+        let full = if trial.torn {
+            torn == quota.torn
+        } else if trial.wrong {
+            wrong == quota.wrong
+        } else {
+            refused == quota.refused && accepted.len() == quota.accepted
+        };
         if full {
             continue;
         }
-        let (persona, call, user, _) = trial.probe.render(script, &mut cast);
+        let (persona, call, user, _) = trial.probe.render(script, cast);
         let target = call.target.clone();
         match script.foresee(&call) {
             Some(outcome) if outcome.status.is_success() => {
@@ -114,6 +140,12 @@ fn write(script: &mut Script<'_>, trials: &[Trial<'_>], quota: Quota) {
             Some(outcome) if outcome == nul() => continue,
             Some(_) if trial.wrong => wrong += 1,
             Some(_) if refused < quota.refused => refused += 1,
+            // Whether it is taken is up to the deployment; it must not fail over it.
+            None if trial.torn && torn < quota.torn => {
+                torn += 1;
+                accepted.push(trial);
+                continue;
+            }
             _ => continue,
         }
         script.call(persona, Purpose::Probe(trial.probe.label.clone()), call, &[]);
@@ -126,9 +158,9 @@ fn write(script: &mut Script<'_>, trials: &[Trial<'_>], quota: Quota) {
         look(script, &trial.probe, &target, user, of, false);
     }
     for trial in accepted {
-        let rendered = trial.probe.render(script, &mut cast);
-        if script.foresee(&rendered.1).is_some_and(|outcome| outcome.status.is_success()) {
-            carry_out(script, &mut cast, &trial.probe, rendered);
+        let rendered = trial.probe.render(script, cast);
+        if script.foresee(&rendered.1).map_or(trial.torn, |outcome| outcome.status.is_success()) {
+            carry_out(script, cast, &trial.probe, rendered);
         }
     }
 }
@@ -166,10 +198,18 @@ pub fn trials<'a>(
             let mut probe = accepted.clone();
             change(&mut probe);
             probe.label = format!("{name}: {place} {what}");
-            let body = if let Payload::Json(body) = &probe.payload { body.to_string() } else { String::new() };
+            let body = match &probe.payload {
+                Payload::Json(body) => body.to_string(),
+                Payload::Form(form) => json!(form).to_string(),
+                _ => String::new(),
+            };
             if known.insert((body, probe.query.clone())) {
-                let searches = probe.query != accepted.query && is_search(operation, &place);
-                trials.push(Trial { probe, place, wrong, searches });
+                // Which odd members of a form count for nothing is up to the deployment.
+                let form = matches!(&probe.payload, Payload::Form(_));
+                let searches = form || probe.query != accepted.query && is_search(operation, &place);
+                // What is made is looked for by what the answer calls it, which a refusal does not bring.
+                let torn = !wrong && operation.harm.creates.is_none() && matches!(&probe.payload, Payload::Json(body) if is_torn(body));
+                trials.push(Trial { probe, place, wrong, torn, searches });
             }
         };
         for parameter in operation.parameters.iter().filter(|parameter| parameter.place == Place::Query) {
@@ -182,7 +222,29 @@ pub fn trials<'a>(
                 add(place.clone(), &what, wrong, &|probe| drop(probe.query.insert(parameter.name.clone(), value.clone())));
             }
         }
-        let (Some((content_type, schema)), Payload::Json(body)) = (&operation.body, &accepted.payload) else { continue };
+        let Some((content_type, schema)) = &operation.body else { continue };
+        if let Payload::Form(form) = &accepted.payload {
+            let tried = tried(schema);
+            for name in tried.properties().into_keys() {
+                if form.contains_key(name) {
+                    add(format!("/{name}"), "missing", !fits_form(schema, form, name, None), &|probe| probe.remove(name));
+                }
+                for (what, text) in fields() {
+                    let wrong = !fits_form(schema, form, name, Some(&text));
+                    add(format!("/{name}"), &what, wrong, &|probe| probe.set(name, json!(text)));
+                }
+            }
+        }
+        let Payload::Json(body) = &accepted.payload else { continue };
+        if content_type.starts_with("multipart/") {
+            for name in body.as_object().into_iter().flat_map(Map::keys) {
+                add(format!("/{name}"), "missing", true, &|probe| probe.remove(name));
+                for (what, file) in files() {
+                    // Only files count, so what is none is as good as missing.
+                    add(format!("/{name}"), what, !file.is_object(), &|probe| probe.set(name, file.clone()));
+                }
+            }
+        }
         if !content_type.ends_with("json") || !schema.admits(&concrete(body)) {
             continue;
         }
@@ -213,8 +275,24 @@ fn query_values(schema: &Schema, draw: &mut Draw, draws: usize) -> Vec<(String, 
         values.extend(draw.one(&free(1..=12)).map(|value| ("a drawn value".to_owned(), value)));
     }
     // A request line has no room for more.
-    values.retain(|(_, value)| units(value) <= 300);
+    values.retain(|(_, value)| units(value) <= 300 && !value.contains("{{"));
     values
+}
+
+/// Whether a form fits a schema with another text in one place, or without it.
+fn fits_form(schema: &Schema, form: &BTreeMap<String, String>, name: &str, text: Option<&str>) -> bool {
+    let mut form = form.clone();
+    match text {
+        Some(text) => drop(form.insert(name.to_owned(), text.to_owned())),
+        None => drop(form.remove(name)),
+    }
+    schema.admits(&concrete(&json!(form)))
+}
+
+/// A text with halves of surrogate pairs, as it is read.
+fn read(text: &str) -> Value {
+    let written = Binding::new("plan", 1, "plan").resolve(&json!(text).to_string());
+    written.ok().and_then(|written| json::parse(written.as_bytes()).ok()).unwrap_or_default()
 }
 
 /// The body with stand-ins for its symbols.
@@ -224,6 +302,7 @@ pub fn concrete(body: &Value) -> Value {
             "{{email}}" | "{{own.email}}" => "lc@example.com",
             "{{phone}}" => "12015550100",
             text if text.contains("@example.com") => "lc@example.com",
+            text if text.contains("{{surrogate#") => return read(text),
             text if symbols(text).next().is_some() => "lc_stand_in",
             text => text,
         }),

@@ -6,6 +6,7 @@
 mod boundary;
 mod draw;
 mod family;
+mod files;
 mod generate;
 mod shape;
 mod spoil;

@@ -25,7 +25,7 @@ pub(super) fn sections(report: &Report) -> Vec<Vec<Row>> {
         checks(report),
         operations(report),
         outcomes(report),
-        numbers(report),
+        numbers(report, true),
         command::next(report).map(|next| Row::whole("next:", Colour::Bold, next)).into_iter().collect(),
     ]);
     sections

@@ -43,6 +43,7 @@ fn a_deviating_run() {
     1204 requests in 96 sequences, 4.2 s, 286.6 req/s, 268/284 published operations
     operations 78/91 exercised, 70 succeeded; outcomes 305 observed, 310 predicted, 400 specified
     requirements 9: 1 pass, 2 fail, 1 waived, 1 stale waiver, 1 flaky, 1 untestable, 2 unjudged
+    plan reaches outcomes 310/400; 240 password computations
     residue: none
 
     next: logto-conformance explain ACC-FIELD-02
@@ -172,6 +173,7 @@ fn everything() {
     1204 requests in 96 sequences, 4.2 s, 286.6 req/s, 268/284 published operations
     operations 78/91 exercised, 70 succeeded; outcomes 305 observed, 310 predicted, 400 specified
     requirements 9: 1 pass, 2 fail, 1 waived, 1 stale waiver, 1 flaky, 1 untestable, 2 unjudged
+    plan reaches outcomes 310/400; 240 password computations
     residue: none
 
     next: logto-conformance explain ACC-FIELD-02

@@ -521,6 +521,24 @@ pub struct FitsRule {
     /// Values that do not fit, to be tried.
     #[serde(default)]
     pub unfit: Vec<Value>,
+    /// Of texts that this expression finds something in, nothing is said.
+    #[serde(default, deserialize_with = "expression")]
+    pub unless: Option<Expression>,
+}
+
+/// A regular expression; equal when written alike.
+#[derive(Debug, Clone)]
+pub struct Expression(pub regex::Regex);
+
+impl PartialEq for Expression {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.as_str() == other.0.as_str()
+    }
+}
+
+fn expression<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Expression>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    regex::Regex::new(&text).map(|expression| Some(Expression(expression))).map_err(de::Error::custom)
 }
 
 /// Whether a list comes in pages always, or only when a page is asked for.
@@ -665,6 +683,8 @@ pub enum RefusalEffect {
     MakeCode,
     /// Counts as a wrong code for the record.
     CountTry,
+    /// May have looked at the code all the same, and used it up or counted it.
+    MaybeUseCode,
     /// Forgets the stored token of the provider.
     ForgetTokenSet,
     /// Spends the code that a social provider gave.

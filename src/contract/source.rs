@@ -39,6 +39,9 @@ pub enum Source {
         record: String,
         /// Id of the account at the provider.
         account: String,
+        /// The token that comes along has run out already and cannot be renewed.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        spent: bool,
     },
 }
 
@@ -95,7 +98,7 @@ impl Source {
             Self::Message { to, record } => std::iter::once(to.as_str()).chain(record.as_deref()).collect(),
             Self::Totp { secret } => vec![secret],
             Self::Passkey { options, record, .. } => vec![options, record],
-            Self::Consent { page, record, account } => vec![page, record, account],
+            Self::Consent { page, record, account, .. } => vec![page, record, account],
         }
     }
 
@@ -111,8 +114,8 @@ impl Source {
             Self::Message { to, record } => Self::Message { to: change(to)?, record: record.as_deref().map(change).transpose()? },
             Self::Totp { secret } => Self::Totp { secret: change(secret)? },
             Self::Passkey { options, record, flaw } => Self::Passkey { options: change(options)?, record: change(record)?, flaw: *flaw },
-            Self::Consent { page, record, account } => {
-                Self::Consent { page: change(page)?, record: change(record)?, account: change(account)? }
+            Self::Consent { page, record, account, spent } => {
+                Self::Consent { page: change(page)?, record: change(record)?, account: change(account)?, spent: *spent }
             }
         })
     }

@@ -10,8 +10,8 @@ use crate::check::{self, About, Deviation, Judgement, judge, requirement_for};
 use crate::contract::{Collection, Contract, Kind, Level, Operation, Outcome};
 use crate::model::wire::{Answer, Request};
 use crate::model::{ACCOUNT_CENTER, Observation, Relation, SIGN_IN_EXPERIENCE, States, observe, observe_nothing, predict};
-use crate::plan::{Action, Binding, Call, Facts, Persona, Purpose, Sequence, Settings, SignIn, Step, captured, signed_in, start};
-use crate::target::{Authenticator, Channel, Clearance, Gate, GateError, Intent, Mode, OidcClient, Provider, Turn, sign_in};
+use crate::plan::{Action, Binding, Call, Facts, Persona, Purpose, Sequence, Settings, Step, captured, start};
+use crate::target::{Authenticator, Channel, Clearance, Gate, GateError, Intent, Mode, OidcClient, Provider, Turn};
 
 /// Failed sends in a row after which a target counts as gone.
 const MOST_SILENCE: u32 = 20;
@@ -373,27 +373,6 @@ impl Execution<'_> {
             self.trace.deviations.push(sighted);
         }
         self.trace.exchanges.push(Judged { operation: observation.operation.clone(), status: answer.status, matched, judgements });
-    }
-
-    async fn sign_in(&mut self, plan: &SignIn) {
-        let client = if plan.client == "third" { &self.context.third } else { &self.context.first };
-        let (Some(client), Ok(username), Ok(password)) =
-            (client, self.binding.resolve(&plan.username), self.binding.resolve(&plan.password))
-        else {
-            return;
-        };
-        let scopes: Vec<&str> = plan.scopes.split(' ').collect();
-        match sign_in(&self.context.gate, client, &username, &password, &scopes, None).await {
-            Ok(signed) => {
-                self.binding.set(plan.token.clone(), signed.access_token);
-                if let Some(id_token) = signed.id_token {
-                    self.binding.set(plan.id_token.clone(), id_token);
-                }
-                let (binding, now) = (&self.binding, self.context.time.now());
-                self.states.each(|state| signed_in(state, plan, &signed.scope, binding, now));
-            }
-            Err(error) => self.trace.troubles.push(format!("{error} (sign-in of {})", self.sequence.id)),
-        }
     }
 }
 

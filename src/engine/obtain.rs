@@ -46,9 +46,11 @@ impl Execution<'_> {
                 let origin = self.binding.get("origin").unwrap_or_default();
                 self.authenticator.register(&options, &origin, *flaw).await.map_err(|error| error.to_string())?.to_string()
             }
-            Source::Consent { page, account, .. } => {
+            Source::Consent { page, account, spent, .. } => {
                 let provider = self.context.provider.as_ref().ok_or("there is no identity provider")?;
-                let account = Account { email: Some(format!("{account}@example.com")), ..Account::new(account) };
+                let expires_in = if *spent { -3600 } else { 3600 };
+                let account =
+                    Account { email: Some(format!("{account}@example.com")), expires_in, renews: !spent, ..Account::new(account) };
                 let consent = provider.consent(page, &account).map_err(|error| error.to_string())?;
                 return Ok(Got { text: consent.data.to_string(), vouched: Some((consent.identity, consent.tokens)) });
             }

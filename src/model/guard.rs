@@ -276,7 +276,12 @@ impl Scene<'_> {
     /// Whether a value, or what settings would become, fits a schema.
     fn fits_schema(&self, rule: &FitsRule) -> Truth {
         if let Some(value) = &rule.value {
-            return Truth::of(self.call.value(value).is_none_or(|value| rule.admits(&value)));
+            let value = self.call.value(value);
+            let text = value.as_ref().and_then(Value::as_str).unwrap_or_default();
+            if rule.unless.as_ref().is_some_and(|unless| unless.0.is_match(text)) {
+                return Truth::Near;
+            }
+            return Truth::of(value.is_none_or(|value| rule.admits(&value)));
         }
         let stored = self.state.settings(&Key::new(Kind::Settings, rule.settings.as_deref().unwrap_or_default()));
         let mut next = serde_json::Map::new();

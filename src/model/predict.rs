@@ -142,6 +142,7 @@ fn after_refusal(call: &Call<'_>, state: &State, guard: &Guard, now: i64) -> Vec
             (RefusalEffect::CountFailure, _) => count_failure(call, &mut next),
             (RefusalEffect::CountTry, GuardKind::CodeMatches(rule)) => proof::count_try(call, &mut next, rule),
             (RefusalEffect::ForgetTokenSet, GuardKind::TokenSetUsable(selector)) => proof::forget_tokens(call, &mut next, selector),
+            (RefusalEffect::MaybeUseCode, _) => proof::maybe_use_code(call, &mut next),
             (RefusalEffect::SpendCode, GuardKind::SocialProof(rule)) => proof::spend_code(call, &mut next, rule),
             (RefusalEffect::CountTry | RefusalEffect::ForgetTokenSet | RefusalEffect::SpendCode, _) => {}
             (RefusalEffect::CountWrongCode, _) => message::count_wrong_code(call, &mut next),

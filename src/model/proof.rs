@@ -158,6 +158,20 @@ pub fn count_try(call: &Call<'_>, state: &mut State, rule: &CodeRule) {
     });
 }
 
+/// Whether a code was used up or counted is not known any more.
+pub fn maybe_use_code(call: &Call<'_>, state: &mut State) {
+    let (Some(key), code) = (record_of(call), call.input.get("code")) else { return };
+    state.update(&key, |record| {
+        let right = record.known("code").map(|right| Some(right) == code);
+        if right != Some(false) {
+            record.set("codeUsed", Term::Unknown);
+        }
+        if right != Some(true) {
+            record.set("tries", Term::Unknown);
+        }
+    });
+}
+
 /// Forgets the tokens that a selector names.
 pub fn forget_tokens(call: &Call<'_>, state: &mut State, selector: &Selector) {
     for look in select(call, state, selector) {

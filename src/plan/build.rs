@@ -9,7 +9,7 @@ use super::epoch::{Need, fields};
 use super::goal::Coverage;
 use super::script::Script;
 use super::sequence::{Epoch, Facts, PLAN_VERSION, Plan, Sequence};
-use super::{lives, matrix, proofs, published, races, toggles, values};
+use super::{lives, matrix, proofs, providers, published, races, toggles, values};
 use crate::contract::{Contract, Operation, glob};
 
 /// Ways, besides the first, to break a guard of many operations that each of them tries in the standard profile.
@@ -78,6 +78,7 @@ pub fn build(contract: &Contract, facts: &Facts, seed: u64, profile: Profile, on
     drafts.extend(matrix::lap(contract, facts));
     drafts.extend(lives::lives(contract, facts));
     drafts.extend(proofs::proofs(contract, facts));
+    drafts.extend(providers::providers(contract, facts));
     drafts.extend(races::races(contract, facts, profile));
     let toggles = toggles::toggles(contract, &mut rng);
     if profile == Profile::Quick {

@@ -9,6 +9,7 @@ mod lives;
 mod matrix;
 mod probe;
 mod proofs;
+mod providers;
 mod published;
 mod races;
 mod script;
@@ -26,6 +27,7 @@ pub use goal::{Coverage, DIMENSIONS, OperationCoverage, Reached, Unreached};
 pub use script::{flaw, foresee, signed_in, start};
 pub use sequence::{
     Action, Call, CallError, Epoch, Facts, Obtain, PLAN_SCHEMA, PLAN_VERSION, Persona, Plan, Purpose, Sequence, Settings, SignIn, Step,
+    Through,
 };
 pub use symbol::{Binding, Unbound, captured, symbols};
 pub use twist::{OVERLONG_ID, UNUSED_ID};

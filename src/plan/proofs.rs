@@ -328,6 +328,8 @@ fn lock_out_by_codes(script: &mut Script<'_>, facts: &Facts) {
     let another = elsewhere.code(script);
     caller.proves(script, "another address is not locked out", &elsewhere, &another);
     lift(script, &email);
+    let sent = caller.sends(script, "another code to the same address", ("email", &email), None);
+    let code = sent.code(script);
     caller.proves(script, "the right code", &sent, &code);
     lenient(script, facts);
 }

@@ -6,12 +6,12 @@ use serde_json::{Value, json};
 
 use super::coverage::Sight;
 use super::probe::{Identifier, Who};
-use super::sequence::{Action, Call, CallError, Facts, Obtain, Persona, Plan, Purpose, Sequence, Settings, SignIn, Step};
+use super::sequence::{Action, Call, CallError, Facts, Obtain, Persona, Plan, Purpose, Sequence, Settings, SignIn, Step, Through};
 use super::stand_in::{PLAN_NOW, completed, given_by, stand_in, stand_ins};
 use super::symbol::{Binding, captured, symbols};
 use crate::contract::{Contract, MessageKind, Outcome, Source};
 use crate::model::session::{begin_grant, begin_session};
-use crate::model::{Entity, Key, Kind, State, Term, accept, obtained, predict, survey};
+use crate::model::{Entity, Key, Kind, State, Term, accept, obtained, predict, signed_in_through, survey};
 
 /// All scopes of the Account API that the harness asks for.
 pub const ALL_SCOPES: &str = "openid profile email phone address custom_data identities urn:logto:scope:sessions";
@@ -206,6 +206,12 @@ impl<'a> Script<'a> {
         self.binding.set(sign_in.token.clone(), format!("plan-{}", sign_in.token));
         self.binding.set(sign_in.id_token.clone(), format!("plan-{}-id", sign_in.token));
         signed_in(&mut self.state, sign_in, &sign_in.scopes, &self.binding, self.now);
+        if let Some(through) = &sign_in.through {
+            let resolve = |text: &str| self.binding.resolve(text).unwrap_or_default();
+            let (user, connector) = (resolve(&sign_in.user), resolve(&through.connector));
+            let tokens = json!({"access_token": "plan", "token_type": "Bearer", "expires_in": 3600, "renewed": null});
+            signed_in_through(&mut self.state, &user, &connector, &tokens, self.now);
+        }
     }
 
     /// Adds a step that gets something outside the two collections. Gives what stands for it.
@@ -463,6 +469,7 @@ impl<'a> Script<'a> {
             scopes: scopes.into(),
             token: symbol.clone(),
             id_token: format!("{symbol}.id"),
+            through: None,
         };
         self.signed_in(&sign_in);
         self.steps.push(Step {
@@ -481,6 +488,25 @@ impl<'a> Script<'a> {
         let resolve = |text: String| self.binding.resolve(&text).unwrap_or_default();
         let known = self.state.find(Kind::User, &resolve(user.id())).and_then(|found| found.text("username"));
         known == Some(Some(resolve(user.username()).as_str()))
+    }
+
+    /// Signs a user in through an enterprise connector; the access token.
+    pub fn sign_in_through(&mut self, user: User, through: Through) -> String {
+        let symbol = self.symbol("token");
+        let sign_in = SignIn {
+            user: user.id(),
+            username: String::new(),
+            password: String::new(),
+            client: "first".into(),
+            scopes: ALL_SCOPES.into(),
+            token: symbol.clone(),
+            id_token: format!("{symbol}.id"),
+            through: Some(through),
+        };
+        self.signed_in(&sign_in);
+        let (persona, purpose, action) = (Persona::User, Purpose::Setup, Action::SignIn(sign_in));
+        self.steps.push(Step { persona, purpose, action, capture: BTreeMap::new(), expect: None, together: None });
+        format!("{{{{{symbol}}}}}")
     }
 
     /// Whether the user has a second factor, as far as the model knows.
@@ -582,10 +608,9 @@ pub fn flaw(plan: &Plan) -> Option<(&str, usize, String)> {
         for (index, step) in sequence.steps.iter().enumerate() {
             let sent = match &step.action {
                 Action::Call(call) => call.request(&binding).map(drop),
-                Action::SignIn(sign_in) => [&sign_in.user, &sign_in.username, &sign_in.password]
-                    .into_iter()
-                    .try_for_each(|text| binding.resolve(text).map(drop))
-                    .map_err(CallError::from),
+                Action::SignIn(sign_in) => {
+                    sign_in.texts().into_iter().try_for_each(|text| binding.resolve(text).map(drop)).map_err(CallError::from)
+                }
                 Action::Wait(_) => Ok(()),
                 Action::Obtain(obtain) => obtain.from.try_map(|text| binding.resolve(text)).map(drop).map_err(CallError::from),
             };

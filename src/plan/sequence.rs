@@ -298,6 +298,29 @@ pub struct SignIn {
     pub token: String,
     /// Symbol of the ID token.
     pub id_token: String,
+    /// The enterprise connector that takes the place of username and password.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub through: Option<Through>,
+}
+
+impl SignIn {
+    /// The texts in which symbols can stand.
+    pub fn texts(&self) -> Vec<&str> {
+        let through = self.through.iter().flat_map(|through| [&through.connector, &through.account, &through.email]);
+        [&self.user, &self.username, &self.password].into_iter().chain(through).map(String::as_str).collect()
+    }
+}
+
+/// An enterprise connector of the harness's own identity provider, and who signs in there.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Through {
+    /// Id of the connector.
+    pub connector: String,
+    /// Id of the account at the provider.
+    pub account: String,
+    /// Verified e-mail address of the account.
+    pub email: String,
 }
 
 /// Why a step cannot be turned into a request.
@@ -338,9 +361,7 @@ impl Step {
     pub fn needs(&self) -> Vec<&str> {
         match &self.action {
             Action::Call(call) => call.symbols().collect(),
-            Action::SignIn(sign_in) => {
-                [&sign_in.user, &sign_in.username, &sign_in.password].into_iter().flat_map(|text| symbols(text)).collect()
-            }
+            Action::SignIn(sign_in) => sign_in.texts().into_iter().flat_map(symbols).collect(),
             Action::Wait(_) => Vec::new(),
             Action::Obtain(obtain) => obtain.from.texts().into_iter().flat_map(symbols).collect(),
         }

@@ -75,13 +75,14 @@ pub fn given_by(source: &Source, number: usize, now: i64) -> Got {
             let host = if *flaw == Some(Flaw::WrongOrigin) { "elsewhere.example" } else { PLAN_HOST };
             passkey_answer(challenge, &format!("https://{host}"), *flaw != Some(Flaw::UserNotVerified)).to_string()
         }
-        Source::Consent { page, account, .. } => {
+        Source::Consent { page, account, spent, .. } => {
             let back = url::Url::parse(page)
                 .ok()
                 .and_then(|page| page.query_pairs().find(|(name, _)| name == "redirect_uri").map(|(_, back)| back.into_owned()));
             let data = json!({"code": format!("plan-{number}"), "state": "lc", "redirectUri": back.unwrap_or_default()}).to_string();
             let identity = json!({"userId": account, "details": {"id": account}});
-            let tokens = json!({"access_token": format!("plan-{number}"), "token_type": "Bearer", "expires_in": 3600, "renewed": null});
+            let life = if *spent { -3600 } else { 3600 };
+            let tokens = json!({"access_token": format!("plan-{number}"), "token_type": "Bearer", "expires_in": life, "renewed": null});
             return Got { text: data, vouched: Some((identity, tokens)) };
         }
     };

@@ -65,6 +65,10 @@ pub fn create_connector(input: &Value, state: &mut State) -> Key {
             state.delete(&key);
         }
     }
+    // Of a kind that is no standard the deployment says nothing.
+    if connector.flag("isStandard") == Some(false) {
+        connector.set("isStandard", Term::Unknown);
+    }
     for (name, absent) in
         [("syncProfile", json!(false)), ("enableTokenStorage", json!(false)), ("config", json!({})), ("metadata", json!({}))]
     {

@@ -241,7 +241,7 @@ pub fn late_refusals<'a>(contract: &'a Contract, facts: &Facts) -> Vec<Draft<'a>
         // A call that says nothing has nothing to write.
         let own = operation.guards.iter().rev().filter(|guard| !guard.shared && !matches!(guard.kind, GuardKind::AnyKey(_)));
         let probe = own.flat_map(|guard| break_guard(guard, &accepted)).next()?;
-        (facts.can_sign_in || !probe.needs_sign_in(contract)).then_some(probe)
+        probe.is_possible(contract, facts).then_some(probe)
     };
     gather("refusals", writing.filter_map(last))
 }

@@ -19,6 +19,8 @@ const MOST_MESSAGES: u32 = 10;
 const MOST_FAILURES: u32 = 3;
 /// Seconds after which records end.
 const RECORD_LIFE: u32 = 600;
+/// Seconds after which codes end at the earliest.
+const CODE_LIFE: u32 = 60;
 /// Seconds more, so that clocks may differ.
 const MARGIN: u32 = 45;
 /// Secret of an authenticator app.
@@ -38,11 +40,14 @@ pub fn proofs<'a>(contract: &'a Contract, facts: &'a Facts) -> Vec<Draft<'a>> {
     let mut drafts = vec![draft("factors", factors(), false, Box::new(second_factors))];
     if both {
         drafts.push(draft("codes", open(), false, Box::new(codes)));
+        drafts.push(draft("numbers", open(), false, Box::new(numbers)));
     }
     if mail {
         drafts.push(draft("foreign-codes", open(), false, Box::new(foreign_codes)));
         drafts.push(draft("tries", open(), false, Box::new(tries)));
         drafts.push(draft("messages", open(), false, Box::new(messages)));
+        drafts.push(draft("sent-codes", open(), false, Box::new(sent_codes)));
+        drafts.push(draft("block-list", open(), true, Box::new(move |script| block_list(script, facts))));
         drafts.push(draft("lock-out-by-codes", open(), true, Box::new(move |script| lock_out_by_codes(script, facts))));
     }
     if facts.may_wait {
@@ -106,6 +111,7 @@ impl Caller {
 }
 
 /// A code that was sent.
+#[derive(Clone)]
 struct Sent {
     kind: String,
     value: String,
@@ -138,6 +144,8 @@ fn codes(script: &mut Script<'_>) {
     }
     let new = script.email();
     let sent = caller.sends(script, "a code to a new address", ("email", &new), None);
+    let elsewhere = Sent { value: script.email(), ..sent.clone() };
+    caller.proves(script, "said to be of another address", &elsewhere, "none");
     let code = sent.code(script);
     caller.proves(script, "the code of a new address", &sent, &code);
     caller.renames(script, "the record of a new address does not prove who it is", &sent.record);
@@ -153,15 +161,73 @@ fn codes(script: &mut Script<'_>) {
     script.look_as_user(caller.user, of);
     let of = caller.does(script, "the same record again", "UpdatePrimaryEmail", Some(&proof), &body);
     script.look(caller.user, of);
-    // The address it proved is the caller's no more, the record proves all the same.
-    let newer = script.phone();
-    let sent = caller.sends(script, "a code to a new number", ("phone", &newer), None);
-    let code = sent.code(script);
-    caller.proves(script, "the code of a new number", &sent, &code);
-    let body = json!({"phone": newer, "newIdentifierVerificationRecordId": sent.record});
-    let of = caller.does(script, "the new number", "UpdatePrimaryPhone", Some(&proof), &body);
-    script.look(caller.user, of);
-    script.look_as_user(caller.user, of);
+}
+
+/// A new phone number, and one that somebody else has.
+fn numbers(script: &mut Script<'_>) {
+    let caller = Caller::new(script);
+    let proof = script.record(caller.user);
+    let (new, taken) = (script.phone(), script.phone());
+    let other = script.user(Traits::default());
+    as_admin(script, "a phone number of somebody else", "UpdateUser", other, Some(&json!({"primaryPhone": taken})));
+    for (label, value) in [("the new number", new), ("a number that somebody else has", taken)] {
+        let sent = caller.sends(script, "a code to a new number", ("phone", &value), None);
+        let elsewhere = Sent { value: script.phone(), ..sent.clone() };
+        caller.proves(script, "said to be of another number", &elsewhere, "none");
+        let code = sent.code(script);
+        caller.proves(script, "the code of a new number", &sent, &code);
+        let body = json!({"phone": value, "newIdentifierVerificationRecordId": sent.record});
+        let of = caller.does(script, label, "UpdatePrimaryPhone", Some(&proof), &body);
+        script.look(caller.user, of);
+        script.look_as_user(caller.user, of);
+    }
+}
+
+/// Codes that belong to no record: a right one once, wrong ones so often, a new one in place of the old.
+fn sent_codes(script: &mut Script<'_>) {
+    let email = script.email();
+    let send = |script: &mut Script<'_>, label: &str| {
+        let call = script.admin_call("CreateVerificationCode", "/api/verification-codes".into(), Some(&json!({"email": email})));
+        script.call(Persona::Admin, Purpose::Probe(label.to_owned()), call, &[]);
+        script.obtain(Persona::Admin, Source::Message { to: email.clone(), record: None })
+    };
+    let give = |script: &mut Script<'_>, label: &str, code: &str| {
+        let body = json!({"email": email, "verificationCode": code});
+        let call = script.admin_call("VerifyVerificationCode", "/api/verification-codes/verify".into(), Some(&body));
+        script.call(Persona::Admin, Purpose::Probe(label.to_owned()), call, &[]);
+    };
+    let first = send(script, "a code");
+    let second = send(script, "another one in its place");
+    give(script, "a wrong code", "none");
+    give(script, "the right code", &second);
+    give(script, "the right code again", &second);
+    give(script, "the code before", &first);
+    let third = send(script, "a third one");
+    for number in 1..=MOST_TRIES {
+        give(script, &format!("wrong code {number}"), "none");
+    }
+    give(script, "the right code comes too late", &third);
+}
+
+/// Addresses that the tenant does not want.
+fn block_list(script: &mut Script<'_>, facts: &Facts) {
+    let caller = Caller::new(script);
+    let proof = script.record(caller.user);
+    let policy = |script: &mut Script<'_>, label: &str, value: &Value| {
+        let call = script.admin_call("UpdateSignInExp", "/api/sign-in-exp".into(), Some(&json!({"emailBlocklistPolicy": value})));
+        script.call(Persona::Admin, Purpose::Probe(label.to_owned()), call, &[]);
+    };
+    let unwanted = script.email().replace("@example.com", "@blocked.example.com");
+    let sub = script.email().replace("@example.com", "+sub@example.com");
+    policy(script, "a list", &json!({"customBlocklist": ["@blocked.example.com"], "blockSubaddressing": true}));
+    for value in [&unwanted, &sub] {
+        caller.sends(script, "a code to an address that is not wanted", ("email", value), None);
+        let body = json!({"email": value, "newIdentifierVerificationRecordId": proof});
+        let of = caller.does(script, "an address that is not wanted", "UpdatePrimaryEmail", Some(&proof), &body);
+        script.look(caller.user, of);
+    }
+    let found = facts.sign_in_experience.get("emailBlocklistPolicy").cloned().unwrap_or_else(|| json!({}));
+    policy(script, "the list as it was", &found);
 }
 
 /// What records are worth in other hands.
@@ -272,6 +338,9 @@ fn expiry(script: &mut Script<'_>, facts: &Facts) {
         &[(&one_time, "/token")],
     );
     caller.renames(script, "the record before it ends", &proof);
+    if reads_mail {
+        codes_end(script, &caller, facts);
+    }
     script.wait(RECORD_LIFE + MARGIN);
     caller.renames(script, "the record after it ended", &proof);
     script.call(
@@ -293,6 +362,28 @@ fn expiry(script: &mut Script<'_>, facts: &Facts) {
         let of = caller.does(script, "a new address by a record that ended", "UpdatePrimaryEmail", Some(&fresh), &body);
         script.look(caller.user, of);
     }
+}
+
+/// Codes end before their record where the tenant says so.
+fn codes_end(script: &mut Script<'_>, caller: &Caller, facts: &Facts) {
+    let policy = |script: &mut Script<'_>, label: &str, value: &Value| {
+        let call = script.admin_call("UpdateSignInExp", "/api/sign-in-exp".into(), Some(&json!({"verificationCodePolicy": value})));
+        script.call(Persona::Admin, Purpose::Probe(label.to_owned()), call, &[]);
+    };
+    policy(script, "codes for a minute", &json!({"expirationDuration": CODE_LIFE}));
+    let email = script.email();
+    let sent = caller.sends(script, "a code for a minute", ("email", &email), None);
+    let code = sent.code(script);
+    let call = script.admin_call("CreateVerificationCode", "/api/verification-codes".into(), Some(&json!({"email": email})));
+    script.call(Persona::Admin, Purpose::Probe("a code of no record".into()), call, &[]);
+    let other = script.obtain(Persona::Admin, Source::Message { to: email.clone(), record: None });
+    script.wait(CODE_LIFE + MARGIN);
+    caller.proves(script, "the code after a minute", &sent, &code);
+    let body = json!({"email": email, "verificationCode": other});
+    let call = script.admin_call("VerifyVerificationCode", "/api/verification-codes/verify".into(), Some(&body));
+    script.call(Persona::Admin, Purpose::Probe("the code of no record after a minute".into()), call, &[]);
+    let found = facts.sign_in_experience.get("verificationCodePolicy").cloned().unwrap_or_else(|| json!({}));
+    policy(script, "codes as they were", &found);
 }
 
 /// Whoever gives wrong passwords too often is locked out, until that is lifted.

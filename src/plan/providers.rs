@@ -25,7 +25,7 @@ pub fn providers<'a>(contract: &'a Contract, facts: &'a Facts) -> Vec<Draft<'a>>
     let mut drafts = Vec::new();
     let social = known(&["CreateConnector", "CreateVerificationBySocial", "VerifyVerificationBySocial", "AddUserIdentities"]);
     if facts.has_provider && social {
-        drafts.push(draft("accounts", false, Box::new(accounts)));
+        drafts.push(draft("accounts", false, Box::new(move |script| accounts(script, facts))));
         if facts.keeps_tokens {
             drafts.push(draft("tokens", false, Box::new(tokens)));
         }
@@ -131,7 +131,7 @@ impl Caller {
 }
 
 /// One account belongs to one user, one user has one account of a provider.
-fn accounts(script: &mut Script<'_>) {
+fn accounts(script: &mut Script<'_>, facts: &Facts) {
     let Some(connector) = connector(script, "provider") else { return };
     let (first, second) = (Caller::new(script), Caller::new(script));
     let (one, other) = (script.alphanumeric(), script.alphanumeric());
@@ -152,6 +152,15 @@ fn accounts(script: &mut Script<'_>) {
     call.headers.retain(|(name, _)| name != "logto-verification-id");
     second.does(script, "without a proof of identity", call);
     as_admin(script, "all that are linked", "ListUserAllIdentities", second.user, None);
+    let said = json!({"connectorId": connector.id, "connectorData": {"code": "lc", "userId": one}});
+    as_admin(script, "a connector that needs a session", "CreateUserIdentity", second.user, Some(&said));
+    if let Some(mail) = facts.connectors.iter().find(|known| known.get("type").is_some_and(|kind| kind == "Email")) {
+        let said = json!({"connectorId": mail["id"], "connectorData": {"code": "lc", "userId": one}});
+        as_admin(script, "a connector for mails", "CreateUserIdentity", second.user, Some(&said));
+        let body = json!({"connectorId": mail["id"], "state": "lc", "redirectUri": "https://example.com/back"});
+        let call = first.call("CreateVerificationBySocial", "POST", "/api/verifications/social", Some(&body));
+        script.call(Persona::User, Purpose::Probe("a connector for mails".into()), call, &[]);
+    }
 }
 
 /// What a provider's token is good for, and how long.

@@ -35,7 +35,7 @@ pub fn walk(contract: &Contract, facts: &Facts, settings: Option<&Settings>, see
         })
         .collect();
     for _ in 0..STEPS {
-        let Some(probe) = swarm.choose(&mut rng).and_then(|operation| draw(contract, operation, &mut rng)) else { continue };
+        let Some(probe) = swarm.choose(&mut rng).and_then(|operation| draw(contract, facts, operation, &mut rng)) else { continue };
         let rendered = probe.render(&mut script, &mut cast);
         // What the model cannot tell shows nothing.
         let Some(outcome) = script.foresee(&rendered.1) else { continue };
@@ -67,7 +67,7 @@ fn is_walked(operation: &Operation) -> bool {
 }
 
 /// An accepted case, a case with one guard broken, or something tried.
-fn draw<'a>(contract: &'a Contract, operation: &'a Operation, rng: &mut rand::rngs::StdRng) -> Option<Probe<'a>> {
+fn draw<'a>(contract: &'a Contract, facts: &Facts, operation: &'a Operation, rng: &mut rand::rngs::StdRng) -> Option<Probe<'a>> {
     let broken = !rng.random_ratio(ACCEPTED_OF_TEN, 10);
     let tried = broken && rng.random_bool(0.3) && !operation.tries.is_empty();
     let cases = if tried { &operation.tries } else { &operation.cases };
@@ -80,6 +80,9 @@ fn draw<'a>(contract: &'a Contract, operation: &'a Operation, rng: &mut rand::rn
         accepted
     };
     // Whoever signs in must be able to, and whoever is to lose everything is no longer the one of the walk.
-    let fits = !probe.needs_sign_in(contract) && probe.credential != Credential::IdToken && !matches!(probe.who, Who::Only(_));
+    let fits = probe.is_possible(contract, facts)
+        && !probe.needs_sign_in(contract)
+        && probe.credential != Credential::IdToken
+        && !matches!(probe.who, Who::Only(_));
     fits.then_some(probe)
 }

@@ -11,7 +11,7 @@ use super::sequence::{Call, Facts, Persona, Purpose};
 use super::twist::break_guard;
 use crate::contract::entity::Owner;
 use crate::contract::guard::{Guard, GuardKind};
-use crate::contract::{Contract, Effect, Kind, Named, Operation, Outcome};
+use crate::contract::{Case, Contract, Effect, Kind, Named, Operation, Outcome};
 use crate::model::{Route, route};
 
 /// Probes per sequence: users, their passwords and tokens are shared by as many as the settings allow; a deviation is reduced
@@ -231,19 +231,19 @@ pub fn matrix<'a>(contract: &'a Contract, facts: &Facts, most: usize, wanted: &d
     gather("guards", operations.flat_map(|(turn, operation)| spoiled(contract, operation, facts, (turn, most))))
 }
 
-/// One refused call of each operation that writes, broken where everything else holds already: if a refusal comes too late to
+/// One refused call of each accepted case of each operation that writes, broken where everything else holds already: if a refusal comes too late to
 /// keep a write from happening, it shows here.
 pub fn late_refusals<'a>(contract: &'a Contract, facts: &Facts) -> Vec<Draft<'a>> {
     let writing = contract.specified().filter(|operation| operation.writes());
-    let last = |operation: &'a Operation| {
-        let (name, case) = operation.cases.iter().find(|(_, case)| !case.signed_in)?;
+    let last = |operation: &'a Operation, name: &str, case: &'a Case| {
         let accepted = Probe::accepted(contract, operation, name, case);
         // A call that says nothing has nothing to write.
         let own = operation.guards.iter().rev().filter(|guard| !guard.shared && !matches!(guard.kind, GuardKind::AnyKey(_)));
         let probe = own.flat_map(|guard| break_guard(guard, &accepted)).next()?;
         probe.is_possible(contract, facts).then_some(probe)
     };
-    gather("refusals", writing.filter_map(last))
+    let cases = writing.flat_map(|operation| operation.cases.iter().map(move |(name, case)| (operation, name, case)));
+    gather("refusals", cases.filter(|(_, _, case)| !case.signed_in).filter_map(|(operation, name, case)| last(operation, name, case)))
 }
 
 /// Refused calls under settings that suit them, as few sequences as these allow.

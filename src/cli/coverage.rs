@@ -27,7 +27,7 @@ pub(super) fn text(profiles: &[Profile], seed: u64, as_json: bool, settings: &Se
         let built = session::block_on(session::planned(settings, *profile, seed))?;
         rows.push(Row {
             profile: *profile,
-            requests: built.plan.sequences().map(|sequence| sequence.steps.len()).sum(),
+            requests: built.plan.sequences().map(crate::plan::Sequence::requests).sum(),
             sequences: built.plan.sequences().count(),
             milliseconds: started.elapsed().as_millis(),
             coverage: built.coverage.unwrap_or_default(),

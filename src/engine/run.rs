@@ -493,7 +493,7 @@ fn announce_plan(listener: &Listener, built: &Built) {
     let plan = &built.plan;
     listener(&Event::Planned {
         sequences: plan.sequences().count(),
-        requests: plan.sequences().map(|sequence| sequence.steps.len()).sum(),
+        requests: plan.sequences().map(Sequence::requests).sum(),
         passwords: built.coverage.as_ref().map(|coverage| coverage.passwords),
         epochs: plan.epochs.len(),
     });

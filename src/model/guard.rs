@@ -609,6 +609,7 @@ impl Scene<'_> {
             .filter(|guard| !matches!(guard.kind, GuardKind::NotLocked(_)))
             .fold(Truth::No, |fails, guard| fails.or(self.applies(guard).and(self.holds(&guard.kind).not())));
         match fails {
+            _ if failures >= most => Truth::No,
             Truth::Yes => Truth::of(failures + 1 < most),
             Truth::No => Truth::of(failures < most),
             open if failures + 1 >= most => open,

@@ -312,9 +312,10 @@ fn spoiled<'a>(contract: &'a Contract, operation: &'a Operation, facts: &Facts, 
     let mut shared_done = false;
     let mut orders: Vec<BTreeSet<usize>> = Vec::new();
     // What can be spoiled of an operation that nothing brings to success is refused anyway.
-    let bases = if operation.cases.is_empty() { &operation.tries } else { &operation.cases };
+    let can_be = |(name, case): &(&String, &Case)| possible(&Probe::accepted(contract, operation, name, case));
+    let bases = if operation.cases.iter().any(|base| can_be(&base)) { &operation.cases } else { &operation.tries };
     // Why a call is refused does not depend on how its token was got.
-    for (name, case) in bases.iter().filter(|(_, case)| !case.signed_in) {
+    for (name, case) in bases.iter().filter(|base| !base.1.signed_in && can_be(base)) {
         let accepted = Probe::accepted(contract, operation, name, case);
         let mut order: Vec<Probe<'a>> = vec![accepted.clone()];
         let mut ordered = BTreeSet::new();

@@ -47,7 +47,6 @@ pub fn proofs<'a>(contract: &'a Contract, facts: &'a Facts) -> Vec<Draft<'a>> {
         drafts.push(draft("tries", open(), false, Box::new(tries)));
         drafts.push(draft("messages", open(), false, Box::new(messages)));
         drafts.push(draft("sent-codes", open(), false, Box::new(sent_codes)));
-        drafts.push(draft("block-list", open(), true, Box::new(move |script| block_list(script, facts))));
         drafts.push(draft("lock-out-by-codes", open(), true, Box::new(move |script| lock_out_by_codes(script, facts))));
     }
     if facts.may_wait {
@@ -207,27 +206,6 @@ fn sent_codes(script: &mut Script<'_>) {
         give(script, &format!("wrong code {number}"), "none");
     }
     give(script, "the right code comes too late", &third);
-}
-
-/// Addresses that the tenant does not want.
-fn block_list(script: &mut Script<'_>, facts: &Facts) {
-    let caller = Caller::new(script);
-    let proof = script.record(caller.user);
-    let policy = |script: &mut Script<'_>, label: &str, value: &Value| {
-        let call = script.admin_call("UpdateSignInExp", "/api/sign-in-exp".into(), Some(&json!({"emailBlocklistPolicy": value})));
-        script.call(Persona::Admin, Purpose::Probe(label.to_owned()), call, &[]);
-    };
-    let unwanted = script.email().replace("@example.com", "@blocked.example.com");
-    let sub = script.email().replace("@example.com", "+sub@example.com");
-    policy(script, "a list", &json!({"customBlocklist": ["@blocked.example.com"], "blockSubaddressing": true}));
-    for value in [&unwanted, &sub] {
-        caller.sends(script, "a code to an address that is not wanted", ("email", value), None);
-        let body = json!({"email": value, "newIdentifierVerificationRecordId": proof});
-        let of = caller.does(script, "an address that is not wanted", "UpdatePrimaryEmail", Some(&proof), &body);
-        script.look(caller.user, of);
-    }
-    let found = facts.sign_in_experience.get("emailBlocklistPolicy").cloned().unwrap_or_else(|| json!({}));
-    policy(script, "the list as it was", &found);
 }
 
 /// What records are worth in other hands.

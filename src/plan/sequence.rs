@@ -165,6 +165,11 @@ impl Sequence {
         step - before..step + 1 + after
     }
 
+    /// How many requests it sends, sign-ins aside.
+    pub fn requests(&self) -> usize {
+        self.steps.iter().filter(|step| matches!(step.action, Action::Call(_))).count()
+    }
+
     /// Whether a step is sent together with others, or looks at one that was.
     pub fn is_race(&self, step: usize) -> bool {
         let of = match self.steps.get(step).map(|step| &step.purpose) {

@@ -37,8 +37,10 @@ impl Entry {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::contract::{Contract, Version};
-    use crate::plan::sequence::Facts;
+    use serde_json::json;
+
+    use crate::contract::{Contract, MessageKind, Version};
+    use crate::plan::sequence::{Facts, Sequence};
     use crate::plan::{Built, Profile, build};
 
     fn built(profile: Profile) -> Built {
@@ -47,6 +49,12 @@ mod tests {
             account_center: defaults["accountCenter"].clone(),
             sign_in_experience: defaults["signInExperience"].clone(),
             resource: "https://default.logto.app/api".into(),
+            connectors: vec![json!({"id": "m", "type": "Email"}), json!({"id": "s", "type": "Sms"})],
+            factories: defaults["connectorFactories"].as_array().unwrap().clone(),
+            channels: MessageKind::ALL.to_vec(),
+            has_provider: true,
+            keeps_tokens: true,
+            may_wait: true,
             may_change_settings: true,
             can_sign_in: true,
             ..Facts::default()
@@ -57,12 +65,11 @@ mod tests {
     #[test]
     fn each_outcome_that_is_not_reached_has_a_reason_and_each_reason_an_outcome() {
         let coverage = built(Profile::Standard).coverage.unwrap();
-        for unreached in &coverage.unreached {
-            assert_ne!(unreached.reason, LEFT_OUT, "{} {}", unreached.operation, unreached.outcome);
-        }
-        for entry in ENTRIES.iter() {
-            assert!(coverage.unreached.iter().any(|unreached| entry.fits(&unreached.operation, &unreached.outcome)), "{entry:?}");
-        }
+        let without = coverage.unreached.iter().filter(|unreached| unreached.reason == LEFT_OUT);
+        let without: Vec<String> = without.map(|unreached| format!("{} {}", unreached.operation, unreached.outcome)).collect();
+        let fits = |entry: &&Entry| coverage.unreached.iter().any(|unreached| entry.fits(&unreached.operation, &unreached.outcome));
+        let idle: Vec<&Entry> = ENTRIES.iter().filter(|entry| !fits(entry)).collect();
+        assert!(without.is_empty() && idle.is_empty(), "{without:#?} {idle:#?}");
         assert!(coverage.goals.iter().all(|goal| goal.reached * 2 > goal.goal), "{:?}", coverage.goals);
         let all: usize = coverage.operations.iter().map(|operation| operation.outcomes - operation.reached).sum();
         assert_eq!(all, coverage.unreached.len());
@@ -71,9 +78,9 @@ mod tests {
     #[test]
     fn the_standard_plan_keeps_to_its_budget() {
         let Built { plan, coverage, .. } = built(Profile::Standard);
-        let requests: usize = plan.sequences().map(|sequence| sequence.steps.len()).sum();
+        let requests: usize = plan.sequences().map(Sequence::requests).sum();
         let passwords = coverage.unwrap().passwords;
         assert!(requests <= 12_000, "{requests} requests");
-        assert!(passwords <= 350, "{passwords} password computations");
+        assert!(passwords <= 400, "{passwords} password computations");
     }
 }

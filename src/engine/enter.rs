@@ -28,7 +28,7 @@ impl Execution<'_> {
                     self.binding.set(plan.id_token.clone(), id_token);
                 }
                 let (binding, now) = (&self.binding, self.context.time.now());
-                self.states.each(|state| signed_in(state, plan, &signed.scope, binding, now));
+                self.states.each(|state| signed_in(state, plan, &signed.scope, signed.session.as_deref(), binding, now));
                 if let (Some(through), Some(tokens)) = (&plan.through, tokens) {
                     let resolve = |text: &str| binding.resolve(text).unwrap_or_default();
                     let (user, connector) = (resolve(&plan.user), resolve(&through.connector));

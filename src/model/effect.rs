@@ -581,7 +581,7 @@ fn issue_token(call: &Call<'_>, state: &mut State, now: i64) -> Key {
                 user = Term::Known(only.clone());
             }
             from_grant = session::begin_grant(&user, &application, now, state);
-            from_session = session::begin_session(&user, &application, &from_grant, now, state);
+            from_session = session::begin_session(&user, &application, &from_grant, None, now, state);
         }
         "refresh_token" => {
             let text = field("refresh_token").unwrap_or_default();

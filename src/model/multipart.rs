@@ -28,7 +28,7 @@ pub fn write(members: &Value) -> (String, Vec<u8>) {
 }
 
 /// The files of a form, each under the name of its part; of several with one name the first. Texts are left out, as the
-/// server looks for files only. `None` when the content type names no boundary.
+/// server looks for files only, and a part that says no type is a text to it. `None` when the content type names no boundary.
 pub fn read(content_type: &str, body: &[u8]) -> Option<Value> {
     let boundary = content_type.split(';').find_map(|part| part.trim().strip_prefix("boundary="))?.trim_matches('"');
     let delimiter = format!("\r\n--{boundary}");
@@ -67,7 +67,7 @@ fn read_file(head: &[u8], content: &[u8]) -> Option<(String, Value)> {
     };
     let file = json!({
         "name": parameter("filename")?,
-        "type": header("content-type").unwrap_or_default().trim(),
+        "type": header("content-type").map(str::trim).filter(|kind| !kind.is_empty())?,
         "base64": STANDARD.encode(content),
     });
     Some((parameter("name")?, file))
@@ -93,6 +93,10 @@ mod tests {
 
     #[test]
     fn forms_without_files_are_empty() {
+        for kind in ["", "Content-Type: \r\n"] {
+            let form = format!("--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a\"\r\n{kind}\r\na\r\n--x--\r\n");
+            assert_eq!(read("multipart/form-data; boundary=x", form.as_bytes()), Some(json!({})), "{kind:?}");
+        }
         assert_eq!(read("multipart/form-data; boundary=x", b"--x--\r\n"), Some(json!({})));
         assert_eq!(read("multipart/form-data", b"--x--\r\n"), None);
         assert_eq!(read("multipart/form-data; boundary=\"x\"", b""), Some(json!({})));

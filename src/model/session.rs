@@ -1,7 +1,8 @@
 //! Sessions and grants: what a sign-in or a token exchange leaves behind, how it ends, and how lists show it.
 //!
 //! No answer names them when they are made, so they go by handles. Their ids show in lists, where those made first end
-//! first; until then nobody can name them.
+//! first (but for a session that lost a grant: it is stored anew, and its end moves by up to a second); until then nobody
+//! can name them. A session is told apart by the name in its cookie, where that was seen; losing a grant, it gets another.
 
 use std::collections::BTreeMap;
 
@@ -15,6 +16,9 @@ use crate::contract::Named;
 
 /// The member of a list's items by which the oldest comes first.
 pub const ORDER: &str = "expiresAt";
+
+/// What a session has in place of the handle of a grant that is gone: a later grant may go by that handle.
+const REVOKED: &str = "revoked";
 
 /// The property that says when a user was made, as the state's clock has it.
 pub const SINCE: &str = "since";
@@ -48,10 +52,15 @@ pub fn begin_grant(owner: &Term, client: &Term, now: i64, state: &mut State) -> 
     begin(Kind::Grant, "id", owner, client, now, state).id.as_str().into()
 }
 
-/// A session in which a client has a grant; its handle.
-pub fn begin_session(owner: &Term, client: &Term, grant: &Term, now: i64, state: &mut State) -> Term {
+/// A session in which a client has a grant, by the name it has in its cookie where that is known; its handle.
+pub fn begin_session(owner: &Term, client: &Term, grant: &Term, named: Option<&str>, now: i64, state: &mut State) -> Term {
     let key = begin(Kind::Session, "uid", owner, client, now, state);
-    state.update(&key, |session| session.set("grant", grant.clone()));
+    state.update(&key, |session| {
+        session.set("grant", grant.clone());
+        if let Some(name) = named {
+            session.set("jti", name);
+        }
+    });
     key.id.as_str().into()
 }
 
@@ -91,7 +100,11 @@ fn forget(kind: Kind, owner: &str, state: &mut State) {
 pub fn revoke_grant(key: &Key, state: &mut State) {
     let Some(grant) = state.remove(key) else { return };
     let (owner, client) = (grant.get("owner").clone(), grant.get("clientId").clone());
-    let own = |token: &Entity| token.text("grant") == Some(Some(&key.id));
+    let own = |holder: &Entity| holder.text("grant") == Some(Some(&key.id));
+    state.update_all(Kind::Session, own, |session| {
+        session.set("grant", REVOKED);
+        session.set("jti", Term::Unknown);
+    });
     state.update_all(Kind::Token, own, |token| {
         token.set("grant", Value::Null);
         if token.text("use") == Some(Some("account")) {
@@ -358,5 +371,49 @@ pub fn end(effect: Named, call: &Call<'_>, state: &mut State) {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn signed_in(name: &str, state: &mut State) -> (Key, Key) {
+        let (owner, client) = ("u".into(), "c".into());
+        let grant = begin_grant(&owner, &client, 1000, state);
+        let session = begin_session(&owner, &client, &grant, Some(name), 1000, state);
+        let key = |kind, handle: &Term| Key::new(kind, handle.known().and_then(Value::as_str).unwrap());
+        (key(Kind::Session, &session), key(Kind::Grant, &grant))
+    }
+
+    fn shown(name: &str, authorizations: &Value) -> Value {
+        json!({
+            "payload": {
+                "uid": format!("uid-{name}"), "exp": 2, "iat": 1, "jti": name, "kind": "Session", "loginTs": 1, "accountId": "u",
+                "authorizations": authorizations,
+            },
+            "lastSubmission": null, "clientId": "c", "accountId": "u", "expiresAt": 2000,
+        })
+    }
+
+    #[test]
+    fn a_session_is_known_by_its_cookie() {
+        let mut state = State::closed();
+        let (first, _) = signed_in("one", &mut state);
+        let pattern = session(&first, state.get(&first).unwrap(), &state, None);
+        let with = json!({"c": {"grantId": "g", "sid": "s"}});
+        assert!(pattern.matches(Some(&shown("one", &with))).is_ok());
+        assert_eq!(pattern.matches(Some(&shown("two", &with))).unwrap_err().pointer, "/payload/jti");
+    }
+
+    #[test]
+    fn a_session_does_not_take_over_a_later_grant() {
+        let mut state = State::closed();
+        let (first, grant) = signed_in("one", &mut state);
+        revoke_grant(&grant, &mut state);
+        assert_eq!(signed_in("two", &mut state).1, grant, "the handle is free again");
+        let pattern = session(&first, state.get(&first).unwrap(), &state, None);
+        assert!(pattern.matches(Some(&shown("renamed", &json!({})))).is_ok());
+        assert!(pattern.matches(Some(&shown("renamed", &json!({"c": {"grantId": "g", "sid": "s"}})))).is_err());
     }
 }

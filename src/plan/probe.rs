@@ -342,9 +342,13 @@ impl<'a> Probe<'a> {
         self.operation.path.contains("{userId}")
     }
 
-    /// Whether something given acts on the same user in the path.
-    fn gives_to_subject(&self, contract: &Contract) -> bool {
-        self.given.values().any(|given| !given.for_caller && Probe::of_given(contract, given).is_some_and(|given| given.has_subject()))
+    /// Whether it, or something given, acts on the user that it is about.
+    fn concerns_subject(&self, contract: &Contract) -> bool {
+        let texts = self.texts();
+        let given = |given: &Given| Probe::of_given(contract, given).is_some_and(|given| given.concerns_subject(contract));
+        self.has_subject() && !self.path.contains_key("userId")
+            || ["{{subject.id}}", "{{subject-token}}"].iter().any(|symbol| texts.contains(symbol))
+            || self.given.values().any(|one| !one.for_caller && given(one))
     }
 
     /// What is given to the caller: a caller with it is another one than a caller without.
@@ -491,7 +495,7 @@ impl Cast {
     fn bring_about(&mut self, script: &mut Script<'_>, given: &Given, caller: Option<User>, subject: Option<User>) -> Option<String> {
         let contract = script.contract();
         let probe = Probe::of_given(contract, given)?;
-        let subject = if given.for_caller { caller } else { subject.filter(|_| probe.has_subject()) };
+        let subject = if given.for_caller { caller } else { subject.filter(|_| probe.concerns_subject(contract)) };
         // Whose it is says the user, not the way it was written.
         let key = (Given { for_caller: false, ..given.clone() }, subject.or(caller.filter(|_| probe.by_user())));
         if let Some(symbol) = self.given.get(&key) {
@@ -587,12 +591,8 @@ impl Probe<'_> {
             script.fresh_token(caller, ALL_SCOPES, Client::FirstBySignIn);
         }
         let contract = script.contract();
-        let texts = self.texts();
-        let speaks_of_subject = self.has_subject() && !self.path.contains_key("userId")
-            || self.gives_to_subject(contract)
-            || texts.contains("{{subject.id}}")
-            || texts.contains("{{subject-token}}");
-        let subject = subject.or_else(|| speaks_of_subject.then(|| cast.subject(script, self.endowment_of_subject(contract))));
+        let subject =
+            subject.or_else(|| self.concerns_subject(contract).then(|| cast.subject(script, self.endowment_of_subject(contract))));
         let mut names: Vec<(String, Option<String>)> = Vec::new();
         for (name, given) in &self.given {
             names.push((format!("{{{{{name}."), cast.bring_about(script, given, caller, subject)));

@@ -205,7 +205,7 @@ impl<'a> Script<'a> {
     fn signed_in(&mut self, sign_in: &SignIn) {
         self.binding.set(sign_in.token.clone(), format!("plan-{}", sign_in.token));
         self.binding.set(sign_in.id_token.clone(), format!("plan-{}-id", sign_in.token));
-        signed_in(&mut self.state, sign_in, &sign_in.scopes, &self.binding, self.now);
+        signed_in(&mut self.state, sign_in, &sign_in.scopes, None, &self.binding, self.now);
         if let Some(through) = &sign_in.through {
             let resolve = |text: &str| self.binding.resolve(text).unwrap_or_default();
             let (user, connector) = (resolve(&sign_in.user), resolve(&through.connector));
@@ -686,13 +686,13 @@ pub fn start(facts: &Facts, settings: Option<&Settings>, binding: &Binding, now:
     state
 }
 
-/// What a sign-in leaves in the state: a token, and traces on the user.
-pub fn signed_in(state: &mut State, sign_in: &SignIn, scope: &str, binding: &Binding, now: i64) {
+/// What a sign-in leaves in the state: a token, traces on the user, and a session, by the name it has in its cookie.
+pub fn signed_in(state: &mut State, sign_in: &SignIn, scope: &str, named: Option<&str>, binding: &Binding, now: i64) {
     let user = binding.resolve(&sign_in.user).unwrap_or_default();
     let client = Term::Known(binding.get(&format!("{}.id", sign_in.client)).unwrap_or_default().into());
     let owner = Term::Known(user.clone().into());
     let grant = begin_grant(&owner, &client, now, state);
-    let session = begin_session(&owner, &client, &grant, now, state);
+    let session = begin_session(&owner, &client, &grant, named, now, state);
     let token = Entity::default()
         .with("use", "account")
         .with("user", owner)

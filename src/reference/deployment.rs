@@ -366,8 +366,10 @@ fn succeed(
     });
     for key in next.changed_since(view) {
         next.update(&key, |entity| {
-            if let (Kind::Token, Some(grant), true) = (key.kind, grant, Some(&key) == born.as_ref()) {
-                entity.set("user", grant.user.as_str());
+            match (key.kind, grant) {
+                (Kind::Token, Some(grant)) if Some(&key) == born.as_ref() => entity.set("user", grant.user.as_str()),
+                (Kind::Session, Some(grant)) if view.get(&key).is_none() => entity.set("jti", grant.session.as_str()),
+                _ => {}
             }
             furnish(key.kind, entity, call, mint, now);
             settle(entity, mint, &call.input, now);

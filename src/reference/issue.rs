@@ -79,6 +79,9 @@ pub fn furnish(kind: Kind, entity: &mut Entity, call: &Call<'_>, mint: &mut Mint
         Kind::Grant => GRANT_LIFE,
         _ => return,
     };
+    if kind == Kind::Session && entity.known("jti").is_none() {
+        entity.set("jti", json!(mint.opaque()));
+    }
     if entity.known("expiresAt").is_some() {
         return;
     }
@@ -86,7 +89,6 @@ pub fn furnish(kind: Kind, entity: &mut Entity, call: &Call<'_>, mint: &mut Mint
     let mut members = vec![("iat", json!(now / 1000)), ("exp", json!(end / 1000)), ("expiresAt", json!(end))];
     if kind == Kind::Session {
         members.push(("loginTs", json!(now / 1000)));
-        members.push(("jti", mint.opaque().into()));
         members.push(("sid", mint.opaque().into()));
         let submission = json!({"interactionEvent": "SignIn", "userId": entity.known("owner"), "verificationRecords": []});
         members.push(("lastSubmission", submission));

@@ -18,6 +18,7 @@ use crate::model::{Call, Key, Kind, State};
 const CODE_LIFE: i64 = 600_000;
 
 const COOKIE: &str = "_interaction";
+const SESSION_COOKIE: &str = "_session";
 
 /// Sign-ins under way, and the codes they led to.
 #[derive(Debug, Default)]
@@ -54,6 +55,8 @@ pub struct Grant {
     pub user: String,
     /// Granted scopes.
     pub scope: String,
+    /// Name of the session in its cookie.
+    pub session: String,
     client: String,
     redirect_uri: String,
     challenge: Option<String>,
@@ -145,7 +148,7 @@ pub fn authorize(visit: &mut Visit<'_>) -> Answer {
     };
     let id = visit.store.mint.opaque();
     let mut answer = redirect(303, format!("/sign-in?app_id={client}"));
-    answer.headers.push(("set-cookie".into(), format!("{COOKIE}={id}; path=/; samesite=lax; httponly")));
+    answer.headers.push(set_cookie(COOKIE, &id));
     visit.store.sign_ins.interactions.insert(id, interaction);
     answer
 }
@@ -184,6 +187,10 @@ fn no_session() -> Answer {
 /// The sign-in that a visit belongs to.
 pub fn interaction_id(visit: &Visit<'_>) -> Option<String> {
     named_in(visit.request).filter(|id| visit.store.sign_ins.interactions.contains_key(id))
+}
+
+fn set_cookie(name: &str, value: &str) -> (String, String) {
+    ("set-cookie".into(), format!("{name}={value}; path=/; samesite=lax; httponly"))
 }
 
 fn named_in(request: &Request) -> Option<String> {
@@ -301,7 +308,7 @@ pub fn resume(visit: &mut Visit<'_>) -> Answer {
         Stage::Submitted { .. } => redirect(303, format!("/consent?app_id={}", interaction.client)),
         Stage::Consented { user } => {
             let Some(done) = visit.store.sign_ins.interactions.remove(&id) else { return no_session() };
-            let code = visit.store.mint.opaque();
+            let (code, session) = (visit.store.mint.opaque(), visit.store.mint.opaque());
             let issuer = format!("{}/oidc", visit.deployment.endpoint);
             let fields = [("code", code.as_str())]
                 .into_iter()
@@ -309,8 +316,11 @@ pub fn resume(visit: &mut Visit<'_>) -> Answer {
                 .chain([("iss", issuer.as_str())]);
             let to = callback(&done.redirect_uri, fields);
             let Interaction { client, redirect_uri, scope, challenge, .. } = done;
-            visit.store.sign_ins.codes.insert(code, Grant { user, scope, client, redirect_uri, challenge, expires: visit.now + CODE_LIFE });
-            redirect(303, to)
+            let mut answer = redirect(303, to);
+            answer.headers.push(set_cookie(SESSION_COOKIE, &session));
+            let expires = visit.now + CODE_LIFE;
+            visit.store.sign_ins.codes.insert(code, Grant { user, scope, session, client, redirect_uri, challenge, expires });
+            answer
         }
         _ => redirect(303, format!("/sign-in?app_id={}", interaction.client)),
     }

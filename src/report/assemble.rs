@@ -169,6 +169,12 @@ fn signs_in(found: &Found) -> bool {
     found.confirmation.sequence.steps.iter().any(|step| matches!(step.action, Action::SignIn(_)))
 }
 
+/// The same for the same texts, in every run.
+fn identity(kind: &str, texts: &[&str]) -> String {
+    let digest = Sha256::digest(texts.join("\n"));
+    format!("{kind}-{:02x}{:02x}{:02x}", digest[0], digest[1], digest[2])
+}
+
 struct Assembly<'a> {
     result: &'a RunResult,
     circumstances: &'a Circumstances,
@@ -182,6 +188,7 @@ impl Assembly<'_> {
     /// One cause, one finding: confirmed deviations with the same check and the same difference are one.
     fn findings(&mut self, waivers: &mut Waivers) -> (Vec<Finding>, Vec<Finding>, BTreeMap<String, Reproduction>) {
         let mut groups: BTreeMap<(String, String, String), Vec<&Found>> = BTreeMap::new();
+        let mut unsure = BTreeMap::new();
         for found in &self.result.found {
             let sighted = &found.sighted;
             let place = (sighted.requirement.clone(), sighted.operation.clone());
@@ -191,21 +198,24 @@ impl Assembly<'_> {
             }
             let confirmation = &found.confirmation;
             if !confirmation.holds() {
+                let id = identity("flaky", &[&sighted.requirement, &sighted.operation, &sighted.detail]);
                 let (shown, tries) = (confirmation.shown, confirmation.tries);
-                self.flaky.insert(place, format!("showed in {shown}/{tries} replays: {}", sighted.detail));
+                let again = self.circumstances.out.as_ref().map(|out| format!(" ({out}/findings/{id}.json)"));
+                let note = format!("showed in {shown}/{tries} replays{}: {}", again.unwrap_or_default(), sighted.detail);
+                self.flaky.insert(place, note);
+                unsure.insert(id, Reproduction { plan: self.alone(found), script: None });
                 continue;
             }
             self.failed.insert(place);
             let key = (sighted.check.to_owned(), sighted.deviation.expected.clone(), sighted.deviation.actual.clone());
             groups.entry(key).or_default().push(found);
         }
-        let (mut findings, mut warnings, mut reproductions) = (Vec::new(), Vec::new(), BTreeMap::new());
+        let (mut findings, mut warnings, mut reproductions) = (Vec::new(), Vec::new(), unsure);
         for ((check, expected, actual), members) in groups {
             let Some(shortest) = members.iter().min_by_key(|found| (signs_in(found), found.confirmation.sequence.steps.len())) else {
                 continue;
             };
-            let digest = Sha256::digest(format!("{check}\n{expected}\n{actual}"));
-            let id = format!("{check}-{:02x}{:02x}{:02x}", digest[0], digest[1], digest[2]);
+            let id = identity(&check, &[&check, &expected, &actual]);
             let level = members.iter().map(|found| found.sighted.level).min().unwrap_or(contract::Level::Should);
             let mut requirements: Vec<String> = members.iter().map(|found| found.sighted.requirement.clone()).collect();
             let mut operations: Vec<String> = members.iter().map(|found| found.sighted.operation.clone()).collect();
@@ -215,10 +225,7 @@ impl Assembly<'_> {
             }
             let confirmation = &shortest.confirmation;
             let replay = self.circumstances.out.as_ref().map(|out| format!("{out}/findings/{id}.json"));
-            let epoch = Epoch { settings: shortest.settings.clone(), alone: true, sequences: vec![confirmation.sequence.clone()] };
-            // What a target publishes is read again when the sequence is replayed.
-            let facts = Facts { published: None, ..self.result.plan.facts.clone() };
-            let plan = Plan { epochs: vec![epoch], facts, ..self.result.plan.clone() };
+            let plan = self.alone(shortest);
             let mut finding = Finding {
                 id: id.clone(),
                 level: match level {
@@ -246,6 +253,14 @@ impl Assembly<'_> {
             if level == contract::Level::Must || self.circumstances.strict { findings.push(finding) } else { warnings.push(finding) }
         }
         (findings, warnings, reproductions)
+    }
+
+    /// A plan of nothing but the reduced sequence of a deviation.
+    fn alone(&self, found: &Found) -> Plan {
+        let epoch = Epoch { settings: found.settings.clone(), alone: true, sequences: vec![found.confirmation.sequence.clone()] };
+        // What a target publishes is read again when the sequence is replayed.
+        let facts = Facts { published: None, ..self.result.plan.facts.clone() };
+        Plan { epochs: vec![epoch], facts, ..self.result.plan.clone() }
     }
 
     /// Waivers whose deviation could have shown and did not.

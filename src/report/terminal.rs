@@ -148,10 +148,11 @@ fn head(report: &Report) -> Vec<Row> {
     vec![verdict_row(report), Row::cut("target:", Colour::Dim, about)]
 }
 
-/// What went wrong on our side.
+/// What went wrong on our side, and what did not show again.
 fn errors(report: &Report, layout: Layout) -> Vec<Row> {
     let run = report.errors.iter().map(|error| Row::cut("error:", Colour::Red, error));
-    let mut rows: Vec<Row> = run.chain(noted(report, Verdict::Error, "ERROR", Colour::Red)).collect();
+    let rows = run.chain(noted(report, Verdict::Error, "ERROR", Colour::Red));
+    let mut rows: Vec<Row> = rows.chain(noted(report, Verdict::Flaky, "FLAKY", Colour::Yellow)).collect();
     let hidden = rows.len().saturating_sub(layout.errors);
     rows.truncate(layout.errors);
     rows.extend(more(hidden, report));

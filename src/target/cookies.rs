@@ -24,6 +24,11 @@ impl Jar {
         }
     }
 
+    /// The value of a cookie.
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        self.cookies.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
     /// Adds the cookies to a request.
     pub(super) fn dress(&self, request: Request) -> Request {
         if self.cookies.is_empty() {

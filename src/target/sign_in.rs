@@ -13,6 +13,9 @@ use super::form;
 use super::gate::{Clearance, Gate, GateError};
 use crate::model::wire::{Answer, Request};
 
+/// The cookie that keeps a browser signed in.
+const SESSION_COOKIE: &str = "_session";
+
 /// Longest chain of redirects that is followed.
 const MAX_STEPS: usize = 10;
 
@@ -44,6 +47,8 @@ pub struct SignedIn {
     pub refresh_token: Option<String>,
     /// Granted scopes, separated by spaces.
     pub scope: String,
+    /// What the deployment calls the session in its cookie, which lists of sessions show as `jti`.
+    pub session: Option<String>,
 }
 
 impl fmt::Debug for SignedIn {
@@ -224,6 +229,7 @@ impl<'a> Flow<'a> {
             id_token: text(&answer, "id_token"),
             refresh_token: text(&answer, "refresh_token"),
             scope: text(&answer, "scope").unwrap_or_default(),
+            session: self.jar.get(SESSION_COOKIE).inspect(|name| self.gate.secrets().register(name)).map(str::to_owned),
         })
     }
 }

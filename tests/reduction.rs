@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use logto_conformance::contract::{Contract, Files, Version};
-use logto_conformance::engine::{REPLAYS, RunOptions, RunResult, Time, run};
+use logto_conformance::engine::{RunOptions, RunResult, Time, run};
 use logto_conformance::plan::Profile;
 use logto_conformance::reference::{Fault, Reference, ReferenceOptions};
 use logto_conformance::target::{AdminCredentials, ClientOptions, Mode, SecretRegister};
@@ -27,6 +27,8 @@ struct Entry {
     minimum: usize,
     #[serde(default)]
     only: Vec<String>,
+    #[serde(default)]
+    spreads: bool,
 }
 
 /// What reducing one fault's deviations took.
@@ -80,13 +82,14 @@ async fn outcome(minimum: &Entry, seed: u64) -> Outcome {
     let fault = Fault::named(&minimum.fault).unwrap();
     let only = if minimum.only.is_empty() { vec![fault.operation.clone()] } else { minimum.only.clone() };
     let result = check(&fault, only, seed, Profile::Standard).await;
-    let steps = result.found.iter().map(|found| found.confirmation.sequence.steps.len()).min();
+    let confirmed = result.found.iter().filter(|found| found.confirmation.holds());
+    let steps = confirmed.map(|found| found.confirmation.sequence.steps.len()).min();
     Outcome {
         fault: minimum.fault.clone(),
         minimum: minimum.minimum,
-        steps: steps.unwrap_or_else(|| panic!("seed {seed}: {} was not found", fault.id)),
+        steps: steps.unwrap_or_else(|| panic!("seed {seed}: {} was not confirmed", fault.id)),
         requests: result.found.iter().map(|found| found.confirmation.requests).collect(),
-        unsure: result.found.iter().filter(|found| found.confirmation.shown < REPLAYS).count(),
+        unsure: result.found.iter().filter(|found| !minimum.spreads && !found.confirmation.holds()).count(),
     }
 }
 

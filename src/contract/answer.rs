@@ -104,6 +104,8 @@ pub enum MemberSource {
     Made(String),
     /// The enterprise identity that the user in the path has of this connector.
     SsoIdentity(ValueRef),
+    /// An entity as a whole, absent where there is none or nobody asked for it (`x-shown` of the member's schema).
+    Entity(Box<Selector>),
     /// One member of a property that is an object.
     Member {
         /// Whose property.
@@ -125,6 +127,7 @@ impl<'de> Deserialize<'de> for MemberSource {
             Distinct(ValueRef),
             Made(String),
             SsoIdentity(ValueRef),
+            Entity(Box<Selector>),
         }
         #[derive(Deserialize)]
         #[serde(deny_unknown_fields)]
@@ -146,6 +149,7 @@ impl<'de> Deserialize<'de> for MemberSource {
             Raw::Derived(Derived::Distinct(value)) => Self::Distinct(value),
             Raw::Derived(Derived::Made(property)) => Self::Made(property),
             Raw::Derived(Derived::SsoIdentity(connector)) => Self::SsoIdentity(connector),
+            Raw::Derived(Derived::Entity(selector)) => Self::Entity(selector),
             Raw::Member(Member { member, name }) => {
                 let (target, property) = property_of(&member).map_err(de::Error::custom)?;
                 Self::Member { target, property, name }

@@ -66,7 +66,7 @@ kinds! {
     "identity" Identity,
     /// An identity at an enterprise provider; owned by a user.
     "sso-identity" SsoIdentity,
-    /// A token that an identity provider issued for a user; owned by the user.
+    /// Tokens of an identity provider that are kept for a user, with an id of their own; owned by the user.
     "token-set" TokenSet,
     /// Whoever messages go to, by the address or number.
     "recipient" Recipient,
@@ -96,8 +96,6 @@ kinds! {
     "connector-factory" ConnectorFactory,
     /// A rule of who may sign in to an application; owned by the application.
     "access-rule" AccessRule,
-    /// A provider's token that is kept for a user, by id.
-    "stored-secret" StoredSecret,
 }
 
 impl Kind {

@@ -57,6 +57,9 @@ pub struct Harm {
     /// Changes or removes the object named by this path parameter.
     #[serde(default)]
     pub touches: Option<String>,
+    /// Pointer to what its answer tells the id of: a part of the object that the path names, and so as free to be changed.
+    #[serde(default)]
+    pub tells: Option<String>,
     /// Makes the deployment send a message.
     #[serde(default)]
     pub sends: bool,

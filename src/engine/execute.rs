@@ -288,6 +288,10 @@ impl Execution<'_> {
             }
         };
         let observation = observe(&self.context.contract, &self.states, &ready.request, &answer, before);
+        let told = step.operation().and_then(|id| self.context.contract.operation(id)?.harm.tells.as_ref());
+        if let Some(id) = told.and_then(|pointer| answer.json()?.pointer(pointer)?.as_str().map(str::to_owned)) {
+            self.context.gate.own_part(ready.request.path(), id);
+        }
         self.capture(index, &answer);
         self.judge(index, step, &ready.request, &answer, &observation);
         self.states = observation.states;

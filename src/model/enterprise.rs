@@ -39,6 +39,7 @@ pub fn keep_enterprise_tokens(state: &mut State, user: &Key, connector: &str, to
     }
     let mut entity = tokens_of(&kept_tokens(tokens, now));
     entity.set("owner", user.id.as_str());
+    entity.set("userId", user.id.as_str());
     entity.set("ssoConnectorId", connector);
     entity.set("target", Value::Null);
     if keeps.is_some() {

@@ -11,13 +11,13 @@ use super::guard::{Scene, before, has_security_method, scopes, sso_identity, sso
 use super::pattern::{ListPattern, Member, Pattern, Teaching, Why};
 use super::route::{Route, route};
 use super::rules::is_truthy;
-use super::select::{assume, owner_of, targets};
+use super::select::{Look, assume, owner_of, select, targets};
 use super::session;
 use super::state::{Entity, Key, Kind, State, Term, Truth};
 use super::wire::Request;
 use super::{effect, list, message, proof};
 use crate::contract::answer::{AnswerSpec, MemberSource, Source};
-use crate::contract::entity::{Owner, Target};
+use crate::contract::entity::{Owner, Selector, Target};
 use crate::contract::guard::{Guard, GuardKind, RefusalEffect, Status};
 use crate::contract::{Contract, Effect, Operation, Outcome, Schema};
 
@@ -234,16 +234,38 @@ impl View<'_> {
                 None => Pattern::Any,
             },
             Source::Object(members) => {
-                let members = members.iter().map(|(name, source)| (name.clone(), Member::Present(self.member(source, created))));
+                let members = members.iter().map(|(name, source)| {
+                    let member = match source {
+                        MemberSource::Entity(selector) => self.inner(selector, schema.pointer(&format!("/properties/{name}"))),
+                        _ => Member::Present(self.member(source, created)),
+                    };
+                    (name.clone(), member)
+                });
                 Pattern::Object(constants(schema).chain(members).collect())
             }
             Source::UserIdentities => self.user_identities(),
         }
     }
 
+    /// An entity as a member, where it is there and asked for.
+    fn inner(&self, selector: &Selector, schema: Option<&Value>) -> Member {
+        let schema = schema.unwrap_or(&Value::Null);
+        let asked = schema.get("x-shown").map_or(Truth::Yes, |rule| self.shown(rule));
+        let entity = match select(self.call, self.state, selector).into_iter().next() {
+            Some(Look::Found(key)) => self.state.get(&key).map_or(Pattern::Any, |entity| self.object(&key, entity, schema)),
+            Some(Look::Missing) => return Member::Withheld(Why::Level),
+            _ => return if asked == Truth::No { Member::Withheld(Why::Level) } else { Member::Optional(Pattern::Any) },
+        };
+        match asked {
+            Truth::Yes => Member::Present(entity),
+            Truth::No => Member::Withheld(Why::Level),
+            Truth::Unknown | Truth::Near => Member::Optional(entity),
+        }
+    }
+
     fn member(&self, source: &MemberSource, created: &[Key]) -> Pattern {
         match source {
-            MemberSource::Any => Pattern::Any,
+            MemberSource::Any | MemberSource::Entity(_) => Pattern::Any,
             MemberSource::Fresh(fresh) => Pattern::Leaf { term: Term::Fresh(*fresh), teaches: None },
             MemberSource::Value(value) => self.call.value(value).map_or(Pattern::Any, Pattern::exactly),
             MemberSource::Distinct(value) => {

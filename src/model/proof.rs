@@ -339,6 +339,9 @@ pub fn renew_token_set(call: &Call<'_>, state: &mut State, now: i64) {
             let term = renewed.as_ref().map(|renewed| renewed.get(name).cloned().unwrap_or_default());
             tokens.set(name, term.map_or(Term::Unknown, Term::Known));
         }
+        for name in ["scope", "expiresAt", "tokenType", "hasRefreshToken"] {
+            tokens.set(format!("metadata.{name}"), Term::Unknown);
+        }
         let end = renewed.as_ref().map(|renewed| json!(life_of(renewed).map(|life| now + life * 1000)));
         tokens.set("endsAt", end.map_or(Term::Unknown, Term::Known));
     });
@@ -377,7 +380,7 @@ pub fn settle_tokens(state: &mut State, user: &Key) {
     let identities = known.known("identities");
     let unlinked = |tokens: &Entity| {
         let linked = identities.zip(tokens.text("target").flatten()).and_then(|(identities, target)| identities.get(target)?.get("userId"));
-        tokens.text("target").flatten().is_some() && linked != tokens.known("account")
+        tokens.text("target").flatten().is_some() && linked != tokens.known("identityId")
     };
     let owned = state.all(Kind::TokenSet).filter(|(_, tokens)| tokens.text("owner") == Some(Some(&user.id)));
     let over: Vec<Key> = owned.filter(|(_, tokens)| unlinked(tokens)).map(|(id, _)| Key::new(Kind::TokenSet, id)).collect();
@@ -404,6 +407,9 @@ pub fn tokens_of(kept: &Value) -> Entity {
     let mut entity = if kept.is_object() { Entity::from_json(kept) } else { Entity::default() };
     let endless = entity.known("endsAt").is_some_and(Value::is_null);
     entity.set("expires_in", if endless { Term::Known(Value::Null) } else { Term::Unknown });
+    entity.set("id", Term::Fresh(Fresh::Secret));
+    entity.set("type", "federated_token_set");
+    entity.set("metadata.hasRefreshToken", entity.get("renewable").clone());
     entity
 }
 
@@ -411,10 +417,11 @@ fn keep_tokens(state: &mut State, user: &Key, record: &Entity) -> Option<Key> {
     let target = record.text("target").flatten()?;
     let mut entity = record.known("tokens").map(tokens_of).unwrap_or_default();
     entity.set("owner", user.id.as_str());
+    entity.set("userId", user.id.as_str());
     entity.set("target", target);
     entity.set("ssoConnectorId", Value::Null);
     entity.set("connectorId", record.get("connector").clone());
-    entity.set("account", record.known("account").and_then(|account| account.get("userId")).cloned().map_or(Term::Unknown, Term::Known));
+    entity.set("identityId", record.known("account").and_then(|account| account.get("userId")).cloned().map_or(Term::Unknown, Term::Known));
     let key = Key::new(Kind::TokenSet, format!("{} {target}", user.id));
     state.insert(key.clone(), entity);
     Some(key)

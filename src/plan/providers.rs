@@ -172,6 +172,9 @@ fn tokens(script: &mut Script<'_>) {
     caller.reads_token(script, "no token before the account is linked", &connector);
     caller.links(script, "an account with a token", "POST", &record);
     caller.reads_token(script, "the token", &connector);
+    let target = format!("/api/users/{}/identities/{}?includeTokenSecret=true", caller.user.id(), connector.target);
+    forgets_secret(script, "GetUserIdentity", &target);
+    caller.reads_token(script, "no token once it was deleted", &connector);
     let spent = caller.proves(script, &connector, &account, true);
     let target = format!("/api/my-account/identities/{}/access-token", connector.target);
     let body = json!({"verificationRecordId": spent});
@@ -181,6 +184,16 @@ fn tokens(script: &mut Script<'_>) {
     caller.reads_token(script, "and is forgotten", &connector);
     caller.unlinks(script, "the account is given up", &connector);
     caller.reads_token(script, "no token without the account", &connector);
+}
+
+/// The administrator finds stored tokens by the identity they belong to, and deletes them.
+fn forgets_secret(script: &mut Script<'_>, reads: &str, target: &str) {
+    let secret = script.symbol("secret");
+    by_admin(script, "the tokens are there", reads, target.to_owned(), None, &[(&secret, "/tokenSecret/id")]);
+    let path = format!("/api/secrets/{{{{{secret}}}}}");
+    by_admin(script, "they are deleted", "DeleteSecret", path.clone(), None, &[]);
+    by_admin(script, "once only", "DeleteSecret", path, None, &[]);
+    by_admin(script, "none are told of any more", reads, target.to_owned(), None, &[]);
 }
 
 /// A user signs in at an enterprise provider and is known by that from then on.
@@ -209,6 +222,9 @@ fn enterprise(script: &mut Script<'_>, facts: &Facts) {
     let target = format!("/api/my-account/sso-identities/{connector}/access-token");
     let call = call_with("GetEnterpriseSsoIdentityAccessToken", "GET".into(), target, &format!("Bearer {token}"), None);
     script.call(Persona::User, Purpose::Probe("the provider's token".into()), call, &[]);
+    if facts.keeps_tokens {
+        forgets_secret(script, "GetUserSsoIdentity", &format!("{identity}?includeTokenSecret=true"));
+    }
     by_admin(script, "the connector goes", "DeleteSsoConnector", format!("/api/sso-connectors/{connector}"), None, &[]);
     by_admin(script, "and with it the identity", "GetUserSsoIdentity", identity, None, &[]);
     allow(script, "enterprise sign-in as it was", was);

@@ -14,9 +14,9 @@ use url::Url;
 use super::manners::{MAX_RETRIES, Manners, asked_to_wait};
 use crate::model::wire::{Answer, Request};
 
-/// Idle connections are dropped before the five seconds after which a Node server closes them, so that a write is
-/// not lost to a connection that is just being closed.
-const IDLE: Duration = Duration::from_secs(4);
+/// Idle connections are dropped long before the five seconds after which a Node server closes them, so that a write is
+/// not lost to a connection that is just being closed, even where one side is busy.
+const IDLE: Duration = Duration::from_secs(2);
 
 /// Headers that frame the message; they follow from the request and cannot be given by a caller.
 const FRAMING: [&str; 3] = ["content-length", "transfer-encoding", "connection"];

@@ -203,6 +203,14 @@ impl Gate {
         self.ours().insert(id.into());
     }
 
+    /// Notes that an object which an answer tells of is ours, if the path that was asked for names something of ours.
+    pub fn own_part(&self, path: &str, id: impl Into<String>) {
+        let mut ours = self.ours();
+        if path.split('/').any(|part| ours.contains(part)) {
+            ours.insert(id.into());
+        }
+    }
+
     /// Notes an id that names nothing on the deployment, so that calls on it can harm nobody.
     pub fn declare_unused(&self, id: impl Into<String>) {
         let id = id.into();

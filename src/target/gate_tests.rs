@@ -151,3 +151,15 @@ fn modes_are_read_as_they_are_written() {
     let error = "readonly".parse::<Mode>().unwrap_err().to_string();
     assert_eq!(error, "unknown mode `readonly`: use read-only, isolated or exclusive");
 }
+
+#[tokio::test]
+async fn a_part_of_what_is_ours_is_ours() {
+    let (gate, seen) = gate(Mode::Isolated).await;
+    gate.own("mine");
+    gate.own_part("/api/users/theirs/identities/x", "foreign");
+    gate.own_part("/api/users/mine/identities/x", "part");
+    refused(&gate, "DELETE", "/api/secrets/foreign", Clearance::write()).await;
+    assert!(seen.lock().unwrap().is_empty());
+    gate.send(&Request::new("DELETE", "/api/secrets/part"), &Clearance::write()).await.unwrap();
+    assert_eq!(seen.lock().unwrap().len(), 1);
+}

@@ -70,7 +70,7 @@ impl Slice {
     }
 
     /// Ever wider guesses at the steps that matter although no symbol says so: those that use the same names, then the last
-    /// writes about the same users, in the end everything.
+    /// writes about the same users and the last that are accepted, whomever they are about, in the end everything.
     pub fn guesses(&self, contract: &Contract) -> Vec<Vec<usize>> {
         let kept = self.kept();
         let before: Vec<usize> = (0..self.point).filter(|index| !kept.contains(index)).collect();
@@ -88,9 +88,13 @@ impl Slice {
             close(&self.steps, BTreeSet::from([*index])).into_iter().any(giver)
         };
         let related: Vec<usize> = before.iter().copied().filter(|index| writes(index) && speaks(index)).collect();
+        let written: Vec<usize> = before.iter().copied().filter(writes).collect();
+        let accepted = |index: &usize| self.steps[*index].expect.as_ref().is_none_or(|expected| expected.starts_with('2'));
+        let accepted: Vec<usize> = written.iter().copied().filter(accepted).collect();
+        let last = |of: &[usize], last: usize| of[of.len().saturating_sub(last)..].to_vec();
         let mut guesses = vec![namesakes(&self.point()), namesakes(&kept)];
-        guesses.extend([1, 2, 4, 8].map(|last| related[related.len().saturating_sub(last)..].to_vec()));
-        guesses.extend([related, before.iter().copied().filter(writes).collect(), before]);
+        guesses.extend([1, 2, 4, 8].iter().flat_map(|number| [last(&related, *number), last(&accepted, *number)]));
+        guesses.extend([related, accepted, written, before]);
         guesses
     }
 }

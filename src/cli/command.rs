@@ -3,10 +3,10 @@
 use std::ffi::OsString;
 use std::panic::{self, UnwindSafe};
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use super::settings::{ContractSettings, TargetSettings, WaiverSettings};
-use super::{Failure, Settings, check, explain, inspect, list, output, replay, restore, selftest, serve, spec};
+use super::{Failure, Settings, check, compare, drift, explain, init, inspect, list, output, replay, restore, selftest, serve, spec};
 use crate::report::RunVerdict;
 
 /// Contract-testing conformance harness for Logto's Account API and Management API.
@@ -86,13 +86,42 @@ enum Command {
         #[command(flatten)]
         args: list::Args,
     },
-    /// Say what an id, error code, check, guard kind, verdict or exit code means
+    /// Say what an id, error code, check, guard kind, fault, verdict or exit code means
     #[command(after_help = explain::EXAMPLE)]
     Explain {
         #[command(flatten)]
         contract: ContractSettings,
         #[command(flatten)]
         args: explain::Args,
+    },
+    /// Say what changed between two runs
+    #[command(after_help = compare::EXAMPLE)]
+    Compare {
+        #[command(flatten)]
+        args: compare::Args,
+    },
+    /// Compare the documents that a deployment publishes of its own API with the contract
+    #[command(after_help = drift::EXAMPLE)]
+    Drift {
+        #[command(flatten)]
+        contract: ContractSettings,
+        #[command(flatten)]
+        target: Box<TargetSettings>,
+        #[command(flatten)]
+        args: drift::Args,
+    },
+    /// Write the files that a project starts with
+    #[command(after_help = init::EXAMPLE)]
+    Init {
+        #[command(flatten)]
+        args: init::Args,
+    },
+    /// Print what makes a shell complete this program's arguments
+    #[command(after_help = COMPLETIONS_EXAMPLE)]
+    Completions {
+        /// The shell
+        #[arg(value_name = "SHELL")]
+        shell: clap_complete::Shell,
     },
     /// Print the contract in forms that other tools read
     #[command(subcommand_required = true, arg_required_else_help = true, after_help = spec::EXAMPLE)]
@@ -101,6 +130,9 @@ enum Command {
         form: Form,
     },
 }
+
+const COMPLETIONS_EXAMPLE: &str =
+    "Example:\n  $ logto-conformance completions bash > ~/.local/share/bash-completion/completions/logto-conformance";
 
 #[derive(Debug, Subcommand)]
 enum Form {
@@ -135,6 +167,13 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> RunVerdict {
     })
 }
 
+fn completions(shell: clap_complete::Shell) -> Result<RunVerdict, Failure> {
+    let mut text = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "logto-conformance", &mut text);
+    output::print(&String::from_utf8_lossy(&text))?;
+    Ok(RunVerdict::Conformant)
+}
+
 fn guarded(run: impl FnOnce() -> RunVerdict + UnwindSafe) -> RunVerdict {
     panic::catch_unwind(run).unwrap_or(RunVerdict::Internal)
 }
@@ -162,6 +201,13 @@ fn dispatch(command: Command) -> RunVerdict {
         }
         Command::List { contract, args } => with(contract_only(contract), &mut |settings| list::run(&args, settings)),
         Command::Explain { contract, args } => with(contract_only(contract), &mut |settings| explain::run(&args, settings)),
+        Command::Compare { args } => compare::run(&args).unwrap_or_else(|failure| failure.end()),
+        Command::Drift { contract, target, args } => {
+            let flags = Settings { contract, target: (*target).clone(), ..Settings::default() };
+            with(flags, &mut |settings| drift::run(&args, settings))
+        }
+        Command::Init { args } => init::run(&args).unwrap_or_else(|failure| failure.end()),
+        Command::Completions { shell } => completions(shell).unwrap_or_else(|failure| failure.end()),
         Command::Spec { form: Form::Bundle { contract, args } } => {
             with(contract_only(contract), &mut |settings| spec::run(&args, settings))
         }
@@ -172,7 +218,6 @@ fn dispatch(command: Command) -> RunVerdict {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory as _;
 
     fn leaves(command: &clap::Command, found: &mut Vec<clap::Command>) {
         let mut subcommands = command.get_subcommands().peekable();

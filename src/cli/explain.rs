@@ -7,6 +7,7 @@ use super::settings::Settings;
 use super::{Failure, print};
 use crate::contract::guard::{Guard, GuardKind};
 use crate::contract::{CHECKS, Contract, ErrorCode, Operation, Outcome, Requirement, closest};
+use crate::reference::Fault;
 use crate::report::{RunVerdict, Verdict};
 
 pub(super) const EXAMPLE: &str = "Example:\n  $ logto-conformance explain ACC-FIELD-01";
@@ -14,7 +15,7 @@ pub(super) const EXAMPLE: &str = "Example:\n  $ logto-conformance explain ACC-FI
 /// Arguments of `explain`.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
-    /// An operation, requirement, error code, guard kind, check, verdict or exit code
+    /// An operation, requirement, error code, guard kind, check, fault, verdict or exit code
     #[arg(value_name = "ID")]
     id: String,
 }
@@ -23,7 +24,9 @@ pub(super) fn run(args: &Args, settings: &Settings) -> Result<RunVerdict, Failur
     let contract = Contract::embedded(settings.contract.or_newest())?;
     let sections = sections(&contract, &args.id);
     if sections.is_empty() {
-        let near: Vec<String> = closest(&args.id, names(&contract).into_iter(), 3).iter().map(|name| format!("`{name}`")).collect();
+        let faults = faults();
+        let known = names(&contract).into_iter().chain(faults.iter().map(|fault| fault.id.as_str()));
+        let near: Vec<String> = closest(&args.id, known, 3).iter().map(|name| format!("`{name}`")).collect();
         let remedy = format!("the nearest names are {}; `list` shows all operations", near.join(", "));
         return Err(Failure::Usage(format!("`{}` is not known to contract {}\n  help: {remedy}", args.id, contract.version)));
     }
@@ -40,6 +43,7 @@ fn sections(contract: &Contract, id: &str) -> Vec<String> {
     sections.extend(contract.codes.iter().filter(|(code, _)| is(code)).map(|(code, found)| error_code(contract, code, found)));
     sections.extend(GuardKind::MEANINGS.iter().filter(|(kind, _)| is(kind)).map(|(kind, meaning)| guard_kind(contract, kind, meaning)));
     sections.extend(CHECKS.iter().filter(|check| is(check)).map(|name| check(contract, name)));
+    sections.extend(faults().iter().filter(|found| is(&found.id)).map(fault));
     let end = |verdict: &RunVerdict| is(verdict.word()) || is(&verdict.exit_code().to_string());
     sections.extend(
         RunVerdict::ALL
@@ -64,6 +68,23 @@ fn names(contract: &Contract) -> Vec<&str> {
     names.extend(RunVerdict::ALL.map(RunVerdict::word));
     names.extend(Verdict::ALL.map(Verdict::word));
     names
+}
+
+/// The catalogue of the reference; it is part of the program, and a test reads it.
+fn faults() -> Vec<Fault> {
+    Fault::catalogue().unwrap_or_default()
+}
+
+fn fault(fault: &Fault) -> String {
+    let mut text = format!(
+        "fault {} ({:?} in {:?})\n  {}\n  operation: {}\n  breaks: {}\n",
+        fault.id, fault.class, fault.layer, fault.what, fault.operation, fault.requirement
+    );
+    if let Some(reason) = &fault.excused {
+        let _ = writeln!(text, "  not caught: {reason}");
+    }
+    let _ = writeln!(text, "  see it: logto-conformance check --fault {}", fault.id);
+    text
 }
 
 fn operation(contract: &Contract, operation: &Operation) -> String {
@@ -102,6 +123,15 @@ fn requirement(contract: &Contract, requirement: &Requirement) -> String {
     let operations = if operations.is_empty() { "all (a general requirement)".to_owned() } else { operations };
     let guards = if requirement.guards.is_empty() { "any".to_owned() } else { requirement.guards.join(" ") };
     let _ = writeln!(text, "  operations: {operations}\n  guards: {guards}\n  checks: {}", requirement.checks.join(" "));
+    for need in &requirement.needs {
+        let _ = writeln!(text, "  needs: else {}; {}", need.reason(), need.fix());
+    }
+    let breaking: Vec<Fault> =
+        faults().into_iter().filter(|fault| fault.requirement == requirement.id && fault.excused.is_none()).collect();
+    if let Some(first) = breaking.first() {
+        let names: Vec<&str> = breaking.iter().map(|fault| fault.id.as_str()).collect();
+        let _ = writeln!(text, "  broken by faults: {}\n  see one: logto-conformance check --fault {}", names.join(" "), first.id);
+    }
     text
 }
 
@@ -184,6 +214,15 @@ const fn meaning_of(verdict: Verdict) -> &'static str {
 mod tests {
     use super::*;
     use crate::contract::Version;
+
+    #[test]
+    fn a_fault_and_the_requirement_it_breaks_lead_to_each_other() {
+        let contract = Contract::embedded(Version::NEWEST).unwrap();
+        let fault = sections(&contract, "profile-write-lost").join("");
+        assert!(fault.contains("breaks: ACC-PROFILE-02") && fault.contains("check --fault profile-write-lost"), "{fault}");
+        let requirement = sections(&contract, "ACC-PROFILE-02").join("");
+        assert!(requirement.contains("profile-write-lost"), "{requirement}");
+    }
 
     #[test]
     fn every_name_is_explained_and_every_check_has_its_own_sentence() {

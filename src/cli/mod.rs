@@ -5,9 +5,13 @@
 
 pub mod check;
 mod command;
+mod compare;
 mod coverage;
+mod drift;
 mod explain;
 mod failure;
+mod github;
+mod init;
 mod inspect;
 mod list;
 mod output;

@@ -20,6 +20,7 @@ use crate::engine::{self, Event, Listener, RunError, RunOptions, Time, Waits};
 use crate::model::wire::Request;
 use crate::plan::{Built, Plan, Profile};
 use crate::reference::{Fault, Reference, ReferenceOptions, Running};
+use crate::report::html::Material;
 use crate::report::{self, Circumstances, Report, Reproduction, RunVerdict, TargetKind, assemble, plan_text};
 use crate::target::{AdminCredentials, Channel, ChannelKind, ChannelOptions, Client, ClientOptions, Mode, Provider, SecretRegister};
 
@@ -110,7 +111,7 @@ pub async fn run(settings: &Settings, wish: Wish) -> Result<Report, Failure> {
         secrets: secrets.clone(),
         time: Time::new(clock, waits),
         stop: Arc::clone(&stop),
-        listener: listener(wish.quiet, settings.run.budget, &stop),
+        listener: logged(listener(wish.quiet, settings.run.budget, &stop), settings.run.log.as_deref(), &secrets)?,
     };
     let result = engine::run(options).await;
     watch.abort();
@@ -136,7 +137,7 @@ pub async fn run(settings: &Settings, wish: Wish) -> Result<Report, Failure> {
     if let Some(out) = &out {
         keep(out, &report, &reproductions)?;
         for target in &settings.run.report {
-            let (name, text) = render(target.format, &report, &result.plan);
+            let (name, text) = render(target.format, &report, &result, &reproductions);
             write(&target.path.clone().unwrap_or_else(|| out.join(name)), &text)?;
         }
     }
@@ -330,6 +331,20 @@ pub async fn signal() {
     drop(tokio::signal::ctrl_c().await);
 }
 
+/// Tells every event to a file too, when one is named.
+fn logged(listener: Listener, path: Option<&Path>, secrets: &SecretRegister) -> Result<Listener, Failure> {
+    let Some(path) = path else { return Ok(listener) };
+    create_parent(path)?;
+    let file = std::fs::File::create(path).map_err(|error| Failure::Usage(format!("failed to write {}: {error}", path.display())))?;
+    let (file, secrets) = (std::sync::Mutex::new(file), secrets.clone());
+    Ok(Arc::new(move |event| {
+        let line = format!("{} {}\n", crate::model::time::iso(now()), secrets.redact(&format!("{event:?}")));
+        // A full disk ends the log, not the run.
+        drop(file.lock().unwrap_or_else(std::sync::PoisonError::into_inner).write_all(line.as_bytes()));
+        listener(event);
+    }))
+}
+
 /// Shows progress on a terminal, and a few plain lines elsewhere.
 fn listener(quiet: bool, budget: Option<Budget>, stop: &Arc<AtomicBool>) -> Listener {
     let most = match budget {
@@ -371,12 +386,21 @@ fn listener(quiet: bool, budget: Option<Budget>, stop: &Arc<AtomicBool>) -> List
     })
 }
 
-fn render(format: Format, report: &Report, plan: &Plan) -> (&'static str, String) {
+fn render(
+    format: Format,
+    report: &Report,
+    result: &engine::RunResult,
+    reproductions: &BTreeMap<String, Reproduction>,
+) -> (&'static str, String) {
     match format {
         Format::Json => ("report.json", report::json::render(report)),
         Format::Junit => ("junit.xml", report::junit::render(report)),
         Format::Markdown => ("summary.md", report::markdown::render(report)),
-        Format::Plan => ("plan.json", plan_text(plan)),
+        Format::Html => {
+            let scripts = reproductions.iter().filter_map(|(id, shown)| Some((id.clone(), shown.script.clone()?))).collect();
+            ("report.html", report::html::render(report, &Material { scripts, ..Material::of(&result.contract) }))
+        }
+        Format::Plan => ("plan.json", plan_text(&result.plan)),
     }
 }
 
@@ -422,5 +446,6 @@ pub fn style() -> report::terminal::Style {
 /// Prints the result of a run and says how it ended.
 pub fn show(report: &Report) -> Result<RunVerdict, Failure> {
     super::print(&report::terminal::render(report, &style()))?;
+    super::github::tell(report)?;
     Ok(report.verdict)
 }

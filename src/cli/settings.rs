@@ -165,7 +165,7 @@ pub struct RunSettings {
     /// Stop adding to the plan after this much, for example 60s or 5000req
     #[arg(long, value_name = "BUDGET")]
     pub budget: Option<Budget>,
-    /// Write a report: json, junit, markdown or plan, with :PATH (may be repeated)
+    /// Write a report: json, junit, markdown, html or plan, with :PATH (may be repeated)
     #[arg(long, value_name = "FORMAT[:PATH]")]
     pub report: Vec<ReportTarget>,
     /// Accept that matching requirements cannot be tested; `*` stands for any text (may be repeated)
@@ -180,6 +180,9 @@ pub struct RunSettings {
     /// Wait this long for the target to answer, for example 60s
     #[arg(long, value_name = "TIME", value_parser = values::duration)]
     pub wait: Option<std::time::Duration>,
+    /// Write what happens to this file while it happens, one line per event
+    #[arg(long, value_name = "FILE")]
+    pub log: Option<PathBuf>,
     /// Folder for what the run keeps [default: a new one in conformance-out]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
@@ -234,7 +237,7 @@ impl Settings {
             self, lower;
             contract.contract, target.target, target.client_id, target.client_secret, target.resource, target.insecure, target.ca,
             target.time_out, target.rate, target.channel, target.provider, run.profile, run.seed, run.mode, run.jobs, run.budget, run.strict, run.allow_waits,
-            run.wait, run.out;
+            run.wait, run.log, run.out;
             waivers.waivers, target.header, run.report, run.allow_untestable
         )
     }

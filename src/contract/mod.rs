@@ -5,6 +5,7 @@ mod adopt;
 pub mod answer;
 mod bundle;
 mod document;
+mod drift;
 pub mod effect;
 pub mod entity;
 mod exclusive;
@@ -26,6 +27,7 @@ use std::sync::Arc;
 
 pub use bundle::bundle;
 pub use document::{Given, RawCase as Case};
+pub use drift::{Drift, DriftKind, drift};
 pub use effect::{Effect, Fresh, Named};
 pub use entity::Kind;
 pub use glob::glob;

@@ -213,7 +213,7 @@ pub(super) fn same_path(left: &str, right: &str) -> bool {
 }
 
 /// The mended schema for JSON among the media types of a request or answer.
-fn json_schema(document: &Value, content: &Value) -> Option<Value> {
+pub(super) fn json_schema(document: &Value, content: &Value) -> Option<Value> {
     let media = content.as_object()?.iter().find(|(kind, _)| kind.contains("json"))?.1;
     media.get("schema").map(|schema| repaired(schema, document))
 }

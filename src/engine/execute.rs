@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use serde_json::Value;
 
 use super::time::Time;
+use super::times::Times;
 use crate::check::{self, About, Deviation, Judgement, judge, requirement_for};
 use crate::contract::{Collection, Contract, Kind, Level, Operation, Outcome};
 use crate::model::wire::{Answer, Request};
@@ -46,6 +47,8 @@ pub struct Context {
     pub requests: AtomicU64,
     /// Sends without an answer, one after the other.
     pub silence: AtomicU32,
+    /// How long answers take.
+    pub times: Times,
     /// Set when the run must end.
     pub stop: Arc<AtomicBool>,
 }
@@ -253,7 +256,8 @@ impl Execution<'_> {
 
     pub(super) fn send(&self, ready: &Ready) -> impl Future<Output = Result<Answer, GateError>> {
         self.context.requests.fetch_add(1, Ordering::Relaxed);
-        self.context.gate.send(&ready.request, &ready.clearance)
+        let operation = self.sequence.steps[ready.index].operation();
+        self.context.times.of(operation, self.context.gate.send(&ready.request, &ready.clearance))
     }
 
     /// Lets the symbols that a step captures stand for what the answer shows.

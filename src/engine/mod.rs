@@ -14,6 +14,7 @@ mod run;
 mod score;
 mod stage;
 mod time;
+mod times;
 mod together;
 
 pub use confirm::{Confirmation, REPLAYS};
@@ -23,3 +24,4 @@ pub use inspect::{Departure, Inspection, Tally, inspect};
 pub use run::{Found, OperationTally, RunError, RunOptions, RunResult, plan, run};
 pub use score::{Fate, Score, Sight, fates, score, table};
 pub use time::{Time, Waits};
+pub use times::Times;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -17,6 +17,7 @@ use super::facts::{detect_version, read_facts};
 use super::reduce::Slice;
 use super::stage::Stage;
 use super::time::Time;
+use super::times::Times;
 use crate::contract::{Contract, Files, SpecError, Version};
 use crate::plan::{Built, Coverage, Epoch, Facts, OVERLONG_ID, Plan, Profile, Sequence, Settings, UNUSED_ID, build};
 use crate::target::{
@@ -94,6 +95,10 @@ pub struct OperationTally {
     pub statuses: BTreeMap<u16, u64>,
     /// Admitted outcomes seen.
     pub outcomes: BTreeMap<String, u64>,
+    /// Passes, failures and abstentions by check.
+    pub checks: BTreeMap<String, (u64, u64, u64)>,
+    /// How long each answer took.
+    pub times: Vec<Duration>,
 }
 
 /// A confirmed or flaky deviation.
@@ -326,6 +331,7 @@ async fn test(options: &RunOptions, opened: &Opened) -> Result<Tested, RunError>
                 provider: options.provider.clone(),
                 executions: AtomicU32::new(0),
                 requests: AtomicU64::new(0),
+                times: Times::default(),
                 silence: AtomicU32::new(0),
                 stop: Arc::clone(&options.stop),
             });
@@ -336,6 +342,11 @@ async fn test(options: &RunOptions, opened: &Opened) -> Result<Tested, RunError>
                 run_epoch(&context, options, &opened.admin, index, epoch, &mut board).await;
             }
             requests = context.requests.load(Ordering::Relaxed);
+            for (operation, times) in context.times.take() {
+                if let Some(tally) = board.operations.get_mut(&operation) {
+                    tally.times = times;
+                }
+            }
         }
     }
     Ok(Tested { contract, built, requests, board })
@@ -384,6 +395,15 @@ impl Board {
             }
             for judgement in &exchange.judgements {
                 let counts = self.checks.entry(judgement.check.to_owned()).or_default();
+                if exchange.operation.is_some() {
+                    let tally = self.operations.entry(operation.clone()).or_default();
+                    let (pass, fail, abstain) = tally.checks.entry(judgement.check.to_owned()).or_default();
+                    *match &judgement.result {
+                        crate::check::Result::Pass => pass,
+                        crate::check::Result::Fail(_) => fail,
+                        crate::check::Result::Abstain(_) => abstain,
+                    } += 1;
+                }
                 match &judgement.result {
                     crate::check::Result::Pass => {
                         counts.0 += 1;

@@ -8,8 +8,9 @@ use sha2::{Digest, Sha256};
 use super::curl;
 use super::document::{
     Abstention, CheckCounts, Collection, Finding, Level, Mode, NotTested, OperationCounts, OperationRow, OutcomeCounts, OutcomeRow, Report,
-    RequirementCounts, RequirementOperation, RequirementRow, SCHEMA_VERSION, Summary, Target, TargetKind, Tool,
+    RequirementCounts, RequirementOperation, RequirementRow, SCHEMA_VERSION, Summary, Target, TargetKind, Timing, Tool,
 };
+use super::levels;
 use super::verdict::{RunVerdict, Verdict};
 use crate::check::Waivers;
 use crate::contract::guard::Status;
@@ -145,6 +146,7 @@ pub fn assemble(result: &RunResult, circumstances: &Circumstances, waivers: &mut
         requirements,
         outcomes,
         coverage: result.coverage.clone(),
+        levels: levels::rows(result, &findings, &warnings),
         findings,
         warnings,
         untestable,
@@ -466,7 +468,9 @@ impl Assembly<'_> {
     }
 
     fn operation(&self, operation: &Operation) -> OperationRow {
-        let statuses = self.result.operations.get(&operation.id).map(|tally| tally.statuses.clone()).unwrap_or_default();
+        let tally = self.result.operations.get(&operation.id).cloned().unwrap_or_default();
+        let mut time = Timing::default();
+        tally.times.iter().for_each(|each| time.add(u64::try_from(each.as_micros()).unwrap_or(u64::MAX)));
         OperationRow {
             id: operation.id.clone(),
             collection: match operation.collection {
@@ -475,8 +479,10 @@ impl Assembly<'_> {
             },
             method: operation.method.clone(),
             path: operation.path.clone(),
-            requests: statuses.values().sum(),
-            statuses,
+            requests: tally.statuses.values().sum(),
+            statuses: tally.statuses,
+            checks: tally.checks.into_iter().map(|(name, (pass, fail, abstain))| (name, CheckCounts { pass, fail, abstain })).collect(),
+            time: (time.answers > 0).then_some(time),
         }
     }
 }

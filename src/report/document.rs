@@ -48,6 +48,9 @@ pub struct Report {
     /// What the plan reaches of the coverage goal; absent when the plan was narrowed or read from a file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub coverage: Option<Coverage>,
+    /// What was asked under each level of each field of the account center.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub levels: Vec<LevelRow>,
     /// Confirmed deviations that decide the verdict; one cause, one finding.
     pub findings: Vec<Finding>,
     /// Confirmed deviations from SHOULD requirements that do not decide the verdict.
@@ -299,6 +302,53 @@ pub struct OperationRow {
     pub requests: u64,
     /// Answers by status. Their sum is below `requests` when some got no answer.
     pub statuses: BTreeMap<u16, u64>,
+    /// Judgements of each check on this operation, by the check's name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub checks: BTreeMap<String, CheckCounts>,
+    /// How long its answers took; absent when it was not called.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time: Option<Timing>,
+}
+
+/// How long the answers of one operation took, as the run saw it: waiting for `--rate` included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Timing {
+    /// Answers that were timed, reductions and confirmations included.
+    pub answers: u64,
+    /// Microseconds of all of them.
+    pub total_us: u64,
+    /// Microseconds of the slowest.
+    pub slowest_us: u64,
+}
+
+impl Timing {
+    /// Counts one more answer.
+    pub fn add(&mut self, microseconds: u64) {
+        self.answers += 1;
+        self.total_us = self.total_us.saturating_add(microseconds);
+        self.slowest_us = self.slowest_us.max(microseconds);
+    }
+
+    /// Microseconds of an average answer.
+    pub const fn mean_us(&self) -> u64 {
+        match self.total_us.checked_div(self.answers) {
+            Some(mean) => mean,
+            None => 0,
+        }
+    }
+}
+
+/// What was asked under one level of one field of the account center.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LevelRow {
+    /// Name of the field, for example `customData`.
+    pub field: String,
+    /// `Off`, `ReadOnly`, `Edit`, or `absent` for a field without a level.
+    pub level: String,
+    /// Planned calls of operations that depend on the field, under this level.
+    pub calls: u64,
+    /// Findings and warnings on such operations that showed under this level, by id.
+    pub findings: Vec<String>,
 }
 
 /// How binding a requirement is.

@@ -1,5 +1,7 @@
 //! The report as GitHub-flavoured Markdown, for the step summary of a workflow.
 
+use std::fmt::Write as _;
+
 use super::{
     command,
     document::{Finding, NotTested, Report},
@@ -129,6 +131,39 @@ fn next(report: &Report) -> Option<String> {
     command::next(report).map(|command| format!("Next: {}\n", code(&command)))
 }
 
+/// One finding as the text of an issue: plain Markdown for people who do not have this program.
+pub(super) fn issue(report: &Report, finding: &Finding, script: Option<&str>) -> String {
+    let mut text = format!(
+        "### {} {}: {}\n\n{} deviates from {} ({}).\n\n| | |\n| --- | --- |\n| Expected | {} |\n| Actual | {} |\n\n{}\n",
+        cell(&finding.check),
+        finding.level,
+        cell(&first_of(&finding.operations).unwrap_or_default()),
+        cell(&finding.operations.join(", ")),
+        cell(&finding.requirements.join(", ")),
+        if finding.reproduces() { format!("confirmed {}", finding.confirmed) } else { format!("observed {}", finding.confirmed) },
+        cell(&finding.expected),
+        cell(&finding.actual),
+        cell(&finding.cause),
+    );
+    if !finding.sequence.is_empty() {
+        let steps: Vec<String> =
+            finding.sequence.iter().enumerate().map(|(index, line)| format!("{}. {}", index + 1, code(line))).collect();
+        let _ = write!(text, "\nShortest sequence that shows it:\n\n{}\n", steps.join("\n"));
+    }
+    if let Some(command) = command::replay(report, finding) {
+        let _ = write!(text, "\nAgain: {}\n", code(&command));
+    }
+    if let Some(script) = script {
+        // A fence is longer than any inside.
+        let longest = script.split(|letter| letter != '`').map(str::len).max().unwrap_or(0);
+        let fence = "`".repeat(longest.max(2) + 1);
+        let script = script.trim_end();
+        let _ = write!(text, "\n<details><summary>With sh and curl</summary>\n\n{fence}sh\n{script}\n{fence}\n\n</details>\n");
+    }
+    let _ = write!(text, "\nContract {}, {} {}.\n", cell(&report.contract), cell(&report.tool.name), cell(&report.tool.version));
+    text
+}
+
 /// A heading over lines, with a note about the rows left out; nothing when there is nothing to say.
 fn section(title: &str, mut lines: Vec<String>, total: usize) -> Option<String> {
     if total == 0 {
@@ -147,7 +182,7 @@ fn table<const N: usize>(header: [&str; N], rows: impl Iterator<Item = [String; 
 }
 
 /// Text on one line that Markdown and HTML take literally, also inside a table.
-fn cell(text: &str) -> String {
+pub(super) fn cell(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in printable(text).chars() {
         match character {

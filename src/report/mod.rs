@@ -4,7 +4,10 @@
 //!                       ┌─► json      the stable, machine-readable form; its schema is specs/schemas/report.schema.json
 //! engine, check ─► Report ─► junit     one test case per requirement and operation, for the CI server
 //!                       ├─► terminal  one screen for the person who started the run
-//!                       └─► markdown  the step summary of a GitHub workflow
+//!                       ├─► markdown  the step summary of a GitHub workflow
+//!                       ├─► github    its annotations
+//!                       ├─► html      one page for a browser
+//!                       └─► compare   what changed between two of them
 //! ```
 //!
 //! [`Report`] is the JSON document itself. Every other format is a plain function of it, so no format can know
@@ -17,10 +20,14 @@
 
 mod assemble;
 mod command;
+pub mod compare;
 mod curl;
 pub mod document;
+pub mod github;
+pub mod html;
 pub mod json;
 pub mod junit;
+mod levels;
 mod line;
 pub mod markdown;
 mod mask;
@@ -32,7 +39,7 @@ pub mod verdict;
 
 pub use assemble::{Circumstances, Reproduction, assemble, plan_text};
 pub use document::{
-    Abstention, CheckCounts, Collection, Finding, Level, Mode, NotTested, OperationCounts, OperationRow, OutcomeCounts, OutcomeRow, Report,
-    RequirementCounts, RequirementOperation, RequirementRow, SCHEMA_VERSION, Summary, Target, TargetKind, Tool,
+    Abstention, CheckCounts, Collection, Finding, Level, LevelRow, Mode, NotTested, OperationCounts, OperationRow, OutcomeCounts,
+    OutcomeRow, Report, RequirementCounts, RequirementOperation, RequirementRow, SCHEMA_VERSION, Summary, Target, TargetKind, Timing, Tool,
 };
 pub use verdict::{RunVerdict, Verdict};

@@ -25,6 +25,7 @@ pub(super) fn minimal() -> Report {
         requirements: Vec::new(),
         outcomes: Vec::new(),
         coverage: None,
+        levels: Vec::new(),
         findings: Vec::new(),
         warnings: Vec::new(),
         untestable: Vec::new(),
@@ -77,6 +78,7 @@ pub(super) fn full() -> Report {
         requirements,
         outcomes: vec![outcome(204, None, true, 3), outcome(422, Some("user.email_already_in_use"), true, 0), outcome(500, None, false, 1)],
         coverage: Some(coverage()),
+        levels: vec![level("name", "Off", 12, &["field-02-a1"]), level("name", "Edit", 30, &[])],
         findings: vec![finding()],
         warnings: vec![warning()],
         untestable: vec![not_tested("ACC-MAIL-01", "no channel for mail", "set [channel] in conformance.toml")],
@@ -151,7 +153,14 @@ fn operation(id: &str, collection: Collection, method: &str, path: &str) -> Oper
         path: path.to_owned(),
         requests: 30,
         statuses: BTreeMap::from([(200, 20), (400, 9)]),
+        checks: BTreeMap::from([("status".to_owned(), CheckCounts { pass: 28, fail: 1, abstain: 1 })]),
+        time: Some(Timing { answers: 30, total_us: 60_000, slowest_us: 9_100 }),
     }
+}
+
+fn level(field: &str, level: &str, calls: u64, findings: &[&str]) -> LevelRow {
+    let findings = findings.iter().map(|id| (*id).to_owned()).collect();
+    LevelRow { field: field.to_owned(), level: level.to_owned(), calls, findings }
 }
 
 fn on(id: &str, verdict: Verdict, operations: &[(&str, Verdict, u64, Option<&str>)]) -> RequirementRow {

@@ -169,13 +169,15 @@ pub enum Format {
     Junit,
     /// For a step summary.
     Markdown,
+    /// One page for a browser.
+    Html,
     /// The whole plan.
     Plan,
 }
 
 impl Format {
-    const NAMES: [(&'static str, Self); 4] =
-        [("json", Self::Json), ("junit", Self::Junit), ("markdown", Self::Markdown), ("plan", Self::Plan)];
+    const NAMES: [(&'static str, Self); 5] =
+        [("json", Self::Json), ("junit", Self::Junit), ("markdown", Self::Markdown), ("html", Self::Html), ("plan", Self::Plan)];
 }
 
 /// A report that was asked for.
@@ -197,9 +199,7 @@ impl FromStr for ReportTarget {
         }
         match Format::NAMES.iter().find(|(known, _)| *known == name) {
             Some((_, format)) => Ok(Self { format: *format, path: path.map(PathBuf::from) }),
-            None if ["html", "har"].contains(&name) => {
-                Err(format!("the format `{name}` is not available yet; use json, junit, markdown or plan"))
-            }
+            None if name == "har" => Err(format!("the format `{name}` is not available yet; use json, junit, markdown, html or plan")),
             None => Err(format!("`{name}` is no format; {}", nearest(name, Format::NAMES.iter().map(|(known, _)| *known)))),
         }
     }
@@ -230,7 +230,7 @@ mod tests {
         assert_eq!("junit:a:b.xml".parse(), Ok(ReportTarget { format: Format::Junit, path: Some("a:b.xml".into()) }));
         assert_eq!("plan".parse(), Ok(ReportTarget { format: Format::Plan, path: None }));
         let error = |text: &str| text.parse::<ReportTarget>().unwrap_err();
-        assert_eq!(error("html:x"), "the format `html` is not available yet; use json, junit, markdown or plan");
+        assert_eq!(error("har:x"), "the format `har` is not available yet; use json, junit, markdown, html or plan");
         assert_eq!(error("jsn:x"), "`jsn` is no format; did you mean `json`?");
         assert_eq!(error("json:"), "`json:` names no file after the colon");
     }

@@ -6,6 +6,7 @@
 pub mod check;
 mod command;
 mod coverage;
+mod doctor;
 mod explain;
 mod failure;
 mod inspect;

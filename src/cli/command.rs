@@ -6,7 +6,9 @@ use std::panic::{self, UnwindSafe};
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use super::settings::{ContractSettings, TargetSettings, WaiverSettings};
-use super::{Failure, Settings, check, compare, drift, explain, init, inspect, list, output, replay, restore, selftest, serve, spec};
+use super::{
+    Failure, Settings, check, compare, doctor, drift, explain, init, inspect, list, output, replay, restore, selftest, serve, spec,
+};
 use crate::report::RunVerdict;
 
 /// Contract-testing conformance harness for Logto's Account API and Management API.
@@ -33,6 +35,14 @@ enum Command {
         settings: Box<Settings>,
         #[command(flatten)]
         args: check::Args,
+    },
+    /// Say what stands in the way of testing a deployment, with the remedy; writes nothing there
+    #[command(after_help = doctor::EXAMPLE)]
+    Doctor {
+        #[command(flatten)]
+        settings: Box<Settings>,
+        #[command(flatten)]
+        args: doctor::Args,
     },
     /// Run the reference deployment until it is stopped
     #[command(after_help = serve::EXAMPLE)]
@@ -185,6 +195,7 @@ fn dispatch(command: Command) -> RunVerdict {
     let contract_only = |contract| Settings { contract, ..Settings::default() };
     match command {
         Command::Check { settings, args } => with(*settings, &mut |settings| check::run(&args, settings)),
+        Command::Doctor { settings, args } => with(*settings, &mut |settings| doctor::run(&args, settings)),
         Command::Serve { contract, args } => with(contract_only(contract), &mut |settings| serve::run(&args, settings)),
         Command::Replay { contract, target, args } => {
             let flags = Settings { contract, target: (*target).clone(), ..Settings::default() };

@@ -7,6 +7,7 @@ pub mod check;
 mod command;
 mod compare;
 mod coverage;
+mod doctor;
 mod drift;
 mod explain;
 mod failure;

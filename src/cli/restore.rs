@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::session::{self, now};
 use super::{Failure, Settings, print};
 use crate::report::RunVerdict;
-use crate::target::{Client, Gate, Intent, Ledger, Mode, Record, SecretRegister, cleanup, namespace};
+use crate::target::{Client, Gate, Intent, LEASE_ROLE, Lease, LeaseError, Ledger, Mode, Record, SecretRegister, cleanup, namespace};
 
 pub(super) const EXAMPLE: &str =
     "Example:\n  $ logto-conformance restore conformance-out/abc/ledger.jsonl --target https://logto.example.com";
@@ -39,7 +39,24 @@ pub(super) fn run(args: &Args, settings: &Settings) -> Result<RunVerdict, Failur
         let gate = Gate::new(client, mode, ledger, secrets.clone(), namespace(&header.run));
         let token =
             credentials.mint_admin(&gate, Some("all")).await.map_err(|error| Failure::Unreachable(secrets.redact(&error.to_string())))?;
-        let report = cleanup(&gate, &token.access_token, &gate.ledger().records()).await;
+        // What another run goes on with must not change under it.
+        if mode == Mode::Exclusive {
+            let lease = Lease::acquire(&gate, &token.access_token, started).await;
+            lease.map_err(|error| refused(&error, &secrets))?;
+        }
+        let mut records = gate.ledger().records();
+        if mode == Mode::Exclusive {
+            // Given back last, whenever it was taken.
+            let lease = Intent::Role { name: LEASE_ROLE.into() };
+            let speaks_of_it = |record: &Record| match record {
+                Record::Intend(intent) => *intent == lease,
+                Record::Undone { label } => *label == lease.label(),
+                Record::Settle { .. } => false,
+            };
+            records.retain(|record| !speaks_of_it(record));
+            records.insert(0, Record::Intend(lease));
+        }
+        let report = cleanup(&gate, &token.access_token, &records).await;
         let undone = report.undone.iter().map(|line| format!("undone: {line}"));
         let left = report.residue.iter().map(|line| format!("not put back: {line}"));
         let sum = format!("{} undone, {} left, {} ms\n", report.undone.len(), report.residue.len(), now() - started);
@@ -47,4 +64,13 @@ pub(super) fn run(args: &Args, settings: &Settings) -> Result<RunVerdict, Failur
         print(&secrets.redact(&text))?;
         Ok(if report.is_clean() { RunVerdict::Conformant } else { RunVerdict::Residue })
     })
+}
+
+/// Why nothing is put back now.
+fn refused(error: &LeaseError, secrets: &SecretRegister) -> Failure {
+    let text = secrets.redact(&error.to_string());
+    match error {
+        LeaseError::Held { .. } | LeaseError::Unreadable | LeaseError::Lost => Failure::Incomplete(text),
+        LeaseError::Refused { .. } | LeaseError::Gate(_) => Failure::Unreachable(text),
+    }
 }

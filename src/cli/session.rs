@@ -16,7 +16,7 @@ use super::settings::{Budget, Format, ProviderAddress, Settings};
 use crate::check::Waivers;
 use crate::clock::{Clock as _, SkippingClock, SystemClock};
 use crate::contract::{Contract, Files, Version};
-use crate::engine::{self, Event, Listener, RunError, RunOptions, Time, Waits};
+use crate::engine::{self, Event, Limits, Listener, RunError, RunOptions, Time, Waits};
 use crate::model::wire::Request;
 use crate::plan::{Built, Plan, Profile};
 use crate::reference::{Fault, Reference, ReferenceOptions, Running};
@@ -72,8 +72,10 @@ pub async fn run(settings: &Settings, wish: Wish) -> Result<Report, Failure> {
         None if settings.run.allow_waits.unwrap_or_default() => Waits::Really,
         None => Waits::Never,
     };
-    for header in &client.extra_headers {
-        secrets.register(&header.1);
+    guard(&client, &secrets);
+    if client.insecure {
+        let warning = "warning: --insecure accepts any certificate; whoever stands between can read the administrator's secret";
+        drop(writeln!(std::io::stderr().lock(), "{warning}"));
     }
     // What is wrong with the files is told before the target is touched.
     check_waivers(settings)?;
@@ -91,7 +93,12 @@ pub async fn run(settings: &Settings, wish: Wish) -> Result<Report, Failure> {
     let provider = provider(settings.target.provider.as_ref(), mode, reference.is_some()).await?;
     let channel = channel(settings.target.channel.as_ref(), mode, reference.is_some(), &secrets).await?;
     let stop = Arc::new(AtomicBool::new(false));
-    let watch = tokio::spawn(watch(Arc::clone(&stop), settings.run.budget));
+    let hurry = Arc::new(AtomicBool::new(false));
+    let watch = tokio::spawn(watch(Arc::clone(&stop), Arc::clone(&hurry)));
+    let longest = match settings.run.budget {
+        Some(Budget::Time(time)) => Some(time),
+        _ => None,
+    };
     let options = RunOptions {
         client: client.clone(),
         credentials,
@@ -109,11 +116,11 @@ pub async fn run(settings: &Settings, wish: Wish) -> Result<Report, Failure> {
         secret: random_text(24),
         ledger: out.as_ref().map(|out| out.join("ledger.jsonl")),
         secrets: secrets.clone(),
-        time: Time::new(clock, waits),
+        time: Time::new(clock, waits).within(Limits::new(longest, hurry)),
         stop: Arc::clone(&stop),
         listener: logged(listener(wish.quiet, settings.run.budget, &stop), settings.run.log.as_deref(), &secrets)?,
     };
-    let result = engine::run(options).await;
+    let result = Box::pin(engine::run(options)).await;
     watch.abort();
     let result = result.map_err(|error| failure(error, &secrets, out.as_deref()))?;
     let kind = if reference.is_some() { TargetKind::Embedded } else { TargetKind::Remote };
@@ -145,6 +152,58 @@ pub async fn run(settings: &Settings, wish: Wish) -> Result<Report, Failure> {
         reference.shutdown().await.map_err(|error| Failure::Internal(error.to_string()))?;
     }
     Ok(report)
+}
+
+/// Registers the secrets in the way to a target.
+fn guard(client: &ClientOptions, secrets: &SecretRegister) {
+    for header in &client.extra_headers {
+        secrets.register(&header.1);
+    }
+    if let Some(password) = client.proxy.as_ref().and_then(Url::password) {
+        secrets.register(password);
+        secrets.register(percent_encoding::percent_decode_str(password).decode_utf8_lossy());
+    }
+}
+
+/// A target as a run would find it, for a look at it; the reference, if it is the embedded one.
+pub async fn examined(settings: &Settings) -> Result<(RunOptions, Option<Running>), Failure> {
+    let secrets = SecretRegister::new();
+    let remote = settings.target.client_options();
+    let mode = settings.run.mode.unwrap_or(if remote.is_some() { Mode::Isolated } else { Mode::Exclusive });
+    let clock = Arc::new(SkippingClock::default());
+    let (client, credentials, reference) = if let Some(options) = remote {
+        (options, settings.target.credentials()?, None)
+    } else {
+        let (options, credentials, running) = embedded(settings, Vec::new(), Arc::clone(&clock)).await?;
+        (options, credentials, Some(running))
+    };
+    guard(&client, &secrets);
+    if let Some(wait) = settings.run.wait {
+        wait_for(&client, wait).await?;
+    }
+    let channel = channel(settings.target.channel.as_ref(), mode, reference.is_some(), &secrets).await?;
+    let options = RunOptions {
+        client,
+        credentials,
+        mode,
+        channel,
+        provider: None,
+        profile: Profile::Quick,
+        seed: 1,
+        jobs: 1,
+        version: settings.contract.contract.or_else(|| reference.is_some().then_some(Version::NEWEST)),
+        specs: Files::embedded(),
+        only: Vec::new(),
+        plan: None,
+        run: random_text(8),
+        secret: random_text(24),
+        ledger: None,
+        secrets,
+        time: Time::new(clock, Waits::Never),
+        stop: Arc::default(),
+        listener: Arc::new(|_| {}),
+    };
+    Ok((options, reference))
 }
 
 /// What a run of the embedded reference would send.
@@ -299,36 +358,52 @@ async fn wait_for(options: &ClientOptions, longest: Duration) -> Result<(), Fail
     }
 }
 
-/// Ends the run on a signal or when its time is over.
-async fn watch(stop: Arc<AtomicBool>, budget: Option<Budget>) {
-    let time = async {
-        match budget {
-            Some(Budget::Time(time)) => tokio::time::sleep(time).await,
-            _ => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        () = signal() => {}
-        () = time => {}
-    }
+/// Ends the run on the first signal, and its clean-up on the second.
+async fn watch(stop: Arc<AtomicBool>, hurry: Arc<AtomicBool>) {
+    let mut signals = Signals::new();
+    signals.next().await;
     stop.store(true, Ordering::Relaxed);
+    drop(writeln!(std::io::stderr().lock(), "ending the run and putting everything back; a second signal leaves that to `restore`"));
+    signals.next().await;
+    hurry.store(true, Ordering::Relaxed);
 }
 
-#[cfg(unix)]
+/// The next signal that asks the program to end.
 pub async fn signal() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
+    Signals::new().next().await;
+}
+
+/// The signals that ask the program to end, in order.
+struct Signals {
+    #[cfg(unix)]
+    kinds: Option<(tokio::signal::unix::Signal, tokio::signal::unix::Signal)>,
+}
+
+impl Signals {
+    #[cfg(unix)]
+    fn new() -> Self {
+        use tokio::signal::unix::{SignalKind, signal};
+        Self { kinds: signal(SignalKind::interrupt()).ok().zip(signal(SignalKind::terminate()).ok()) }
     }
-}
 
-#[cfg(not(unix))]
-pub async fn signal() {
-    drop(tokio::signal::ctrl_c().await);
+    #[cfg(not(unix))]
+    fn new() -> Self {
+        Self {}
+    }
+
+    #[cfg(unix)]
+    async fn next(&mut self) {
+        let Some((interrupt, terminate)) = &mut self.kinds else { return std::future::pending().await };
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    }
+
+    #[cfg(not(unix))]
+    async fn next(&mut self) {
+        drop(tokio::signal::ctrl_c().await);
+    }
 }
 
 /// Tells every event to a file too, when one is named.
@@ -434,7 +509,10 @@ fn write(path: &Path, text: &str) -> Result<(), Failure> {
 pub fn block_on<T>(future: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     drop(rustls::crypto::ring::default_provider().install_default());
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| Failure::Internal(error.to_string()))?;
-    runtime.block_on(future)
+    let result = runtime.block_on(future);
+    // What still computes, such as a plan that nobody waits for any more, does not hold the program up.
+    runtime.shutdown_background();
+    result
 }
 
 /// How the terminal wants its text.

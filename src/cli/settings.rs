@@ -6,6 +6,7 @@
 //! place that reads the environment.
 
 mod file;
+mod proxy;
 mod values;
 
 use crate::plan::Profile;
@@ -93,6 +94,10 @@ pub struct TargetSettings {
     /// PEM file with further certificate authorities
     #[arg(long, value_name = "FILE")]
     pub ca: Option<PathBuf>,
+    /// Send everything through this proxy, http://HOST:PORT; its password counts as a secret [default: what the
+    /// environment names, as for other programs]
+    #[arg(long, value_name = "URL", value_parser = values::proxy)]
+    pub proxy: Option<Url>,
     /// Send this header with every request (may be repeated)
     #[arg(long, value_name = "NAME:VALUE")]
     pub header: Vec<ExtraHeader>,
@@ -121,6 +126,7 @@ impl TargetSettings {
         options.ca_file.clone_from(&self.ca);
         options.extra_headers = self.header.iter().map(|header| (header.name.clone(), header.value.clone())).collect();
         options.rate = self.rate.map(|rate| rate.0);
+        options.proxy = self.proxy.clone().or_else(|| proxy::from_environment(&options.endpoint, &|name| env::var(name).ok()));
         Some(options)
     }
 
@@ -162,7 +168,7 @@ pub struct RunSettings {
     /// Sequences that run at the same time
     #[arg(long, value_name = "N", value_parser = values::jobs)]
     pub jobs: Option<usize>,
-    /// Stop adding to the plan after this much, for example 60s or 5000req
+    /// End the run, clean-up included, after this much, for example 60s or 5000req
     #[arg(long, value_name = "BUDGET")]
     pub budget: Option<Budget>,
     /// Write a report: json, junit, markdown, html or plan, with :PATH (may be repeated)
@@ -235,7 +241,7 @@ impl Settings {
     fn over(self, lower: Self) -> Self {
         overlay!(
             self, lower;
-            contract.contract, target.target, target.client_id, target.client_secret, target.resource, target.insecure, target.ca,
+            contract.contract, target.target, target.client_id, target.client_secret, target.resource, target.insecure, target.ca, target.proxy,
             target.time_out, target.rate, target.channel, target.provider, run.profile, run.seed, run.mode, run.jobs, run.budget, run.strict, run.allow_waits,
             run.wait, run.log, run.out;
             waivers.waivers, target.header, run.report, run.allow_untestable
@@ -316,6 +322,7 @@ mod tests {
         let sample = |key: &str| match key {
             "contract" => "1.42",
             "target" => "https://example.com/",
+            "proxy" => "http://proxy:8080",
             "header" => "A:b",
             "time-out" | "wait" | "budget" => "5s",
             "rate" => "5/s",

@@ -1,12 +1,16 @@
 //! Runs plans against a target and judges recordings.
 
 mod confirm;
+mod diagnosis;
 mod enter;
 mod event;
 mod execute;
 mod facts;
+mod going;
 pub mod har;
+mod hold;
 mod inspect;
+mod limits;
 mod obtain;
 mod published;
 mod reduce;
@@ -18,9 +22,11 @@ mod times;
 mod together;
 
 pub use confirm::{Confirmation, REPLAYS};
+pub use diagnosis::{Diagnosis, Health, Obstacle, Reach, Symptom, diagnose};
 pub use event::{Event, Listener};
 pub use execute::{Context, Judged, Sighted, Trace, execute};
 pub use inspect::{Departure, Inspection, Tally, inspect};
+pub use limits::Limits;
 pub use run::{Found, OperationTally, RunError, RunOptions, RunResult, plan, run};
 pub use score::{Fate, Score, Sight, fates, score, table};
 pub use time::{Time, Waits};

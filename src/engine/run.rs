@@ -1,6 +1,7 @@
 //! One run: read the target, plan, execute epoch by epoch, confirm, put everything back.
 
 use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -8,21 +9,26 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use futures_util::StreamExt as _;
+use futures_util::{FutureExt as _, StreamExt as _};
 
 use super::confirm::{Confirmation, confirm};
 use super::event::{Event, Listener};
 use super::execute::{Context, Sighted, Trace};
 use super::facts::{detect_version, read_facts};
+use super::going::Going;
+use super::hold::Hold;
+use super::limits::CutOff;
 use super::reduce::Slice;
 use super::stage::Stage;
 use super::time::Time;
 use super::times::Times;
 use crate::contract::{Contract, Files, SpecError, Version};
-use crate::plan::{Built, Coverage, Epoch, Facts, OVERLONG_ID, Plan, Profile, Sequence, Settings, UNUSED_ID, build};
+use crate::plan::{
+    Built, Coverage, Epoch, Facts, OVERLONG_ID, Plan, Profile, Sequence, Settings, UNUSED_ID, build, build_harmless, harmless,
+};
 use crate::target::{
-    AdminCredentials, Channel, Client, ClientOptions, ConnectError, Gate, Header, Ledger, MintError, Mode, Provider, SecretRegister, Wants,
-    cleanup, connect, namespace, provision,
+    AdminCredentials, Channel, Client, ClientOptions, ConnectError, Gate, Header, Inventory, Ledger, MintError, Mode, Provider, Record,
+    SecretRegister, Wants, cleanup, connect, namespace, provision,
 };
 
 /// What a run is to do.
@@ -157,7 +163,8 @@ struct Opened {
     contract: Contract,
 }
 
-async fn open(options: &RunOptions) -> Result<Opened, RunError> {
+/// The gate to the target. Nothing is sent.
+pub(super) fn gate_of(options: &RunOptions) -> Result<Gate, RunError> {
     let client = Client::new(options.client.clone()).map_err(|error| RunError::Unreachable(error.to_string()))?;
     let endpoint = options.client.endpoint.to_string();
     let header = Header { run: options.run.clone(), endpoint, started: crate::model::time::iso(options.time.now()) };
@@ -172,6 +179,11 @@ async fn open(options: &RunOptions) -> Result<Opened, RunError> {
     let gate = Gate::new(client, options.mode, ledger, options.secrets.clone(), namespace(&options.run));
     gate.declare_unused(UNUSED_ID);
     gate.declare_unused(OVERLONG_ID);
+    Ok(gate)
+}
+
+async fn open(options: &RunOptions) -> Result<Opened, RunError> {
+    let gate = gate_of(options)?;
     let admin = options.credentials.mint_admin(&gate, Some("all")).await.map_err(|error| unreachable(&error))?.access_token;
     let machine = options.credentials.mint_admin(&gate, None).await.map_err(|error| unreachable(&error))?.access_token;
     let version = match options.version {
@@ -179,11 +191,6 @@ async fn open(options: &RunOptions) -> Result<Opened, RunError> {
         None => detect_version(&gate, &admin).await?,
     };
     let contract = Contract::from_files(&options.specs, version)?;
-    if options.mode == Mode::ReadOnly {
-        return Err(RunError::Incomplete(
-            "every planned sequence makes a user of its own, which `--mode read-only` forbids; use `--mode isolated`".into(),
-        ));
-    }
     Ok(Opened { gate, admin, machine, contract })
 }
 
@@ -193,13 +200,31 @@ async fn set_up(options: &RunOptions, opened: &Opened) -> Result<(), RunError> {
     connect(&opened.gate, &opened.admin, &connectors).await.map_err(unconnected)
 }
 
-/// Puts everything back; what could not be.
-async fn put_back(options: &RunOptions, opened: &Opened) -> Vec<String> {
-    (options.listener)(&Event::CleaningUp);
-    // The token may have aged; whatever was revoked or suspended, the administrator can always be minted anew.
-    let token = options.credentials.mint_admin(&opened.gate, Some("all")).await;
-    let token = token.map_or_else(|_| opened.admin.clone(), |token| token.access_token);
-    cleanup(&opened.gate, &token, &opened.gate.ledger().records()).await.residue
+/// Puts everything back and compares with what stood there before; what could not be, and what differs.
+async fn put_back(options: &RunOptions, opened: &Opened, before: Option<&Inventory>) -> Vec<String> {
+    let cleaning = async {
+        // A listener that fails must not keep us from it.
+        drop(std::panic::catch_unwind(AssertUnwindSafe(|| (options.listener)(&Event::CleaningUp))));
+        // The token may have aged; whatever was revoked or suspended, the administrator can always be minted anew.
+        let token = options.credentials.mint_admin(&opened.gate, Some("all")).await;
+        let token = token.map_or_else(|_| opened.admin.clone(), |token| token.access_token);
+        let residue = cleanup(&opened.gate, &token, &opened.gate.ledger().records()).await.residue;
+        let Some(before) = before.filter(|_| residue.is_empty()) else { return residue };
+        let mut now = Inventory::take(&opened.gate, &token).await;
+        if now.holds_any_of(&opened.gate) {
+            // What was still under way when the run was ended came after it was looked for.
+            let again: Vec<Record> = opened.gate.ledger().records().into_iter().filter(Record::makes).collect();
+            drop(cleanup(&opened.gate, &token, &again).await);
+            now = Inventory::take(&opened.gate, &token).await;
+        }
+        before.residue(&now, &opened.gate)
+    };
+    match options.time.limits().patiently(AssertUnwindSafe(cleaning).catch_unwind()).await {
+        Ok(Ok(residue)) => residue,
+        Ok(Err(_)) => vec!["the clean-up was ended by a fault of ours".into()],
+        Err(CutOff) if opened.gate.ledger().is_settled_up() => Vec::new(),
+        Err(CutOff) => vec![format!("the clean-up was cut off: {} objects or settings are left", opened.gate.ledger().open())],
+    }
 }
 
 /// What came of something, unless it left something behind and brought nothing.
@@ -214,23 +239,46 @@ fn settled<T>(result: Result<T, RunError>, residue: &[String]) -> Result<T, RunE
 /// When the target does not answer or refuses the credentials, when the contract is wrong, and when nothing fits.
 pub async fn plan(options: &RunOptions) -> Result<Built, RunError> {
     let opened = open(options).await?;
-    let prepared = match set_up(options, &opened).await {
-        Ok(()) => prepare(options, &opened).await,
-        Err(error) => Err(error),
+    let prepared = async {
+        let _hold = Hold::take(options, &opened.gate, &opened.admin).await?;
+        set_up(options, &opened).await?;
+        prepare(options, &opened).await
     };
-    let residue = put_back(options, &opened).await;
+    let prepared = prepared.await;
+    let residue = put_back(options, &opened, None).await;
     settled(prepared, &residue).map(|prepared| prepared.built)
 }
 
 /// Runs against a target.
 pub async fn run(options: RunOptions) -> Result<RunResult, RunError> {
     let begun = Instant::now();
-    let opened = open(&options).await?;
-    let result = match set_up(&options, &opened).await {
-        Ok(()) => test(&options, &opened).await,
-        Err(error) => Err(error),
+    let limits = options.time.limits().clone();
+    let opened = limits.within(&options.stop, open(&options)).await.unwrap_or_else(|CutOff| Err(ended_early()))?;
+    // Held until everything is put back.
+    let mut hold = None;
+    let mut before = None;
+    let testing = async {
+        let hold = hold.insert(Hold::take(&options, &opened.gate, &opened.admin).await?);
+        if options.mode != Mode::ReadOnly {
+            before = Some(Inventory::take(&opened.gate, &opened.admin).await);
+        }
+        let prepared = async {
+            set_up(&options, &opened).await?;
+            prepare(&options, &opened).await
+        };
+        let prepared = limits.within(&options.stop, prepared).await.unwrap_or_else(|CutOff| Err(ended_early()))?;
+        let tested = tokio::select! {
+            tested = test(&options, &opened, prepared) => tested,
+            never = limits.watch(&opened.gate, &options.stop) => match never {},
+        };
+        hold.lost().map_or(Ok(tested), |lost| Err(RunError::Incomplete(lost)))
     };
-    let residue = put_back(&options, &opened).await;
+    // A fault of ours must not keep us from putting everything back.
+    let result = AssertUnwindSafe(testing).catch_unwind().await;
+    let result = result.unwrap_or_else(|_| Err(RunError::Internal("the run was ended by a fault of ours".into())));
+    let stopped = options.stop.load(Ordering::Relaxed);
+    let residue = put_back(&options, &opened, before.as_ref()).await;
+    drop(hold);
     let Tested { contract, built, requests, board } = settled(result, &residue)?;
     Ok(RunResult {
         contract,
@@ -246,7 +294,7 @@ pub async fn run(options: RunOptions) -> Result<RunResult, RunError> {
         found: board.found,
         troubles: board.troubles,
         residue,
-        stopped: options.stop.load(Ordering::Relaxed),
+        stopped,
     })
 }
 
@@ -266,14 +314,26 @@ async fn prepare(options: &RunOptions, opened: &Opened) -> Result<Prepared, RunE
     if let Some(published) = &facts.published {
         contract.adopt(published);
     }
-    let built = match &options.plan {
-        Some(plan) => Built { plan: Plan { facts: facts.clone(), ..plan.clone() }, left_out: Vec::new(), coverage: None },
-        None => build(&contract, &facts, options.seed, options.profile, &options.only),
-    };
+    // Off the tasks' threads, so that a run can be ended meanwhile.
+    let (planned_for, known, asked) = (contract.clone(), facts.clone(), options.clone());
+    let built = tokio::task::spawn_blocking(move || plan_for(&planned_for, &known, &asked)).await;
+    let built = built.map_err(|_| RunError::Internal("planning was ended by a fault of ours".into()))?;
     if built.plan.epochs.is_empty() {
         return Err(RunError::Incomplete("nothing to run: no planned sequence fits the target's settings, the mode and `--only`".into()));
     }
     Ok(Prepared { gate, contract, facts, built })
+}
+
+/// The plan of a run, or the one that it was given, as far as the mode allows.
+fn plan_for(contract: &Contract, facts: &Facts, options: &RunOptions) -> Built {
+    let given = |plan| Built { plan, left_out: Vec::new(), coverage: None };
+    let reads_only = options.mode == Mode::ReadOnly;
+    match &options.plan {
+        Some(plan) if reads_only => given(harmless(contract, facts, plan)),
+        Some(plan) => given(Plan { facts: facts.clone(), ..plan.clone() }),
+        None if reads_only => build_harmless(contract, facts, options.seed, options.profile, &options.only),
+        None => build(contract, facts, options.seed, options.profile, &options.only),
+    }
 }
 
 /// What was planned and came of it.
@@ -284,13 +344,15 @@ struct Tested {
     board: Board,
 }
 
-/// Reads the target, plans, and executes. Whatever this ends with, what it made is in the ledger.
-async fn test(options: &RunOptions, opened: &Opened) -> Result<Tested, RunError> {
-    let Prepared { gate, contract, facts, built } = prepare(options, opened).await?;
+/// Executes what is planned. Whatever this ends with, what it made is in the ledger.
+async fn test(options: &RunOptions, opened: &Opened, prepared: Prepared) -> Tested {
+    let Prepared { gate, contract, facts, built } = prepared;
     announce_plan(&options.listener, &built);
     let mut board = Board::default();
     let mut requests = 0;
-    match provision(&gate, &opened.admin, &options.run, Wants { first_party: true, third_party: facts.can_sign_in }).await {
+    let writes = options.mode != Mode::ReadOnly;
+    let wants = Wants { first_party: writes, third_party: writes && facts.can_sign_in };
+    match provision(&gate, &opened.admin, &options.run, wants).await {
         Err(error) => board.troubles.push(format!("provisioning: {error}")),
         Ok(provisioned) => {
             let mut globals = vec![
@@ -349,7 +411,11 @@ async fn test(options: &RunOptions, opened: &Opened) -> Result<Tested, RunError>
             }
         }
     }
-    Ok(Tested { contract, built, requests, board })
+    Tested { contract, built, requests, board }
+}
+
+fn ended_early() -> RunError {
+    RunError::Incomplete("the run was ended before anything was tested".into())
 }
 
 /// An end without verdict that leaves something behind as well.
@@ -423,11 +489,13 @@ impl Board {
 
 async fn run_epoch(context: &Arc<Context>, options: &RunOptions, admin: &str, index: usize, epoch: &Epoch, board: &mut Board) {
     let stage = Stage { context, settings: epoch.settings.as_ref(), admin, alone: epoch.alone };
-    if epoch.settings.is_some()
-        && let Err(error) = stage.apply().await
-    {
-        board.troubles.push(format!("settings of epoch {}: {error}", index + 1));
-        return;
+    let limits = options.time.limits();
+    if epoch.settings.is_some() {
+        match limits.within(&options.stop, stage.apply()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => return board.troubles.push(format!("settings of epoch {}: {error}", index + 1)),
+            Err(CutOff) => return,
+        }
     }
     (options.listener)(&Event::EpochStarted { index, sequences: epoch.sequences.len() });
     let jobs = if epoch.alone { 1 } else { options.jobs.max(1) };
@@ -438,7 +506,7 @@ async fn run_epoch(context: &Arc<Context>, options: &RunOptions, admin: &str, in
             let (context, settings, stop, admin) =
                 (Arc::clone(context), Arc::clone(&settings), Arc::clone(&options.stop), admin.to_owned());
             let alone = epoch.alone;
-            tokio::spawn(async move {
+            Going::on(async move {
                 if stop.load(Ordering::Relaxed) {
                     return (place, sequence, None);
                 }
@@ -449,7 +517,8 @@ async fn run_epoch(context: &Arc<Context>, options: &RunOptions, admin: &str, in
         })
         .buffer_unordered(jobs);
     let mut traces: Vec<(usize, Arc<Sequence>, Trace)> = Vec::new();
-    while let Some(finished) = running.next().await {
+    // What is still going on is cut off when this is dropped.
+    while let Ok(Some(finished)) = limits.within(&options.stop, running.next()).await {
         match finished {
             Ok((place, sequence, Some(trace))) => {
                 let deviations = trace.deviations.len();
@@ -460,12 +529,13 @@ async fn run_epoch(context: &Arc<Context>, options: &RunOptions, admin: &str, in
             Err(error) => board.troubles.push(format!("a sequence ended abnormally: {error}")),
         }
     }
+    drop(running);
     traces.sort_by_key(|(place, _, _)| *place);
     for (_, _, trace) in &traces {
         board.add(trace);
     }
     confirm_all(&stage, &traces, options, board).await;
-    if let Err(error) = stage.leave().await {
+    if let Ok(Err(error)) = limits.within(&options.stop, stage.leave()).await {
         board.troubles.push(format!("the settings after epoch {}: {error}", index + 1));
     }
 }
@@ -493,7 +563,17 @@ async fn confirm_all(stage: &Stage<'_>, traces: &[(usize, Arc<Sequence>, Trace)]
     for (seen, sequence, sighted) in fresh {
         let alike = |found: &Found| found.sighted.check == sighted.check && found.sighted.deviation == sighted.deviation;
         let known = board.found.iter().any(|found| alike(found) && found.confirmation.holds());
-        let confirmation = confirm(stage, sequence, sighted, known).await;
+        if options.stop.load(Ordering::Relaxed) {
+            board.troubles.push(format!("not confirmed, for the run was ended: {}", sighted.detail));
+            continue;
+        }
+        let confirming = options.time.limits().within(&options.stop, confirm(stage, sequence, sighted, known)).await;
+        // What the end of the run kept from showing again is neither a finding nor flaky.
+        let cut_off = options.stop.load(Ordering::Relaxed);
+        let Some(confirmation) = confirming.ok().filter(|confirmation| confirmation.holds() || !cut_off) else {
+            board.troubles.push(format!("not confirmed, for the run was ended: {}", sighted.detail));
+            continue;
+        };
         (options.listener)(&Event::Confirmed { cause: sighted.detail.clone(), shown: confirmation.shown, tries: confirmation.tries });
         board.found.push(Found {
             sighted: sighted.clone(),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::limits::Limits;
 use crate::clock::{Clock as _, SkippingClock};
 
 /// The time of a run.
@@ -10,6 +11,7 @@ use crate::clock::{Clock as _, SkippingClock};
 pub struct Time {
     clock: Arc<SkippingClock>,
     waits: Waits,
+    limits: Limits,
 }
 
 /// How sequences wait.
@@ -26,8 +28,19 @@ pub enum Waits {
 
 impl Time {
     /// The time of a clock.
-    pub const fn new(clock: Arc<SkippingClock>, waits: Waits) -> Self {
-        Self { clock, waits }
+    pub fn new(clock: Arc<SkippingClock>, waits: Waits) -> Self {
+        Self { clock, waits, limits: Limits::default() }
+    }
+
+    /// The same time, with limits to the run.
+    #[must_use]
+    pub fn within(self, limits: Limits) -> Self {
+        Self { limits, ..self }
+    }
+
+    /// When the run has to end.
+    pub(super) fn limits(&self) -> &Limits {
+        &self.limits
     }
 
     /// Milliseconds since 1970.

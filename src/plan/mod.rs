@@ -5,6 +5,7 @@ mod coverage;
 mod endings;
 mod epoch;
 mod goal;
+mod harmless;
 mod lives;
 mod matrix;
 mod probe;
@@ -24,6 +25,7 @@ mod walk;
 
 pub use build::{Built, Profile, build};
 pub use goal::{Coverage, DIMENSIONS, OperationCoverage, Reached, Unreached};
+pub use harmless::{build_harmless, harmless};
 pub use script::{flaw, foresee, signed_in, start};
 pub use sequence::{
     Action, Call, CallError, Epoch, Facts, Obtain, PLAN_SCHEMA, PLAN_VERSION, Persona, Plan, Purpose, Sequence, Settings, SignIn, Step,

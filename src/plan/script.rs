@@ -661,6 +661,10 @@ pub fn start(facts: &Facts, settings: Option<&Settings>, binding: &Binding, now:
     ];
     for (client, third, kind, options) in clients {
         let id = value(&format!("{client}.id"));
+        // Where nothing may be written, none is made.
+        if id.is_empty() {
+            continue;
+        }
         let application = Entity::default()
             .with("id", id.as_str())
             .with("isThirdParty", third)

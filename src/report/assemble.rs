@@ -384,6 +384,10 @@ impl Assembly<'_> {
                 Some(reason) => (reason, "not planned by this version".to_owned()),
                 None if unpublished.is_some() => (unpublished.unwrap_or_default(), format!("let the deployment serve {PUBLISHED_AT}")),
                 None if let Some(need) = unmet => (need.reason().to_owned(), need.fix().to_owned()),
+                None if self.circumstances.mode == Mode::ReadOnly => (
+                    "needs something to be written, which this mode forbids".into(),
+                    "use `--mode isolated`, or `--mode exclusive` on a deployment that nobody else needs now".into(),
+                ),
                 None if mode => (
                     "needs settings of the account center that may not be changed in this mode".into(),
                     "use `--mode exclusive` on a deployment that nobody else needs now".into(),

@@ -30,6 +30,7 @@ async fn what_is_refused_never_reaches_the_server() {
     refused(&read_only, "GET", "/api/sends", Clearance { sends_messages: true, ..Clearance::read() }).await;
     refused(&read_only, "GET", "/api/odd", Clearance::write()).await;
     refused(&read_only, "PATCH", "/api/users/u1", Clearance::read()).await;
+    refused(&read_only, "TRACE", "/api/users", Clearance::read()).await;
     refused(&read_only, "POST", "/oidc/token/revocation", Clearance::write()).await;
     assert!(seen.lock().unwrap().is_empty());
 

@@ -118,6 +118,16 @@ pub enum Record {
     },
 }
 
+impl Record {
+    /// Whether it announces that an object is made, not that settings are changed.
+    pub fn makes(&self) -> bool {
+        let made = |intent: &Intent| {
+            matches!(intent, Intent::User { .. } | Intent::Application { .. } | Intent::Role { .. } | Intent::Object { .. })
+        };
+        matches!(self, Self::Intend(intent) if made(intent))
+    }
+}
+
 /// Why a ledger cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
@@ -238,6 +248,11 @@ impl Ledger {
     /// What lies beside the ledger.
     pub fn vault(&self) -> &Vault {
         &self.vault
+    }
+
+    /// How much is intended and not undone.
+    pub fn open(&self) -> usize {
+        self.lock().open.len()
     }
 
     /// Whether everything that was intended is undone.

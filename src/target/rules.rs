@@ -94,6 +94,11 @@ pub(super) fn may_write(method: &str) -> bool {
     !matches!(method, "GET" | "HEAD" | "OPTIONS" | "TRACE")
 }
 
+/// Methods that a run that only reads may use: what a proxy makes of others is its own affair.
+pub(super) fn only_reads(method: &str) -> bool {
+    matches!(method, "GET" | "HEAD" | "OPTIONS")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

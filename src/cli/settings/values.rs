@@ -48,6 +48,13 @@ pub(super) fn endpoint(text: &str) -> Result<Url, String> {
     }
 }
 
+pub(super) fn proxy(text: &str) -> Result<Url, String> {
+    match Url::parse(text) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(url),
+        _ => Err("write the proxy's http or https URL, for example http://proxy.example.com:3128".to_owned()),
+    }
+}
+
 pub(super) fn jobs(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|jobs| *jobs > 0).ok_or_else(|| "write a number from 1 up".to_owned())
 }

@@ -18,3 +18,4 @@ pub mod plan;
 pub mod reference;
 pub mod report;
 pub mod target;
+pub mod trials;

@@ -63,6 +63,7 @@ async fn check(fault: &Fault, only: Vec<String>, seed: u64, profile: Profile) ->
         specs: Files::embedded(),
         only,
         plan: None,
+        portion: None,
         run: format!("trial{seed}"),
         secret: "trial".into(),
         ledger: None,

@@ -39,6 +39,7 @@ async fn replay(plan: Plan, faults: Vec<Fault>) -> RunResult {
         specs: Files::embedded(),
         only: Vec::new(),
         plan: Some(plan),
+        portion: None,
         run: "replay".into(),
         secret: "replay".into(),
         ledger: None,

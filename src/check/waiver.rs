@@ -155,6 +155,12 @@ impl Waivers {
         self.used.extend(other.used);
     }
 
+    /// The waivers that speak of a requirement on an operation.
+    pub fn about(&self, requirement: &str, operation: &str) -> impl Iterator<Item = &Waiver> {
+        let fits = move |waiver: &&Waiver| glob(waiver.requirement.get_ref(), requirement) && glob(waiver.operation.get_ref(), operation);
+        self.list.iter().filter(fits)
+    }
+
     /// The reason why a deviation is waived, if it is; remembers that the waiver was needed.
     pub fn covers(&mut self, requirement: &str, operation: &str, deviation: &Deviation) -> Option<String> {
         let mut covered = None;

@@ -18,7 +18,7 @@ use crate::clock::{Clock as _, SkippingClock, SystemClock};
 use crate::contract::{Contract, Files, Version};
 use crate::engine::{self, Event, Listener, RunError, RunOptions, Time, Waits};
 use crate::model::wire::Request;
-use crate::plan::{Built, Plan, Profile};
+use crate::plan::{Built, Plan, Portion, Profile};
 use crate::reference::{Fault, Reference, ReferenceOptions, Running};
 use crate::report::{self, Circumstances, Report, Reproduction, RunVerdict, TargetKind, assemble, plan_text};
 use crate::target::{AdminCredentials, Channel, ChannelKind, ChannelOptions, Client, ClientOptions, Mode, Provider, SecretRegister};
@@ -30,6 +30,8 @@ pub struct Wish {
     pub only: Vec<String>,
     /// Runs this plan.
     pub plan: Option<Plan>,
+    /// Plans no more than this part.
+    pub portion: Option<Portion>,
     /// Faults of the embedded reference.
     pub faults: Vec<Fault>,
     /// Shows no progress and keeps nothing on disk.
@@ -104,6 +106,7 @@ pub async fn run(settings: &Settings, wish: Wish) -> Result<Report, Failure> {
         specs: Files::embedded(),
         only: wish.only.clone(),
         plan: wish.plan.clone(),
+        portion: wish.portion.clone(),
         run,
         secret: random_text(24),
         ledger: out.as_ref().map(|out| out.join("ledger.jsonl")),
@@ -127,7 +130,7 @@ pub async fn run(settings: &Settings, wish: Wish) -> Result<Report, Failure> {
             Mode::Exclusive => report::Mode::Exclusive,
         },
         strict: settings.run.strict.unwrap_or_default(),
-        whole: profile != Profile::Quick && wish.only.is_empty() && wish.plan.is_none(),
+        whole: profile != Profile::Quick && wish.only.is_empty() && wish.plan.is_none() && wish.portion.is_none(),
         allow_untestable: settings.run.allow_untestable.clone(),
         out: out.as_ref().map(|out| out.display().to_string()),
     };
@@ -162,6 +165,7 @@ pub async fn planned(settings: &Settings, profile: Profile, seed: u64) -> Result
         specs: Files::embedded(),
         only: Vec::new(),
         plan: None,
+        portion: None,
         run: random_text(8),
         secret: random_text(24),
         ledger: None,
@@ -248,7 +252,7 @@ async fn provider(asked: Option<&ProviderAddress>, mode: Mode, embedded: bool) -
 }
 
 /// The given waivers; without any, for a remote target, those that come with the program.
-fn waivers(settings: &Settings, contract: &Contract, kind: TargetKind) -> Result<Waivers, Failure> {
+pub fn waivers(settings: &Settings, contract: &Contract, kind: TargetKind) -> Result<Waivers, Failure> {
     if settings.waivers.waivers.is_empty() {
         return if kind == TargetKind::Embedded {
             Ok(Waivers::default())

@@ -18,7 +18,7 @@ use super::reduce::Slice;
 use super::stage::Stage;
 use super::time::Time;
 use crate::contract::{Contract, Files, SpecError, Version};
-use crate::plan::{Built, Coverage, Epoch, Facts, OVERLONG_ID, Plan, Profile, Sequence, Settings, UNUSED_ID, build};
+use crate::plan::{Built, Coverage, Epoch, Facts, OVERLONG_ID, Plan, Portion, Profile, Sequence, Settings, UNUSED_ID, build};
 use crate::target::{
     AdminCredentials, Channel, Client, ClientOptions, ConnectError, Gate, Header, Ledger, MintError, Mode, Provider, SecretRegister, Wants,
     cleanup, connect, namespace, provision,
@@ -51,6 +51,8 @@ pub struct RunOptions {
     pub only: Vec<String>,
     /// Runs this plan instead of building one.
     pub plan: Option<Plan>,
+    /// Plans no more than this part.
+    pub portion: Option<Portion>,
     /// Name of the run: lower-case letters and digits.
     pub run: String,
     /// Makes the passwords of the run's users; never written anywhere.
@@ -263,6 +265,9 @@ async fn prepare(options: &RunOptions, opened: &Opened) -> Result<Prepared, RunE
     }
     let built = match &options.plan {
         Some(plan) => Built { plan: Plan { facts: facts.clone(), ..plan.clone() }, left_out: Vec::new(), coverage: None },
+        None if let Some(portion) = &options.portion => {
+            Built { plan: portion.plan(&contract, &facts, options.seed), left_out: Vec::new(), coverage: None }
+        }
         None => build(&contract, &facts, options.seed, options.profile, &options.only),
     };
     if built.plan.epochs.is_empty() {

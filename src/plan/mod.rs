@@ -7,6 +7,7 @@ mod epoch;
 mod goal;
 mod lives;
 mod matrix;
+mod portion;
 mod probe;
 mod proofs;
 mod providers;
@@ -29,5 +30,6 @@ pub use sequence::{
     Action, Call, CallError, Epoch, Facts, Obtain, PLAN_SCHEMA, PLAN_VERSION, Persona, Plan, Purpose, Sequence, Settings, SignIn, Step,
     Through,
 };
+pub use portion::{Portion, Reach};
 pub use symbol::{Binding, Unbound, captured, symbols};
 pub use twist::{OVERLONG_ID, UNUSED_ID};

@@ -2,5 +2,5 @@
 //! `LOGTO_CONFORMANCE_*`.
 
 fn main() -> std::process::ExitCode {
-    logto_conformance::trials::Conformance::new().main()
+    logto_conformance::trials::Conformance::new().snapshots(concat!(env!("CARGO_MANIFEST_DIR"), "/snapshots")).main()
 }

@@ -64,6 +64,7 @@ async fn check(fault: &Fault, only: Vec<String>, seed: u64, profile: Profile) ->
         only,
         plan: None,
         portion: None,
+        exemplars: false,
         run: format!("trial{seed}"),
         secret: "trial".into(),
         ledger: None,

@@ -40,6 +40,7 @@ async fn replay(plan: Plan, faults: Vec<Fault>) -> RunResult {
         only: Vec::new(),
         plan: Some(plan),
         portion: None,
+        exemplars: false,
         run: "replay".into(),
         secret: "replay".into(),
         ledger: None,

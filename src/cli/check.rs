@@ -1,8 +1,10 @@
 //! `check`: test a deployment.
 
+use std::path::PathBuf;
+
 use super::session::{self, Wish};
 use super::{Failure, Settings};
-use crate::report::RunVerdict;
+use crate::report::{RunVerdict, waivers};
 
 pub(super) const EXAMPLE: &str = "Example:\n  $ logto-conformance check --target https://logto.example.com --report junit:out.xml";
 
@@ -12,11 +14,21 @@ pub struct Args {
     /// Run only sequences whose name, or one of whose operations, matches; `*` stands for any text (may be repeated)
     #[arg(long, value_name = "PATTERN")]
     pub only: Vec<String>,
+    /// Compare with the reviewed snapshots of this folder; what differs is written beside them as .snap.new for `cargo insta review`
+    #[arg(long, value_name = "DIR")]
+    pub snapshots: Option<PathBuf>,
+    /// Propose waivers for what this run finds; each needs a reason before the file can be used
+    #[arg(long, value_name = "FILE")]
+    pub write_waivers: Option<PathBuf>,
 }
 
 /// Plans, runs and judges; prints the result.
 pub(super) fn run(args: &Args, settings: &Settings) -> Result<RunVerdict, Failure> {
-    let wish = Wish { only: args.only.clone(), ..Wish::default() };
+    let wish = Wish { only: args.only.clone(), snapshots: args.snapshots.clone(), ..Wish::default() };
     let report = session::block_on(session::run(settings, wish))?;
+    if let Some(path) = &args.write_waivers {
+        let text = waivers::proposed(&report, &session::today());
+        std::fs::write(path, text).map_err(|error| Failure::Usage(format!("failed to write {}: {error}", path.display())))?;
+    }
     session::show(&report)
 }

@@ -21,6 +21,7 @@ use crate::model::wire::Request;
 use crate::plan::{Built, Plan, Portion, Profile};
 use crate::reference::{Fault, Reference, ReferenceOptions, Running};
 use crate::report::{self, Circumstances, Report, Reproduction, RunVerdict, TargetKind, assemble, plan_text};
+use crate::snapshots;
 use crate::target::{AdminCredentials, Channel, ChannelKind, ChannelOptions, Client, ClientOptions, Mode, Provider, SecretRegister};
 
 /// What a command wants of a run besides the settings.
@@ -32,6 +33,8 @@ pub struct Wish {
     pub plan: Option<Plan>,
     /// Plans no more than this part.
     pub portion: Option<Portion>,
+    /// Compares the outcomes seen with the reviewed ones of this folder.
+    pub snapshots: Option<PathBuf>,
     /// Faults of the embedded reference.
     pub faults: Vec<Fault>,
     /// Shows no progress and keeps nothing on disk.
@@ -107,6 +110,7 @@ pub async fn run(settings: &Settings, wish: Wish) -> Result<Report, Failure> {
         only: wish.only.clone(),
         plan: wish.plan.clone(),
         portion: wish.portion.clone(),
+        exemplars: wish.snapshots.is_some(),
         run,
         secret: random_text(24),
         ledger: out.as_ref().map(|out| out.join("ledger.jsonl")),
@@ -135,7 +139,11 @@ pub async fn run(settings: &Settings, wish: Wish) -> Result<Report, Failure> {
         out: out.as_ref().map(|out| out.display().to_string()),
     };
     let (report, reproductions) = assemble(&result, &circumstances, &mut waivers);
-    let report = report.masked(|text| secrets.redact(text));
+    let mut report = report.masked(|text| secrets.redact(text));
+    if let Some(folder) = &wish.snapshots {
+        let whole = circumstances.whole && !result.stopped;
+        compare(folder, &result, whole, &secrets, &mut report)?;
+    }
     if let Some(out) = &out {
         keep(out, &report, &reproductions)?;
         for target in &settings.run.report {
@@ -147,6 +155,18 @@ pub async fn run(settings: &Settings, wish: Wish) -> Result<Report, Failure> {
         reference.shutdown().await.map_err(|error| Failure::Internal(error.to_string()))?;
     }
     Ok(report)
+}
+
+/// Compares what was seen with reviewed snapshots; differences count as deviations.
+fn compare(folder: &Path, result: &engine::RunResult, whole: bool, secrets: &SecretRegister, report: &mut Report) -> Result<(), Failure> {
+    let documents = snapshots::documents(&result.contract, &result.exemplars, &|text| secrets.redact(text));
+    let comparison = snapshots::compare(folder, &documents, whole)
+        .map_err(|error| Failure::Usage(format!("failed to compare with the snapshots of {}: {error}", folder.display())))?;
+    report.errors.extend(comparison.lines());
+    if !comparison.agrees() {
+        report.set_verdict(RunVerdict::worst([report.verdict, RunVerdict::Deviating]));
+    }
+    Ok(())
 }
 
 /// What a run of the embedded reference would send.
@@ -166,6 +186,7 @@ pub async fn planned(settings: &Settings, profile: Profile, seed: u64) -> Result
         only: Vec::new(),
         plan: None,
         portion: None,
+        exemplars: false,
         run: random_text(8),
         secret: random_text(24),
         ledger: None,

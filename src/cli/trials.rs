@@ -12,16 +12,19 @@ use super::settings::Secret;
 use super::{Failure, Settings};
 use crate::check::Waivers;
 use crate::contract::Contract;
-use crate::plan::Portion;
+use crate::plan::{Portion, Profile};
 use crate::report::{Report, TargetKind};
 use crate::target::Mode;
-use crate::trials::{Case, Ended, cases, ended, is_waived, unheard};
+use crate::trials::{Case, Ended, cases, ended, idle, is_waived, unheard, unreviewed};
 
 /// Fails trials that could not be tested, instead of passing over them.
 const DENY: &str = "--deny-untestable";
 
 /// The trial that tells what belongs to no other.
 const WHOLE: &str = "run::ends-well";
+
+/// The trial that compares with reviewed snapshots.
+const REVIEWED: &str = "run::snapshots";
 
 /// A conformance test: which deployment, and how.
 ///
@@ -31,6 +34,7 @@ const WHOLE: &str = "run::ends-well";
 pub struct Conformance {
     flags: Settings,
     faults: Vec<String>,
+    snapshots: Option<PathBuf>,
     wrong: Option<String>,
 }
 
@@ -63,6 +67,13 @@ impl Conformance {
     #[must_use]
     pub fn waivers(mut self, file: impl Into<PathBuf>) -> Self {
         self.flags.waivers.waivers.push(file.into());
+        self
+    }
+
+    /// Compares with the reviewed snapshots of a folder; what differs waits there for `cargo insta review`.
+    #[must_use]
+    pub fn snapshots(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.snapshots = Some(folder.into());
         self
     }
 
@@ -101,6 +112,7 @@ impl Conformance {
 struct Suite {
     settings: Settings,
     faults: Vec<String>,
+    snapshots: Option<PathBuf>,
     contract: Contract,
     waivers: Waivers,
     cases: Vec<Case>,
@@ -119,7 +131,7 @@ impl Suite {
         let kind = if settings.target.target.is_some() { TargetKind::Remote } else { TargetKind::Embedded };
         let waivers = session::waivers(&settings, &contract, kind)?;
         let cases = cases(&contract);
-        Ok(Self { settings, faults: wish.faults, contract, waivers, cases, denies, report: OnceLock::new() })
+        Ok(Self { settings, faults: wish.faults, snapshots: wish.snapshots, contract, waivers, cases, denies, report: OnceLock::new() })
     }
 
     /// One trial for each case, and one for what belongs to none.
@@ -137,19 +149,35 @@ impl Suite {
         let mut trials: Vec<Trial> = self.cases.iter().map(trial).collect();
         let suite = Arc::clone(&self);
         trials.push(Trial::test(WHOLE, move || {
-            let told = unheard(&suite.contract, suite.report()?, &suite.cases);
+            let report = suite.report()?;
+            let mut told = unheard(&suite.contract, report, &suite.cases);
+            if suite.judges_everything() {
+                told.extend(idle(report).into_iter().map(|check| format!("the check `{check}` judged nothing")));
+            }
             if told.is_empty() { Ok(()) } else { Err(told.join("\n").into()) }
         }));
+        if self.snapshots.is_some() {
+            trials.push(Trial::test(REVIEWED, move || {
+                let told = unreviewed(self.report()?);
+                if told.is_empty() { Ok(()) } else { Err(told.join("\n").into()) }
+            }));
+        }
         trials
+    }
+
+    /// Whether the run is one in which every check has something to judge.
+    fn judges_everything(&self) -> bool {
+        let run = &self.settings.run;
+        let whole = run.profile.unwrap_or_default() != Profile::Quick && run.budget.is_none();
+        self.settings.target.target.is_none() && whole && run.mode.is_none_or(|mode| mode == Mode::Exclusive)
     }
 
     fn completion(&self, ended: Ended) -> Result<Completion, Failed> {
         match ended {
             Ended::Passed => Ok(Completion::Completed),
             Ended::Failed(why) => Err(why.into()),
-            Ended::Warned(why) => Ok(Completion::ignored_with(why)),
             Ended::Untested(why) if self.denies => Err(format!("untestable: {why}").into()),
-            Ended::Untested(why) => Ok(Completion::ignored_with(why)),
+            Ended::Warned(why) | Ended::Untested(why) => Ok(Completion::ignored_with(why)),
         }
     }
 
@@ -172,16 +200,18 @@ impl Suite {
 
     fn run(&self, portion: Option<Portion>) -> Result<Report, String> {
         let faults = super::serve::faults(&self.faults).map_err(|failure| failure.to_string())?;
-        let wish = Wish { faults, portion, quiet: self.settings.run.out.is_none(), ..Wish::default() };
+        let snapshots = self.snapshots.clone().filter(|_| portion.is_none());
+        let wish = Wish { faults, portion, snapshots, quiet: self.settings.run.out.is_none(), ..Wish::default() };
         session::block_on(session::run(&self.settings, wish)).map_err(|failure| failure.to_string())
     }
 
     /// The verdict of the smallest part of the plan that judges the case.
     fn alone(&self, case: &Case) -> Result<Ended, Failed> {
         let named = |pattern: &str| !pattern.contains('*');
-        let awaited = self.waivers.about(&case.requirement, &case.operation).find(|waiver| {
-            !waiver.sometimes && named(waiver.requirement.get_ref()) && named(waiver.operation.get_ref())
-        });
+        let awaited = self
+            .waivers
+            .about(&case.requirement, &case.operation)
+            .find(|waiver| !waiver.sometimes && named(waiver.requirement.get_ref()) && named(waiver.operation.get_ref()));
         let mut last = Ended::Untested("nothing that can be sent to this target judges it -> use `--mode exclusive`".into());
         for reach in case.reaches(&self.contract) {
             let report = match self.run(Some(Portion { operation: case.operation.clone(), reach })) {

@@ -20,6 +20,6 @@ pub use confirm::{Confirmation, REPLAYS};
 pub use event::{Event, Listener};
 pub use execute::{Context, Judged, Sighted, Trace, execute};
 pub use inspect::{Departure, Inspection, Tally, inspect};
-pub use run::{Found, OperationTally, RunError, RunOptions, RunResult, plan, run};
+pub use run::{Exemplar, Found, OperationTally, RunError, RunOptions, RunResult, plan, run};
 pub use score::{Fate, Score, Sight, fates, score, table};
 pub use time::{Time, Waits};

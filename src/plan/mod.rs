@@ -25,11 +25,11 @@ mod walk;
 
 pub use build::{Built, Profile, build};
 pub use goal::{Coverage, DIMENSIONS, OperationCoverage, Reached, Unreached};
+pub use portion::{Portion, Reach, raced};
 pub use script::{flaw, foresee, signed_in, start};
 pub use sequence::{
     Action, Call, CallError, Epoch, Facts, Obtain, PLAN_SCHEMA, PLAN_VERSION, Persona, Plan, Purpose, Sequence, Settings, SignIn, Step,
     Through,
 };
-pub use portion::{Portion, Reach};
 pub use symbol::{Binding, Unbound, captured, symbols};
 pub use twist::{OVERLONG_ID, UNUSED_ID};

@@ -1,13 +1,15 @@
 //! The part of a plan that judges one operation, planned alone.
 
+use std::collections::BTreeSet;
+
 use rand::SeedableRng as _;
 
 use super::build::{Draft, Profile, WAYS_IN_TURN, build};
 use super::epoch::{Need, fields};
 use super::script::Script;
-use super::sequence::{Epoch, Facts, PLAN_VERSION, Plan};
+use super::sequence::{Epoch, Facts, PLAN_VERSION, Plan, Step};
 use super::{lives, matrix, proofs, providers, published, races, toggles};
-use crate::contract::{Contract, Operation};
+use crate::contract::{Contract, MessageKind, Operation};
 
 /// What is planned of one operation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,6 +74,29 @@ impl Portion {
             }
         }
     }
+}
+
+/// The operations that are sent together with others, where a target lets everything be tried.
+pub fn raced(contract: &Contract) -> BTreeSet<String> {
+    let facts = Facts {
+        may_change_settings: true,
+        can_sign_in: true,
+        has_provider: true,
+        keeps_tokens: true,
+        has_storage: true,
+        may_wait: true,
+        channels: MessageKind::ALL.to_vec(),
+        ..Facts::default()
+    };
+    let names = fields(contract);
+    let sequences = races::races(contract, &facts, Profile::Standard).into_iter().map(|draft| {
+        let settings = (draft.need != Need::default()).then(|| draft.need.settings(&names));
+        let mut script = Script::new(contract, &facts, settings.as_ref());
+        (draft.write)(&mut script);
+        script.finish(draft.id)
+    });
+    let together = |step: &Step| step.together.and(step.operation()).map(str::to_owned);
+    sequences.flat_map(|sequence| sequence.steps.iter().filter_map(together).collect::<Vec<_>>()).collect()
 }
 
 #[cfg(test)]

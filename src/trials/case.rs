@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::check::requirements_of;
 use crate::contract::{Collection, Contract, Operation, Origin};
-use crate::plan::Reach;
+use crate::plan::{Reach, raced};
 
 /// In place of an operation: paths that are none.
 pub const ROUTES: &str = "routes";
@@ -54,8 +54,13 @@ impl Case {
 /// Every trial of a contract, in order of collection, operation and requirement.
 pub fn cases(contract: &Contract) -> Vec<Case> {
     let mut cases = Vec::new();
+    let raced = raced(contract);
     for operation in contract.specified() {
         for requirement in requirements_of(contract, operation) {
+            let only_races = requirement.checks.iter().all(|check| check == "race");
+            if only_races && !raced.contains(&operation.id) {
+                continue;
+            }
             cases.push(case(name(operation.collection), &operation.id, &requirement.id));
         }
     }

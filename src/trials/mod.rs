@@ -18,8 +18,9 @@
 //! `LOGTO_CONFORMANCE_*`. [`Conformance::target`] names one that the test has started itself.
 mod case;
 mod outcome;
+pub mod trace;
 
 pub use case::{Case, PUBLISHED, ROUTES, cases};
-pub use outcome::{Ended, ended, is_waived, unheard};
+pub use outcome::{Ended, ended, idle, is_waived, unheard, unreviewed};
 
 pub use crate::cli::trials::Conformance;

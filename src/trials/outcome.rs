@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use super::case::{Case, case_of};
-use crate::contract::Contract;
+use crate::contract::{CHECKS, Contract};
 use crate::report::{Finding, Level, NotTested, Report, RunVerdict, Verdict};
 
 /// How a trial ends.
@@ -59,9 +59,8 @@ pub fn is_waived(contract: &Contract, report: &Report, case: &Case) -> bool {
 }
 
 fn failed(report: &Report, requirement: &str, operation: &str, level: Level) -> Ended {
-    let speaks = |finding: &&Finding| {
-        finding.requirements.iter().any(|id| id == requirement) && finding.operations.iter().any(|id| id == operation)
-    };
+    let speaks =
+        |finding: &&Finding| finding.requirements.iter().any(|id| id == requirement) && finding.operations.iter().any(|id| id == operation);
     if let Some(finding) = report.findings.iter().find(speaks) {
         return Ended::Failed(told(finding));
     }
@@ -86,10 +85,25 @@ fn told(finding: &Finding) -> String {
     text
 }
 
+/// What the errors of a report begin with that speak of snapshots.
+const SNAPSHOT: &str = "snapshot ";
+
+/// What does not agree with the reviewed snapshots.
+pub fn unreviewed(report: &Report) -> Vec<&str> {
+    report.errors.iter().map(String::as_str).filter(|error| error.starts_with(SNAPSHOT)).collect()
+}
+
+/// The checks that judged nothing in a run.
+pub fn idle(report: &Report) -> Vec<&'static str> {
+    let judged = |check: &&str| report.summary.checks.get(*check).is_some_and(|counts| counts.pass + counts.fail > 0);
+    CHECKS.iter().copied().filter(|check| !judged(check)).collect()
+}
+
 /// What a run found that none of the trials tells: trouble, what is left behind, and deviations where none was thought of.
 pub fn unheard(contract: &Contract, report: &Report, cases: &[Case]) -> Vec<String> {
     let known: BTreeSet<&Case> = cases.iter().collect();
-    let mut told: Vec<String> = report.errors.iter().filter(|error| !error.starts_with("stale waiver")).cloned().collect();
+    let mut told: Vec<String> =
+        report.errors.iter().filter(|error| !["stale waiver", SNAPSHOT].iter().any(|told| error.starts_with(told))).cloned().collect();
     for row in &report.requirements {
         for part in row.operations.iter().filter(|part| part.verdict == Verdict::Fail) {
             let case = case_of(contract, &part.operation, &row.id);

@@ -17,4 +17,6 @@ pub mod model;
 pub mod plan;
 pub mod reference;
 pub mod report;
+pub mod snapshots;
 pub mod target;
+pub mod trials;

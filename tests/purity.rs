@@ -42,7 +42,7 @@ const PARTS: &[(&str, &[&str])] = &[
     ("check", &["contract", "model", "plan", "check"]),
 ];
 
-const MODULES: &[&str] = &["contract", "model", "plan", "check", "engine", "target", "report", "reference", "cli"];
+const MODULES: &[&str] = &["contract", "model", "plan", "check", "engine", "target", "report", "reference", "cli", "trials", "snapshots"];
 
 /// The code of a source file: without comments, the contents of its texts blanked, white space gone.
 ///

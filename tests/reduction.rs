@@ -65,6 +65,8 @@ async fn check(fault: &Fault, only: Vec<String>, seed: u64, profile: Profile) ->
         specs: Files::embedded(),
         only,
         plan: None,
+        portion: None,
+        exemplars: false,
         run: format!("trial{seed}"),
         secret: "trial".into(),
         ledger: None,

@@ -39,6 +39,8 @@ async fn replay(plan: Plan, faults: Vec<Fault>) -> RunResult {
         specs: Files::embedded(),
         only: Vec::new(),
         plan: Some(plan),
+        portion: None,
+        exemplars: false,
         run: "replay".into(),
         secret: "replay".into(),
         ledger: None,

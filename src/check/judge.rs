@@ -269,7 +269,7 @@ fn find_leak(value: &Value, pointer: &str, asked: bool, password: Option<&str>) 
 }
 
 /// The check that a guard's refusals are evidence for.
-fn check_of(collection: Collection, guard: &Guard) -> &'static str {
+pub(super) fn check_of(collection: Collection, guard: &Guard) -> &'static str {
     match (&guard.kind, collection) {
         (
             GuardKind::Authorization(AuthorizationRule::ManagementToken | AuthorizationRule::Present | AuthorizationRule::Bearer)
@@ -284,7 +284,7 @@ fn check_of(collection: Collection, guard: &Guard) -> &'static str {
 }
 
 /// Whether what the answer shows depends on scopes or settings.
-fn shows_by_setting(operation: &Operation) -> bool {
+pub(super) fn shows_by_setting(operation: &Operation) -> bool {
     let schemas = operation.answers.iter().filter_map(|answer| operation.responses.get(&answer.status)?.as_ref());
     schemas.flat_map(|schema| schema.properties().into_values()).any(|property| property.get("x-shown").is_some())
 }

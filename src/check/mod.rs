@@ -4,8 +4,10 @@ mod judge;
 mod pagination;
 mod published;
 mod race;
+mod reach;
 mod waiver;
 
 pub use judge::{About, Deviation, Judgement, Result, judge, outcome, requirement_for};
 pub use race::judge_race;
+pub use reach::requirements_of;
 pub use waiver::{Waiver, WaiverError, Waivers};

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::judge::Deviation;
-use crate::contract::{Contract, glob, nearest};
+use crate::contract::{Contract, Version, glob, nearest};
 
 /// One expected deviation.
 #[derive(Debug, Clone, Deserialize)]
@@ -26,7 +26,7 @@ pub struct Waiver {
     pub actual: String,
     /// Why the deviation is accepted.
     pub reason: String,
-    /// Last day (`2027-01-31`) the waiver counts.
+    /// Last day (`2027-01-31`), or last version of the contract (`1.43`), for which the waiver counts.
     #[serde(default)]
     pub until: Option<Spanned<String>>,
     /// Where it is tracked.
@@ -35,7 +35,13 @@ pub struct Waiver {
     /// The deviation shows now and then only; the waiver never goes stale.
     #[serde(default)]
     pub sometimes: bool,
+    /// File and line where it stands.
+    #[serde(skip)]
+    pub place: String,
 }
+
+/// The keys of a waiver.
+const KEYS: [&str; 8] = ["requirement", "operation", "expected", "actual", "reason", "until", "issue", "sometimes"];
 
 fn anything() -> String {
     "*".into()
@@ -66,6 +72,41 @@ impl fmt::Display for WaiverError {
     }
 }
 
+/// The line of a place in a text, counted from 1, what it says, and a caret below the place.
+fn pointed(text: &str, span: Range<usize>) -> (usize, String, String) {
+    let at = span.start.min(text.len());
+    let before = &text[..at];
+    let start = before.rfind('\n').map_or(0, |index| index + 1);
+    let shown = text[start..].lines().next().unwrap_or("");
+    let column = text[start..at].chars().count();
+    let room = shown.chars().count().saturating_sub(column);
+    let width = text.get(span).map_or(1, |place| place.chars().count()).clamp(1, room.max(1));
+    (before.matches('\n').count() + 1, shown.to_owned(), format!("{}{}", " ".repeat(column), "^".repeat(width)))
+}
+
+/// What the reader of TOML says, in our words, and the remedy.
+fn explained(message: &str) -> (String, String) {
+    let named = |prefix: &str| message.strip_prefix(prefix)?.split('`').next().map(str::to_owned);
+    if let Some(key) = named("unknown field `") {
+        let known = if message.contains("expected `waiver`") { vec!["waiver"] } else { KEYS.to_vec() };
+        let hint = nearest(&key, known.into_iter());
+        return (format!("`{key}` is no key of a waiver file"), hint);
+    }
+    if let Some(key) = named("missing field `") {
+        return (format!("the waiver has no `{key}`"), format!("add `{key} = \"…\"`"));
+    }
+    (message.lines().next().unwrap_or_default().to_owned(), String::new())
+}
+
+/// Whether `until` has passed: a day, or a version. Fails when it is neither.
+fn expired(until: &str, version: Version, today: &str) -> Result<bool, String> {
+    let place = |(index, byte): (usize, u8)| if matches!(index, 4 | 7) { byte == b'-' } else { byte.is_ascii_digit() };
+    if until.len() == 10 && until.bytes().enumerate().all(place) {
+        return Ok(until < today);
+    }
+    until.parse::<Version>().map(|last| version > last).map_err(|_| format!("`{until}` is no date and no version"))
+}
+
 /// All waivers of a run, and which of them were needed.
 #[derive(Debug, Clone, Default)]
 pub struct Waivers {
@@ -86,17 +127,17 @@ impl Waivers {
 
     /// Parses waivers; `name` is the file's name in messages.
     pub fn parse(name: &str, text: &str, contract: &Contract, today: &str) -> Result<Self, WaiverError> {
-        let file: WaiverFile =
-            toml::from_str(text).map_err(|error| WaiverError { place: name.to_owned(), what: error.to_string(), remedy: String::new() })?;
         let fail = |span: Range<usize>, what: String, remedy: String| {
-            let before = &text[..span.start];
-            let line = before.matches('\n').count() + 1;
-            let start = before.rfind('\n').map_or(0, |index| index + 1);
-            let shown = text[start..].lines().next().unwrap_or("");
-            let column = span.start - start;
-            let caret = format!("{}{}", " ".repeat(column), "^".repeat(span.len().max(1)));
+            let (line, shown, caret) = pointed(text, span);
             WaiverError { place: format!("{name}:{line}"), what: format!("{what}\n  | {shown}\n  | {caret}"), remedy }
         };
+        let mut file: WaiverFile = toml::from_str(text).map_err(|error| {
+            let (what, remedy) = explained(error.message());
+            fail(error.span().unwrap_or_default(), what, remedy)
+        })?;
+        for waiver in &mut file.waiver {
+            waiver.place = format!("{name}:{}", pointed(text, waiver.requirement.span()).0);
+        }
         for waiver in &file.waiver {
             let requirement = waiver.requirement.get_ref();
             if !contract.requirements.iter().any(|known| glob(requirement, &known.id)) {
@@ -118,21 +159,11 @@ impl Waivers {
                 ));
             }
             if let Some(until) = &waiver.until {
-                let date = until.get_ref();
-                let is_date = date.len() == 10
-                    && date
-                        .bytes()
-                        .enumerate()
-                        .all(|(index, byte)| if matches!(index, 4 | 7) { byte == b'-' } else { byte.is_ascii_digit() });
-                if !is_date {
-                    return Err(fail(until.span(), format!("`{date}` is no date"), "write YYYY-MM-DD".into()));
-                }
-                if date.as_str() < today {
-                    return Err(fail(
-                        until.span(),
-                        format!("the waiver expired on {date}"),
-                        "mend the deviation, or renew `until` with a reason".into(),
-                    ));
+                let over = expired(until.get_ref(), contract.version, today)
+                    .map_err(|what| fail(until.span(), what, "write YYYY-MM-DD, or a version such as 1.43".into()))?;
+                if over {
+                    let what = format!("the waiver expired on {}", until.get_ref());
+                    return Err(fail(until.span(), what, "mend the deviation, or renew `until` with a reason".into()));
                 }
             }
         }
@@ -153,6 +184,12 @@ impl Waivers {
     pub fn extend(&mut self, other: Self) {
         self.list.extend(other.list);
         self.used.extend(other.used);
+    }
+
+    /// The waivers that speak of a requirement on an operation.
+    pub fn about(&self, requirement: &str, operation: &str) -> impl Iterator<Item = &Waiver> {
+        let fits = move |waiver: &&Waiver| glob(waiver.requirement.get_ref(), requirement) && glob(waiver.operation.get_ref(), operation);
+        self.list.iter().filter(fits)
     }
 
     /// The reason why a deviation is waived, if it is; remembers that the waiver was needed.
@@ -179,5 +216,74 @@ impl Waivers {
             .filter(|(waiver, used)| !**used && !waiver.sometimes && could_show(waiver))
             .map(|(waiver, _)| waiver)
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = "[[waiver]]\nrequirement = \"ACC-FIELD-01\"\noperation = \"UpdateProfile\"\nreason = \"known\"\n";
+
+    fn told(text: &str) -> String {
+        let contract = Contract::embedded(Version::NEWEST).unwrap();
+        Waivers::parse("w.toml", text, &contract, "2026-01-01").map(drop).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_good_waiver_knows_its_place() {
+        let contract = Contract::embedded(Version::NEWEST).unwrap();
+        for more in ["", "until = \"2026-01-01\"\n", "until = \"1.43\"\n", "issue = \"#1\"\nsometimes = true\n"] {
+            let waivers = Waivers::parse("w.toml", &format!("{GOOD}{more}"), &contract, "2026-01-01").unwrap();
+            let places: Vec<&str> = waivers.about("ACC-FIELD-01", "UpdateProfile").map(|waiver| waiver.place.as_str()).collect();
+            assert_eq!(places, ["w.toml:2"]);
+            assert_eq!(waivers.about("ACC-FIELD-01", "GetProfile").count(), 0);
+        }
+    }
+
+    #[test]
+    fn each_mistake_is_told_with_file_line_caret_and_nearest_name() {
+        let cases = [
+            (
+                GOOD.replace("reason", "raeson"),
+                "w.toml:4: `raeson` is no key of a waiver file\n  | raeson = \"known\"\n  | ^^^^^^\n  help: did you mean `reason`?",
+            ),
+            (
+                GOOD.replace("[[waiver]]", "[[waver]]"),
+                "w.toml:1: `waver` is no key of a waiver file\n  | [[waver]]\n  |   ^^^^^\n  help: did you mean `waiver`?",
+            ),
+            (
+                GOOD.replace("reason = \"known\"\n", ""),
+                "w.toml:1: the waiver has no `reason`\n  | [[waiver]]\n  | ^^^^^^^^^^\n  help: add `reason = \"…\"`",
+            ),
+            (
+                GOOD.replace("known", " "),
+                "w.toml:2: the waiver has no reason\n  | requirement = \"ACC-FIELD-01\"\n  |               ^^^^^^^^^^^^^^\n  help: say in `reason` why it is accepted",
+            ),
+            (
+                GOOD.replace("ACC-FIELD-01", "ACC-FILED-01"),
+                "w.toml:2: `ACC-FILED-01` matches no requirement\n  | requirement = \"ACC-FILED-01\"\n  |               ^^^^^^^^^^^^^^\n  help: did you mean `ACC-FIELD-01`?",
+            ),
+            (
+                GOOD.replace("UpdateProfile", "UpdatProfile"),
+                "w.toml:3: `UpdatProfile` matches no operation\n  | operation = \"UpdatProfile\"\n  |             ^^^^^^^^^^^^^^\n  help: did you mean `UpdateProfile`?",
+            ),
+            (
+                format!("{GOOD}until = \"2025-12-31\"\n"),
+                "w.toml:5: the waiver expired on 2025-12-31\n  | until = \"2025-12-31\"\n  |         ^^^^^^^^^^^^\n  help: mend the deviation, or renew `until` with a reason",
+            ),
+            (
+                format!("{GOOD}until = \"1.42\"\n"),
+                "w.toml:5: the waiver expired on 1.42\n  | until = \"1.42\"\n  |         ^^^^^^\n  help: mend the deviation, or renew `until` with a reason",
+            ),
+            (
+                format!("{GOOD}until = \"soon\"\n"),
+                "w.toml:5: `soon` is no date and no version\n  | until = \"soon\"\n  |         ^^^^^^\n  help: write YYYY-MM-DD, or a version such as 1.43",
+            ),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(told(&text), expected);
+        }
+        assert!(told("[[waiver]\n").starts_with("w.toml:1: "));
     }
 }

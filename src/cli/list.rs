@@ -9,6 +9,7 @@ use crate::contract::guard::{Guard, GuardKind};
 use crate::contract::{Contract, Requirement};
 use crate::plan::Profile;
 use crate::report::RunVerdict;
+use crate::trials::trace;
 
 pub(super) const EXAMPLE: &str = "Example:\n  $ logto-conformance list --requirements --json";
 
@@ -25,6 +26,9 @@ pub struct Args {
     /// List what the plans of the profiles reach on the embedded reference, without running them
     #[arg(long, conflicts_with_all = ["requirements", "guards"])]
     coverage: bool,
+    /// List for each requirement the checks and the trials that prove it, as a page in Markdown or as JSON
+    #[arg(long, conflicts_with_all = ["requirements", "guards", "coverage"])]
+    traceability: bool,
     /// Only this profile
     #[arg(long, value_name = "PROFILE", requires = "coverage", value_parser = super::settings::profile)]
     profile: Option<Profile>,
@@ -43,6 +47,11 @@ pub(super) fn run(args: &Args, settings: &Settings) -> Result<RunVerdict, Failur
         return Ok(RunVerdict::Conformant);
     }
     let contract = Contract::embedded(settings.contract.or_newest())?;
+    if args.traceability {
+        let text = if args.json { format!("{:#}\n", trace::document(&contract)) } else { trace::page(&contract) };
+        print(&text)?;
+        return Ok(RunVerdict::Conformant);
+    }
     let (name, head, rows) = if args.requirements {
         ("requirements", ["id", "level", "operations", "checks", "text"].as_slice(), requirements(&contract))
     } else if args.guards {

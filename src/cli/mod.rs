@@ -24,6 +24,7 @@ mod session;
 pub mod settings;
 mod spec;
 mod table;
+pub mod trials;
 
 pub use command::main;
 pub use failure::Failure;

@@ -18,10 +18,11 @@ use crate::clock::{Clock as _, SkippingClock, SystemClock};
 use crate::contract::{Contract, Files, Version};
 use crate::engine::{self, Event, Limits, Listener, RunError, RunOptions, Time, Waits};
 use crate::model::wire::Request;
-use crate::plan::{Built, Plan, Profile};
+use crate::plan::{Built, Plan, Portion, Profile};
 use crate::reference::{Fault, Reference, ReferenceOptions, Running};
 use crate::report::html::Material;
 use crate::report::{self, Circumstances, Report, Reproduction, RunVerdict, TargetKind, assemble, plan_text};
+use crate::snapshots;
 use crate::target::{AdminCredentials, Channel, ChannelKind, ChannelOptions, Client, ClientOptions, Mode, Provider, SecretRegister};
 
 /// What a command wants of a run besides the settings.
@@ -31,6 +32,10 @@ pub struct Wish {
     pub only: Vec<String>,
     /// Runs this plan.
     pub plan: Option<Plan>,
+    /// Plans no more than this part.
+    pub portion: Option<Portion>,
+    /// Compares the outcomes seen with the reviewed ones of this folder.
+    pub snapshots: Option<PathBuf>,
     /// Faults of the embedded reference.
     pub faults: Vec<Fault>,
     /// Shows no progress and keeps nothing on disk.
@@ -112,6 +117,8 @@ pub async fn run(settings: &Settings, wish: Wish) -> Result<Report, Failure> {
         specs: Files::embedded(),
         only: wish.only.clone(),
         plan: wish.plan.clone(),
+        portion: wish.portion.clone(),
+        exemplars: wish.snapshots.is_some(),
         run,
         secret: random_text(24),
         ledger: out.as_ref().map(|out| out.join("ledger.jsonl")),
@@ -135,12 +142,16 @@ pub async fn run(settings: &Settings, wish: Wish) -> Result<Report, Failure> {
             Mode::Exclusive => report::Mode::Exclusive,
         },
         strict: settings.run.strict.unwrap_or_default(),
-        whole: profile != Profile::Quick && wish.only.is_empty() && wish.plan.is_none(),
+        whole: profile != Profile::Quick && wish.only.is_empty() && wish.plan.is_none() && wish.portion.is_none(),
         allow_untestable: settings.run.allow_untestable.clone(),
         out: out.as_ref().map(|out| out.display().to_string()),
     };
     let (report, reproductions) = assemble(&result, &circumstances, &mut waivers);
-    let report = report.masked(|text| secrets.redact(text));
+    let mut report = report.masked(|text| secrets.redact(text));
+    if let Some(folder) = &wish.snapshots {
+        let whole = circumstances.whole && !result.stopped;
+        compare(folder, &result, whole, &secrets, &mut report)?;
+    }
     if let Some(out) = &out {
         keep(out, &report, &reproductions)?;
         for target in &settings.run.report {
@@ -195,6 +206,8 @@ pub async fn examined(settings: &Settings) -> Result<(RunOptions, Option<Running
         specs: Files::embedded(),
         only: Vec::new(),
         plan: None,
+        portion: None,
+        exemplars: false,
         run: random_text(8),
         secret: random_text(24),
         ledger: None,
@@ -204,6 +217,18 @@ pub async fn examined(settings: &Settings) -> Result<(RunOptions, Option<Running
         listener: Arc::new(|_| {}),
     };
     Ok((options, reference))
+}
+
+/// Compares what was seen with reviewed snapshots; differences count as deviations.
+fn compare(folder: &Path, result: &engine::RunResult, whole: bool, secrets: &SecretRegister, report: &mut Report) -> Result<(), Failure> {
+    let documents = snapshots::documents(&result.contract, &result.exemplars, &|text| secrets.redact(text));
+    let comparison = snapshots::compare(folder, &documents, whole)
+        .map_err(|error| Failure::Usage(format!("failed to compare with the snapshots of {}: {error}", folder.display())))?;
+    report.errors.extend(comparison.lines());
+    if !comparison.agrees() {
+        report.set_verdict(RunVerdict::worst([report.verdict, RunVerdict::Deviating]));
+    }
+    Ok(())
 }
 
 /// What a run of the embedded reference would send.
@@ -222,6 +247,8 @@ pub async fn planned(settings: &Settings, profile: Profile, seed: u64) -> Result
         specs: Files::embedded(),
         only: Vec::new(),
         plan: None,
+        portion: None,
+        exemplars: false,
         run: random_text(8),
         secret: random_text(24),
         ledger: None,
@@ -308,7 +335,7 @@ async fn provider(asked: Option<&ProviderAddress>, mode: Mode, embedded: bool) -
 }
 
 /// The given waivers; without any, for a remote target, those that come with the program.
-fn waivers(settings: &Settings, contract: &Contract, kind: TargetKind) -> Result<Waivers, Failure> {
+pub fn waivers(settings: &Settings, contract: &Contract, kind: TargetKind) -> Result<Waivers, Failure> {
     if settings.waivers.waivers.is_empty() {
         return if kind == TargetKind::Embedded {
             Ok(Waivers::default())

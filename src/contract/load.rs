@@ -48,7 +48,7 @@ impl fmt::Display for SpecError {
 }
 
 /// Texts of the specification folder by relative path.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Files(BTreeMap<String, String>);
 
 impl Files {

@@ -23,7 +23,7 @@ mod version;
 mod yaml;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 pub use bundle::bundle;
 pub use document::{Given, RawCase as Case};
@@ -79,13 +79,23 @@ pub struct Contract {
 }
 
 impl Contract {
-    /// The contract compiled into this program.
+    /// The contract compiled into this program; read once for each version.
     pub fn embedded(version: Version) -> Result<Self, SpecError> {
-        Self::from_files(&Files::embedded(), version)
+        static KNOWN: Mutex<BTreeMap<Version, Contract>> = Mutex::new(BTreeMap::new());
+        let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(contract) = known.get(&version) {
+            return Ok(contract.clone());
+        }
+        let contract = load::load(&Files::embedded(), version)?;
+        known.insert(version, contract.clone());
+        Ok(contract)
     }
 
     /// A contract from specification texts.
     pub fn from_files(files: &Files, version: Version) -> Result<Self, SpecError> {
+        if *files == Files::embedded() {
+            return Self::embedded(version);
+        }
         load::load(files, version)
     }
 

@@ -1,5 +1,6 @@
 //! Executes one sequence against a target and judges every exchange.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
@@ -51,6 +52,8 @@ pub struct Context {
     pub times: Times,
     /// Set when the run must end.
     pub stop: Arc<AtomicBool>,
+    /// Whether exchanges are kept as they went over the wire.
+    pub keeps: bool,
 }
 
 /// A deviation as it showed in one execution.
@@ -93,6 +96,10 @@ pub struct Judged {
     pub matched: Option<Outcome>,
     /// The checks' words.
     pub judgements: Vec<Judgement>,
+    /// Whether a guard that the whole collection shares refused it.
+    pub shared: bool,
+    /// What was sent and answered, if exchanges are kept.
+    pub wire: Option<(Request, Answer)>,
 }
 
 /// What one execution brought.
@@ -104,6 +111,8 @@ pub struct Trace {
     pub deviations: Vec<Sighted>,
     /// Our own trouble: what could not be sent or was not answered.
     pub troubles: Vec<String>,
+    /// What the symbols stood for, if exchanges are kept.
+    pub symbols: BTreeMap<String, String>,
 }
 
 /// Executes a sequence on fresh data.
@@ -137,6 +146,9 @@ pub async fn execute(context: &Context, sequence: &Sequence, settings: Option<&S
             Action::Obtain(obtain) => execution.obtain(group.start, obtain).await,
             Action::Wait(seconds) => context.time.wait(*seconds).await,
         }
+    }
+    if context.keeps {
+        execution.trace.symbols = execution.binding.known();
     }
     execution.trace
 }
@@ -380,7 +392,12 @@ impl Execution<'_> {
             }
             self.trace.deviations.push(sighted);
         }
-        self.trace.exchanges.push(Judged { operation: observation.operation.clone(), status: answer.status, matched, judgements });
+        let refused = observation.matched.as_ref().and_then(|(_, guard)| *guard);
+        let known = observation.operation.as_deref().and_then(|id| contract.operation(id));
+        let shared = refused.and_then(|guard| known?.guards.get(guard)).is_some_and(|guard| guard.shared);
+        let wire = self.context.keeps.then(|| (request.clone(), answer.clone()));
+        let operation = observation.operation.clone();
+        self.trace.exchanges.push(Judged { operation, status: answer.status, matched, judgements, shared, wire });
     }
 }
 

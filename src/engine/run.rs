@@ -1,6 +1,6 @@
 //! One run: read the target, plan, execute epoch by epoch, confirm, put everything back.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use futures_util::{FutureExt as _, StreamExt as _};
 
 use super::confirm::{Confirmation, confirm};
 use super::event::{Event, Listener};
-use super::execute::{Context, Sighted, Trace};
+use super::execute::{Context, Judged, Sighted, Trace};
 use super::facts::{detect_version, read_facts};
 use super::going::Going;
 use super::hold::Hold;
@@ -22,9 +22,10 @@ use super::reduce::Slice;
 use super::stage::Stage;
 use super::time::Time;
 use super::times::Times;
-use crate::contract::{Contract, Files, SpecError, Version};
+use crate::contract::{Contract, Files, Outcome, SpecError, Version};
+use crate::model::wire::{Answer, Request};
 use crate::plan::{
-    Built, Coverage, Epoch, Facts, OVERLONG_ID, Plan, Profile, Sequence, Settings, UNUSED_ID, build, build_harmless, harmless,
+    Built, Coverage, Epoch, Facts, OVERLONG_ID, Plan, Portion, Profile, Sequence, Settings, UNUSED_ID, build, build_harmless, harmless,
 };
 use crate::target::{
     AdminCredentials, Channel, Client, ClientOptions, ConnectError, Gate, Header, Inventory, Ledger, MintError, Mode, Provider, Record,
@@ -58,6 +59,10 @@ pub struct RunOptions {
     pub only: Vec<String>,
     /// Runs this plan instead of building one.
     pub plan: Option<Plan>,
+    /// Plans no more than this part.
+    pub portion: Option<Portion>,
+    /// Keeps an exchange of each outcome of each operation.
+    pub exemplars: bool,
     /// Name of the run: lower-case letters and digits.
     pub run: String,
     /// Makes the passwords of the run's users; never written anywhere.
@@ -107,6 +112,23 @@ pub struct OperationTally {
     pub times: Vec<Duration>,
 }
 
+/// An exchange that shows an outcome of an operation.
+#[derive(Debug, Clone)]
+pub struct Exemplar {
+    /// The operation.
+    pub operation: String,
+    /// The outcome.
+    pub outcome: Outcome,
+    /// Whether a guard that the whole collection shares refused it.
+    pub shared: bool,
+    /// What was sent.
+    pub request: Request,
+    /// What was answered.
+    pub answer: Answer,
+    /// What the symbols of its sequence stood for.
+    pub symbols: BTreeMap<String, String>,
+}
+
 /// A confirmed or flaky deviation.
 #[derive(Debug, Clone)]
 pub struct Found {
@@ -145,6 +167,8 @@ pub struct RunResult {
     pub evidence: BTreeMap<(String, String), u64>,
     /// Reasons for abstaining, by check.
     pub abstentions: BTreeMap<(String, String), u64>,
+    /// The first exchange of each outcome of each operation, in the order of the plan; none unless asked for.
+    pub exemplars: Vec<Exemplar>,
     /// Deviations.
     pub found: Vec<Found>,
     /// Our own trouble.
@@ -291,6 +315,7 @@ pub async fn run(options: RunOptions) -> Result<RunResult, RunError> {
         checks: board.checks,
         evidence: board.evidence,
         abstentions: board.abstentions,
+        exemplars: board.exemplars,
         found: board.found,
         troubles: board.troubles,
         residue,
@@ -328,11 +353,13 @@ async fn prepare(options: &RunOptions, opened: &Opened) -> Result<Prepared, RunE
 fn plan_for(contract: &Contract, facts: &Facts, options: &RunOptions) -> Built {
     let given = |plan| Built { plan, left_out: Vec::new(), coverage: None };
     let reads_only = options.mode == Mode::ReadOnly;
-    match &options.plan {
-        Some(plan) if reads_only => given(harmless(contract, facts, plan)),
-        Some(plan) => given(Plan { facts: facts.clone(), ..plan.clone() }),
-        None if reads_only => build_harmless(contract, facts, options.seed, options.profile, &options.only),
-        None => build(contract, facts, options.seed, options.profile, &options.only),
+    match (&options.plan, &options.portion) {
+        (Some(plan), _) if reads_only => given(harmless(contract, facts, plan)),
+        (Some(plan), _) => given(Plan { facts: facts.clone(), ..plan.clone() }),
+        (None, Some(portion)) if reads_only => given(harmless(contract, facts, &portion.plan(contract, facts, options.seed))),
+        (None, Some(portion)) => given(portion.plan(contract, facts, options.seed)),
+        (None, None) if reads_only => build_harmless(contract, facts, options.seed, options.profile, &options.only),
+        (None, None) => build(contract, facts, options.seed, options.profile, &options.only),
     }
 }
 
@@ -396,6 +423,7 @@ async fn test(options: &RunOptions, opened: &Opened, prepared: Prepared) -> Test
                 times: Times::default(),
                 silence: AtomicU32::new(0),
                 stop: Arc::clone(&options.stop),
+                keeps: options.exemplars,
             });
             for (index, epoch) in built.plan.epochs.iter().enumerate() {
                 if options.stop.load(Ordering::Relaxed) {
@@ -444,6 +472,8 @@ struct Board {
     checks: BTreeMap<String, (u64, u64, u64)>,
     evidence: BTreeMap<(String, String), u64>,
     abstentions: BTreeMap<(String, String), u64>,
+    exemplars: Vec<Exemplar>,
+    shown: BTreeSet<(String, String)>,
     found: Vec<Found>,
     troubles: Vec<String>,
 }
@@ -459,6 +489,7 @@ impl Board {
                     *tally.outcomes.entry(outcome.to_string()).or_default() += 1;
                 }
             }
+            self.keep(exchange, trace);
             for judgement in &exchange.judgements {
                 let counts = self.checks.entry(judgement.check.to_owned()).or_default();
                 if exchange.operation.is_some() {
@@ -484,6 +515,27 @@ impl Board {
             }
         }
         self.troubles.extend(trace.troubles.iter().cloned());
+    }
+
+    /// Keeps an exchange, if it is the first of its outcome: the admitted one, or what came instead.
+    fn keep(&mut self, exchange: &Judged, trace: &Trace) {
+        let (Some(operation), Some((request, answer))) = (&exchange.operation, &exchange.wire) else { return };
+        let deviates = exchange.judgements.iter().any(|judgement| matches!(judgement.result, crate::check::Result::Fail(_)));
+        let seen = || deviates.then(|| crate::check::outcome(answer));
+        let Some(outcome) = exchange.matched.clone().or_else(seen) else { return };
+        let place = (operation.clone(), outcome.to_string());
+        if self.shown.contains(&place) {
+            return;
+        }
+        self.shown.insert(place);
+        self.exemplars.push(Exemplar {
+            operation: operation.clone(),
+            outcome,
+            shared: exchange.shared,
+            request: request.clone(),
+            answer: answer.clone(),
+            symbols: trace.symbols.clone(),
+        });
     }
 }
 

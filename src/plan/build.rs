@@ -13,7 +13,7 @@ use super::{lives, matrix, proofs, providers, published, races, toggles, values}
 use crate::contract::{Contract, Operation, glob};
 
 /// Ways, besides the first, to break a guard of many operations that each of them tries in the standard profile.
-const WAYS_IN_TURN: usize = 1;
+pub(super) const WAYS_IN_TURN: usize = 1;
 
 /// A sequence that is not written yet.
 pub struct Draft<'a> {
@@ -75,7 +75,7 @@ pub struct Built {
 pub fn build(contract: &Contract, facts: &Facts, seed: u64, profile: Profile, only: &[String]) -> Built {
     let mut rng = rand::rngs::StdRng::seed_from_u64(seed);
     let mut drafts = vec![matrix::routes(contract)];
-    drafts.extend(matrix::lap(contract, facts));
+    drafts.extend(matrix::lap(contract, facts, &|_| true));
     drafts.extend(lives::lives(contract, facts));
     drafts.extend(proofs::proofs(contract, facts));
     drafts.extend(providers::providers(contract, facts));

@@ -39,12 +39,12 @@ pub(super) fn need(probe: &Probe<'_>) -> Need {
     Need { enabled: probe.by_user().then_some(probe.enabled), levels: probe.levels.clone(), factors: probe.factors }
 }
 
-/// Every accepted case of every operation, and a look at what it did through both collections.
-pub fn lap<'a>(contract: &'a Contract, facts: &Facts) -> Vec<Draft<'a>> {
+/// Every accepted case of every operation that is `wanted`, and a look at what it did through both collections.
+pub fn lap<'a>(contract: &'a Contract, facts: &Facts, wanted: &dyn Fn(&Operation) -> bool) -> Vec<Draft<'a>> {
     let mut laps: Vec<Shared<Probe<'a>>> = Vec::new();
     // Whoever has got or lost something is not the one that the next operation needs: those that bring that about come last.
     let changes = |operation: &&Arc<Operation>| operation.changes_belongings_of(&Owner::Caller);
-    let (last, first): (Vec<_>, Vec<_>) = contract.operations.iter().partition(changes);
+    let (last, first): (Vec<_>, Vec<_>) = contract.operations.iter().filter(|operation| wanted(operation)).partition(changes);
     for operation in first.into_iter().chain(last) {
         let cases = operation.cases.iter().map(|(name, case)| Probe::accepted(contract, operation, name, case));
         let probes: Vec<Probe<'a>> = cases.filter(|probe| probe.is_possible(contract, facts)).collect();

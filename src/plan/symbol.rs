@@ -56,6 +56,15 @@ impl Binding {
         self.values.get(name).is_some_and(|value| value.starts_with(NEVER))
     }
 
+    /// What all symbols stand for, the run's name and the execution's tag among them, but for derived ones.
+    pub fn known(&self) -> BTreeMap<String, String> {
+        let mut known = self.values.clone();
+        known.retain(|_, value| !value.starts_with(NEVER));
+        known.insert("run".into(), self.run.clone());
+        known.insert("tag".into(), self.tag.clone());
+        known
+    }
+
     /// What a symbol stands for.
     pub fn get(&self, name: &str) -> Option<String> {
         if let Some(value) = self.values.get(name) {

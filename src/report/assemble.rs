@@ -75,8 +75,8 @@ pub fn assemble(result: &RunResult, circumstances: &Circumstances, waivers: &mut
         verdicts.push(RunVerdict::Unreachable);
     }
     let mut errors = result.troubles.clone();
-    errors.extend(stale.iter().map(|(requirement, operation)| {
-        format!("stale waiver: {requirement} on {operation} was expected to deviate and does not; remove the waiver")
+    errors.extend(stale.iter().map(|(requirement, operation, place)| {
+        format!("stale waiver: {requirement} on {operation} was expected to deviate and does not; remove the waiver at {place}")
     }));
     errors.extend(result.residue.iter().map(|left| format!("not put back: {left}")));
     if result.stopped {
@@ -266,7 +266,7 @@ impl Assembly<'_> {
     }
 
     /// Waivers whose deviation could have shown and did not.
-    fn stale(&self, waivers: &Waivers) -> Vec<(String, String)> {
+    fn stale(&self, waivers: &Waivers) -> Vec<(String, String, String)> {
         if !self.circumstances.whole || self.circumstances.mode != Mode::Exclusive || self.result.stopped {
             return Vec::new();
         }
@@ -276,11 +276,11 @@ impl Assembly<'_> {
         waivers
             .stale(|waiver| judged(waiver.requirement.get_ref(), waiver.operation.get_ref()))
             .into_iter()
-            .map(|waiver| (waiver.requirement.get_ref().clone(), waiver.operation.get_ref().clone()))
+            .map(|waiver| (waiver.requirement.get_ref().clone(), waiver.operation.get_ref().clone(), waiver.place.clone()))
             .collect()
     }
 
-    fn requirements(&self, stale: &[(String, String)]) -> Vec<RequirementRow> {
+    fn requirements(&self, stale: &[(String, String, String)]) -> Vec<RequirementRow> {
         let rows = self.result.contract.requirements.iter().map(|requirement| {
             let mut operations: BTreeMap<&str, RequirementOperation> = BTreeMap::new();
             for ((id, operation), evidence) in &self.result.evidence {
@@ -342,12 +342,12 @@ impl Assembly<'_> {
         rows.collect()
     }
 
-    fn verdict(&self, requirement: &Requirement, operations: &[RequirementOperation], stale: &[(String, String)]) -> Verdict {
+    fn verdict(&self, requirement: &Requirement, operations: &[RequirementOperation], stale: &[(String, String, String)]) -> Verdict {
         let has = |verdict: Verdict| operations.iter().any(|row| row.verdict == verdict);
         let router = self.result.evidence.contains_key(&(requirement.id.clone(), String::new()));
         if has(Verdict::Fail) {
             Verdict::Fail
-        } else if stale.iter().any(|(pattern, _)| glob(pattern, &requirement.id)) {
+        } else if stale.iter().any(|(pattern, ..)| glob(pattern, &requirement.id)) {
             Verdict::StaleWaiver
         } else if has(Verdict::Flaky) {
             Verdict::Flaky

@@ -36,6 +36,7 @@ mod not_tested;
 mod sample;
 pub mod terminal;
 pub mod verdict;
+pub mod waivers;
 
 pub use assemble::{Circumstances, Reproduction, assemble, plan_text};
 pub use document::{

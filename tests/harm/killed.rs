@@ -54,6 +54,8 @@ fn a_fault_of_ours_in_the_middle_leaves_nothing_behind() {
                 specs: Files::embedded(),
                 only: vec!["lap/*".into(), "toggles/*".into()],
                 plan: None,
+                portion: None,
+                exemplars: false,
                 run: format!("panic{number}"),
                 secret: "panic".into(),
                 ledger: None,

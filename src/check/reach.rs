@@ -1,0 +1,43 @@
+//! Which requirements the exchanges of an operation can be evidence for, known before anything is sent.
+
+use std::collections::BTreeSet;
+
+use super::judge::{About, check_of, requirements_for, shows_by_setting};
+use crate::contract::guard::GuardKind;
+use crate::contract::{Contract, Facet, Operation, Requirement};
+
+/// The requirements that an exchange of the operation can be evidence for, in the order of the contract.
+pub fn requirements_of<'a>(contract: &'a Contract, operation: &Operation) -> Vec<&'a Requirement> {
+    let mut found: BTreeSet<&str> = BTreeSet::new();
+    let mut add = |check: &str, about: About<'_>| {
+        found.extend(requirements_for(contract, Some(operation), check, about).into_iter().map(|requirement| requirement.id.as_str()));
+    };
+    for check in ["robustness", "status", "schema", "headers", "secrecy", "race"] {
+        add(check, About::Answer);
+    }
+    if operation.answers.iter().any(|answer| answer.body.is_some()) {
+        add("state", About::Answer);
+        if shows_by_setting(operation) {
+            add("toggle", About::Answer);
+            add("authorization", About::Answer);
+        }
+    }
+    for guard in &operation.guards {
+        add(check_of(operation.collection, guard), About::Guard(guard.kind.name()));
+        match guard.kind {
+            GuardKind::IdentityVerified(_) => add("verification", About::Answer),
+            GuardKind::Pagination(_) => add("pagination", About::Answer),
+            _ => {}
+        }
+    }
+    if !operation.guards.is_empty() {
+        add("guard", About::Facet(Facet::Order));
+        add("error-code", About::Facet(Facet::Code));
+        add("schema", About::Facet(Facet::ErrorShape));
+    }
+    if operation.path.starts_with("/api/") {
+        add("headers", About::Facet(Facet::Cors));
+    }
+    let document = |requirement: &&Requirement| requirement.document && requirement.excluded.is_none();
+    contract.requirements.iter().filter(|requirement| found.contains(requirement.id.as_str()) && !document(requirement)).collect()
+}

@@ -1,0 +1,180 @@
+//! Replaces what only one run knows by symbols.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use regex::{Captures, Regex};
+
+/// Shortest value that can be told from a word.
+const SHORTEST: usize = 6;
+
+/// Milliseconds since 1970 that can be a time: from 2014 to 2096.
+const MILLISECONDS: std::ops::Range<f64> = 1.4e12..4e12;
+
+/// Symbols that are words of the harness or the deployment, and no values of one run.
+const FIXED: [&str; 3] = ["run", "tag", "resource"];
+
+/// What has a shape of its own, with the name it gets: the first that fits counts.
+static SHAPES: LazyLock<Vec<(&str, Regex)>> = LazyLock::new(|| {
+    let shapes = [
+        ("timestamp", r"\b20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z?"),
+        ("jwt", r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+"),
+        ("uuid", r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b"),
+        ("phone", r"\b1\d{3}55501\d\d\b"),
+        ("address", r"https?://127\.0\.0\.1:\d+"),
+        ("timestamp", r"\b1[4-9]\d{11}\b"),
+        ("opaque", r"\b[A-Za-z0-9_-]{20,}"),
+        ("id", r"\b[a-z0-9]{12}\b"),
+    ];
+    shapes.into_iter().map(|(name, shape)| (name, Regex::new(shape).expect("the shapes are expressions"))).collect()
+});
+
+static SYMBOL: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"<([a-z-]+)#(\w+)(\.[a-zA-Z-]+)?( in base64)?>").expect("an expression"));
+
+/// What stands for what in one document.
+#[derive(Clone)]
+pub struct Stable<'a> {
+    /// Values with their symbols, the longest first.
+    values: Vec<(String, String)>,
+    /// Marks of the run in names.
+    marks: Vec<String>,
+    /// Shapes by name and value.
+    seen: BTreeMap<String, usize>,
+    /// Numbers of symbols in this document by their numbers in the sequence.
+    numbers: BTreeMap<(String, String), usize>,
+    redact: &'a dyn Fn(&str) -> String,
+}
+
+impl<'a> Stable<'a> {
+    /// For a document of a sequence whose symbols stood for these values.
+    pub fn new(symbols: &BTreeMap<String, String>, redact: &'a dyn Fn(&str) -> String) -> Self {
+        let usable = |(name, value): &(&String, &String)| value.len() >= SHORTEST && !FIXED.contains(&name.as_str());
+        let mut values: Vec<(String, String)> =
+            symbols.iter().filter(usable).map(|(name, value)| (value.clone(), format!("<{name}>"))).collect();
+        let encoded: Vec<(String, String)> =
+            values.iter().map(|(value, name)| (URL_SAFE_NO_PAD.encode(value), name.replace('>', " in base64>"))).collect();
+        values.extend(encoded);
+        values.sort_by(|a, b| b.0.len().cmp(&a.0.len()).then_with(|| a.1.cmp(&b.1)));
+        values.dedup_by(|later, first| later.0 == first.0);
+        let of = |name: &str| symbols.get(name).cloned().unwrap_or_default();
+        let (run, tag) = (of("run"), of("tag"));
+        let marks = vec![format!("lc_{run}_{tag}_"), format!("lc{run}x{tag}x"), format!("lc_{run}_"), format!("lc-{run}-{tag}-"), run];
+        let marks = marks.into_iter().filter(|mark| mark.len() >= SHORTEST).collect();
+        Self { values, marks, seen: BTreeMap::new(), numbers: BTreeMap::new(), redact }
+    }
+
+    /// A text without anything volatile.
+    pub fn text(&mut self, text: &str) -> String {
+        let mut text = text.to_owned();
+        for (value, symbol) in &self.values {
+            if text.contains(value.as_str()) {
+                text = text.replace(value.as_str(), symbol);
+            }
+        }
+        for mark in &self.marks {
+            text = text.replace(mark.as_str(), "lc_").replace(&mark.to_uppercase(), "LC_");
+        }
+        text = (self.redact)(&text);
+        for (name, shape) in SHAPES.iter() {
+            text = self.shaped(name, shape, &text);
+        }
+        let numbers = &mut self.numbers;
+        let renumbered = SYMBOL.replace_all(&text, |found: &Captures<'_>| {
+            let part: String = found.iter().skip(3).flatten().map(|part| part.as_str()).collect();
+            let (kind, number) = (&found[1], &found[2]);
+            // What was numbered by the shape already is.
+            if let Some(number) = number.strip_prefix('_') {
+                return format!("<{kind}#{number}{part}>");
+            }
+            let next = numbers.keys().filter(|(known, _)| known == kind).count() + 1;
+            let number = *numbers.entry((kind.to_owned(), number.to_owned())).or_insert(next);
+            format!("<{kind}#{number}{part}>")
+        });
+        renumbered.into_owned()
+    }
+
+    /// A member's value without anything volatile.
+    pub fn value(&mut self, name: &str, text: &str) -> String {
+        let secret = ["password", "secret", "token"].iter().any(|word| name.to_lowercase().ends_with(word));
+        let known = || self.values.iter().any(|(value, _)| value == text);
+        if secret && !text.is_empty() && !known() { "<secret>".to_owned() } else { self.text(text) }
+    }
+
+    /// The value of a header.
+    pub fn header(&mut self, name: &str, value: &str) -> String {
+        match value.split_once(' ') {
+            Some((scheme @ "Basic", _)) if name == "authorization" => format!("{scheme} <secret>"),
+            _ => self.text(value),
+        }
+    }
+
+    /// What stands for a number that is a time.
+    pub fn time(number: f64) -> Option<&'static str> {
+        let seconds = MILLISECONDS.start / 1000.0..MILLISECONDS.end / 1000.0;
+        (MILLISECONDS.contains(&number) || seconds.contains(&number)).then_some("<timestamp>")
+    }
+
+    fn shaped(&mut self, name: &str, shape: &Regex, text: &str) -> String {
+        let seen = &mut self.seen;
+        let outside = |at: usize| {
+            let before = &text[..at];
+            before.rfind('<').is_none_or(|open| before[open..].contains('>'))
+        };
+        let replaced = shape.replace_all(text, |found: &Captures<'_>| {
+            let (value, at) = (&found[0], found.get(0).map_or(0, |whole| whole.start()));
+            let mixed = value.chars().any(|c| c.is_ascii_digit()) && value.chars().any(|c| c.is_ascii_alphabetic());
+            if !outside(at) || ["id", "opaque"].contains(&name) && !mixed {
+                return value.to_owned();
+            }
+            if name == "timestamp" {
+                return "<timestamp>".to_owned();
+            }
+            let key = format!("{name} {value}");
+            let prefix = format!("{name} ");
+            let next = seen.keys().filter(|known| known.starts_with(&prefix)).count() + 1;
+            format!("<{name}#_{}>", *seen.entry(key).or_insert(next))
+        });
+        replaced.into_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stable(text: &str) -> String {
+        let symbols = [("run", "abcdefgh"), ("tag", "1f"), ("user#12.id", "k3j4h5g6f7d8"), ("user#9.id", "aaaabbbbcccc")];
+        let symbols = symbols.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        Stable::new(&symbols, &str::to_owned).text(text)
+    }
+
+    #[test]
+    fn the_same_value_is_the_same_symbol_numbered_as_it_appears() {
+        assert_eq!(stable("/users/k3j4h5g6f7d8?k3j4h5g6f7d8&aaaabbbbcccc"), "/users/<user#1.id>?<user#1.id>&<user#2.id>");
+        assert_eq!(stable("k3j4h5g6f7d8 azNqNGg1ZzZmN2Q4"), "<user#1.id> <user#1.id in base64>");
+        assert_eq!(stable("x9y8z7x9y8z7 q1q2q3q4q5q6 x9y8z7x9y8z7"), "<id#1> <id#2> <id#1>");
+    }
+
+    #[test]
+    fn names_lose_the_marks_of_the_run() {
+        assert_eq!(stable("lc_abcdefgh_1f_7@example.com lc_abcdefgh_ text"), "lc_7@example.com lc_ text");
+    }
+
+    #[test]
+    fn times_numbers_and_addresses_are_symbols() {
+        assert_eq!(stable("2026-01-02T03:04:05.000Z"), "<timestamp>");
+        assert_eq!(stable("http://127.0.0.1:40001/x 12015550123"), "<address#1>/x <phone#1>");
+        assert_eq!((Stable::time(1.8e12), Stable::time(1.8e9), Stable::time(20.0)), (Some("<timestamp>"), Some("<timestamp>"), None));
+    }
+
+    #[test]
+    fn words_stay() {
+        for text in
+            ["account_center.field_not_editable", "application/json; charset=utf-8", "passwordless", "verification_record.not_found"]
+        {
+            assert_eq!(stable(text), text);
+        }
+    }
+}

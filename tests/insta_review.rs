@@ -1,5 +1,6 @@
 //! Snapshots under the real `cargo insta`, in a package of their own. Without the tool nothing is tried, and said so.
 #![expect(clippy::unwrap_used, reason = "in tests `unwrap` is the shortest honest assertion, in their set-up too")]
+#![expect(clippy::print_stdout, reason = "what is skipped is said")]
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};

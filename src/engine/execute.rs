@@ -395,7 +395,8 @@ impl Execution<'_> {
         let refused = observation.matched.as_ref().and_then(|(_, guard)| *guard);
         let known = observation.operation.as_deref().and_then(|id| contract.operation(id));
         let shared = refused.and_then(|guard| known?.guards.get(guard)).is_some_and(|guard| guard.shared);
-        let wire = self.context.keeps.then(|| (request.clone(), answer.clone()));
+        // Of what is sent together, chance says which gets which answer.
+        let wire = (self.context.keeps && !self.sequence.is_race(index)).then(|| (request.clone(), answer.clone()));
         let operation = observation.operation.clone();
         self.trace.exchanges.push(Judged { operation, status: answer.status, matched, judgements, shared, wire });
     }

@@ -329,7 +329,7 @@ fn files_that_are_wrong_are_named() {
     let target = runtime.block_on(serve(|_, _| async { plain("200 OK", "text/html", "never asked") }));
     let folder = Folder::new("files");
     folder.file("w.toml", "[[waiver]\nrequirement = 1\n");
-    folder.check(&target.endpoint, &["--waivers", "w.toml"]).with(&[2], &["w.toml", "line 1"]);
+    folder.check(&target.endpoint, &["--waivers", "w.toml"]).with(&[2], &["w.toml:1: unclosed"]);
     folder.check(&target.endpoint, &["--waivers", "absent.toml"]).with(&[2], &["absent.toml"]);
     folder.file("bad.bin", "").file("out.txt", "a file");
     fs::write(folder.work().join("bad.bin"), b"\xff\xfe\x00").unwrap();

@@ -117,12 +117,16 @@ pub struct Waivers {
 impl Waivers {
     /// Reads a waiver file. `today` is a date such as `2026-11-22`.
     pub fn read(path: &Path, contract: &Contract, today: &str) -> Result<Self, WaiverError> {
-        let text = std::fs::read_to_string(path).map_err(|error| WaiverError {
+        Self::parse(&path.display().to_string(), &Self::text(path)?, contract, today)
+    }
+
+    /// The text of a waiver file, for [`Waivers::parse`]. What is no ordinary file can be read once only.
+    pub fn text(path: &Path) -> Result<String, WaiverError> {
+        std::fs::read_to_string(path).map_err(|error| WaiverError {
             place: path.display().to_string(),
             what: format!("cannot be read: {error}"),
             remedy: "name an existing waiver file".into(),
-        })?;
-        Self::parse(&path.display().to_string(), &text, contract, today)
+        })
     }
 
     /// Parses waivers; `name` is the file's name in messages.

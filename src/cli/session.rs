@@ -83,7 +83,8 @@ pub async fn run(settings: &Settings, wish: Wish) -> Result<Report, Failure> {
         drop(writeln!(std::io::stderr().lock(), "{warning}"));
     }
     // What is wrong with the files is told before the target is touched.
-    check_waivers(settings)?;
+    let waiver_files = waiver_files(settings)?;
+    check_waivers(settings, &waiver_files)?;
     for path in settings.run.report.iter().filter_map(|target| target.path.as_deref()) {
         create_parent(path)?;
     }
@@ -131,7 +132,7 @@ pub async fn run(settings: &Settings, wish: Wish) -> Result<Report, Failure> {
     watch.abort();
     let result = result.map_err(|error| failure(error, &secrets, out.as_deref()))?;
     let kind = if reference.is_some() { TargetKind::Embedded } else { TargetKind::Remote };
-    let mut waivers = waivers(settings, &result.contract, kind)?;
+    let mut waivers = waivers(&waiver_files, &result.contract, kind)?;
     let circumstances = Circumstances {
         endpoint: client.endpoint.to_string(),
         kind,
@@ -334,9 +335,14 @@ async fn provider(asked: Option<&ProviderAddress>, mode: Mode, embedded: bool) -
     Ok(Some(Arc::new(provider)))
 }
 
+/// The given waiver files: names and texts.
+pub fn waiver_files(settings: &Settings) -> Result<Vec<(String, String)>, Failure> {
+    settings.waivers.waivers.iter().map(|path| Ok((path.display().to_string(), Waivers::text(path)?))).collect()
+}
+
 /// The given waivers; without any, for a remote target, those that come with the program.
-pub fn waivers(settings: &Settings, contract: &Contract, kind: TargetKind) -> Result<Waivers, Failure> {
-    if settings.waivers.waivers.is_empty() {
+pub fn waivers(files: &[(String, String)], contract: &Contract, kind: TargetKind) -> Result<Waivers, Failure> {
+    if files.is_empty() {
         return if kind == TargetKind::Embedded {
             Ok(Waivers::default())
         } else {
@@ -344,20 +350,20 @@ pub fn waivers(settings: &Settings, contract: &Contract, kind: TargetKind) -> Re
         };
     }
     let mut all = Waivers::default();
-    for path in &settings.waivers.waivers {
-        all.extend(Waivers::read(path, contract, &today())?);
+    for (name, text) in files {
+        all.extend(Waivers::parse(name, text, contract, &today())?);
     }
     Ok(all)
 }
 
 /// Fails when a given waiver file fits no version of the contract that the target may turn out to have.
-fn check_waivers(settings: &Settings) -> Result<(), Failure> {
+fn check_waivers(settings: &Settings, files: &[(String, String)]) -> Result<(), Failure> {
     let versions = settings.contract.contract.map_or_else(|| Version::KNOWN.to_vec(), |version| vec![version]);
-    for path in &settings.waivers.waivers {
+    for (name, text) in files {
         let mut last = Ok(());
         for version in &versions {
             let contract = Contract::embedded(*version)?;
-            last = Waivers::read(path, &contract, &today()).map(drop);
+            last = Waivers::parse(name, text, &contract, &today()).map(drop);
             if last.is_ok() {
                 break;
             }

@@ -129,7 +129,7 @@ impl Suite {
         super::serve::faults(&wish.faults)?;
         let contract = Contract::embedded(settings.contract.or_newest())?;
         let kind = if settings.target.target.is_some() { TargetKind::Remote } else { TargetKind::Embedded };
-        let waivers = session::waivers(&settings, &contract, kind)?;
+        let waivers = session::waivers(&session::waiver_files(&settings)?, &contract, kind)?;
         let cases = cases(&contract);
         Ok(Self { settings, faults: wish.faults, snapshots: wish.snapshots, contract, waivers, cases, denies, report: OnceLock::new() })
     }

@@ -629,7 +629,7 @@ async fn confirm_all(stage: &Stage<'_>, traces: &[(usize, Arc<Sequence>, Trace)]
         (options.listener)(&Event::Confirmed { cause: sighted.detail.clone(), shown: confirmation.shown, tries: confirmation.tries });
         board.found.push(Found {
             sighted: sighted.clone(),
-            reduced_from: sighted.step + 1,
+            reduced_from: sequence.group(sighted.step).end,
             seen,
             settings: stage.settings.cloned(),
             confirmation,

@@ -578,11 +578,15 @@ impl Scene<'_> {
         let target = rule.target.as_ref().and_then(|target| self.call.text(target)).or_else(mocked);
         let (Some(target), id) = (target, self.call.value(&rule.id)) else { return Truth::Unknown };
         let own = self.call.subject().map(|own| own.id);
-        let has = |user: &Entity| {
-            let identity = user.known("identities").and_then(|identities| identities.get(&target)?.get("userId").cloned());
-            id.is_some() && identity == id
-        };
-        Truth::of(!self.state.all(Kind::User).any(|(user, entity)| own.as_deref() != Some(user) && has(entity)))
+        self.nobody_else(own.as_deref(), "identities", |identities| {
+            id.is_some() && identities.get(&target).and_then(|identity| identity.get("userId")) == id.as_ref()
+        })
+    }
+
+    /// Whether no other user that is known has something.
+    pub(super) fn nobody_else(&self, own: Option<&str>, property: &str, is: impl Fn(&Value) -> bool) -> Truth {
+        let others = self.state.all(Kind::User).filter(|(id, user)| Some(*id) != own && user.exists());
+        others.fold(Truth::No, |taken, (_, user)| taken.or(user.may(property, &is))).not()
     }
 
     fn is_password(&self, user: &Entity, value: &ValueRef) -> Truth {
@@ -636,8 +640,7 @@ impl Scene<'_> {
             ("username", Some(policy)) => policy.same(value, other),
             _ => normal(other) == wanted,
         };
-        let taken = self.state.all(Kind::User).any(|(id, user)| Some(id) != own && user.text(property).flatten().is_some_and(same));
-        Truth::of(!taken)
+        self.nobody_else(own, property, |other| other.as_str().is_some_and(same))
     }
 
     fn application(&self) -> Option<&Entity> {

@@ -8,6 +8,9 @@ use serde_json::{Map, Value};
 use super::json;
 use super::state::{Fresh, Key, Kind, Term};
 
+/// Moves with every other change, unless that is made within the same millisecond: told only where nothing else departs.
+const TOUCHED: &str = "updatedAt";
+
 /// What the body of an answer must be.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Pattern {
@@ -150,20 +153,22 @@ impl Pattern {
                 let Some(object) = value.as_object() else {
                     return Err(mismatch(pointer, "an object", &brief(value)));
                 };
+                let mut touched = Ok(());
                 for (name, member) in members {
                     let inner = format!("{pointer}/{name}");
-                    match (member, object.get(name)) {
-                        (Member::Present(pattern) | Member::Optional(pattern), Some(value)) => pattern.compare(value, &inner, lessons)?,
-                        (Member::Withheld(_) | Member::Optional(_), None) => {}
+                    let compared = match (member, object.get(name)) {
+                        (Member::Present(pattern) | Member::Optional(pattern), Some(value)) => pattern.compare(value, &inner, lessons),
+                        (Member::Withheld(_) | Member::Optional(_), None) => Ok(()),
                         (Member::Present(_), None) => {
-                            return Err(Mismatch { visibility: Some(Why::Level), ..mismatch(&inner, "to be shown", "absent") });
+                            Err(Mismatch { visibility: Some(Why::Level), ..mismatch(&inner, "to be shown", "absent") })
                         }
                         (Member::Withheld(why), Some(_)) => {
-                            return Err(Mismatch { visibility: Some(*why), ..mismatch(&inner, "to be withheld", "shown") });
+                            Err(Mismatch { visibility: Some(*why), ..mismatch(&inner, "to be withheld", "shown") })
                         }
-                    }
+                    };
+                    if name == TOUCHED { touched = compared } else { compared? }
                 }
-                Ok(())
+                touched
             }
             Self::List(list) => list.compare(value, pointer, lessons),
         }
@@ -345,6 +350,15 @@ pub fn brief(value: &Value) -> String {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn the_time_of_a_change_is_told_only_where_nothing_else_departs() {
+        let object = |time: u64, username: Option<&str>| json!({"updatedAt": time, "username": username});
+        let expected = list(&[object(1, Some("lc"))], true);
+        let departs = |value: &Value| expected.matches(Some(&json!([value]))).unwrap_err().pointer;
+        assert_eq!(departs(&object(2, Some("lc"))), "/0/updatedAt");
+        assert_eq!([departs(&object(1, None)), departs(&object(2, None))], ["/0/username", "/0/username"]);
+    }
 
     fn list(items: &[Value], complete: bool) -> Pattern {
         let items = items.iter().map(|item| {

@@ -73,13 +73,14 @@ impl Scene<'_> {
 
     pub(super) fn social_unbound(&self, value: &ValueRef) -> Truth {
         let (Some(target), account) = self.proved(value) else { return Truth::Unknown };
-        let own = self.call.caller(self.state);
-        let others = self.state.all(Kind::User).filter(|(id, _)| own.as_ref().is_none_or(|own| own.id != *id));
-        let mut linked = others.filter_map(|(_, user)| user.known("identities")?.get(target)?.get("userId"));
+        let own = self.call.caller(self.state).map(|own| own.id);
+        let linked = |identities: &Value| identities.get(target)?.get("userId").cloned();
         match account {
-            Some(account) => Truth::of(!linked.any(|linked| linked == account)),
-            None if linked.next().is_none() => Truth::Yes,
-            None => Truth::Unknown,
+            Some(account) => self.nobody_else(own.as_deref(), "identities", |identities| linked(identities).as_ref() == Some(account)),
+            None => match self.nobody_else(own.as_deref(), "identities", |identities| linked(identities).is_some()) {
+                Truth::Yes => Truth::Yes,
+                _ => Truth::Unknown,
+            },
         }
     }
 

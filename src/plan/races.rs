@@ -1,7 +1,5 @@
 //! Races: requests sent together that only an order of their own keeps apart. Each round has fresh data and a sequence of its
 //! own, so that a lost race is replayed as it was.
-//!
-//! Not planned: attempt limits of message codes and the cap on sending, which need a message channel.
 
 use serde_json::{Value, json};
 
@@ -10,12 +8,15 @@ use super::epoch::Need;
 use super::lives::open;
 use super::script::{ALL_SCOPES, Client, Script, Traits, User, call_with, exchange_form, token_call};
 use super::sequence::{Call, Facts, Persona, Purpose};
-use crate::contract::Contract;
+use crate::contract::{Contract, MessageKind};
 
 const WITH_PASSWORD: Traits = Traits { password: true, email: false };
 
 /// Wrong passwords that lock a user out while the lock-out is raced.
 const MOST_ATTEMPTS: u64 = 3;
+
+/// Wrong codes that a record takes, and messages that an address gets, before their limits are raced: two less than the limits.
+const NEARLY_MOST: usize = 8;
 
 /// One race.
 struct Race {
@@ -24,11 +25,13 @@ struct Race {
     operations: &'static [&'static str],
     /// It changes settings of the tenant.
     alone: bool,
+    /// It sends e-mail.
+    mail: bool,
     need: fn() -> Need,
     write: fn(&mut Script<'_>, &Facts),
 }
 
-const RACES: [Race; 18] = [
+const RACES: [Race; 20] = [
     race("username", &["CreateUser"], |script, _| create(script, |_, unique| json!({"username": unique.username}))),
     race("email-letter-case", &["CreateUser"], |script, _| {
         create(script, |second, unique| {
@@ -65,11 +68,13 @@ const RACES: [Race; 18] = [
         changes(script, "UpdateUserCustomData", [json!({"customData": {"a": 1}}), json!({"customData": {"b": 2}})]);
     }),
     Race { alone: true, ..race("lock-out", &["CreateVerificationByPassword", "UpdateSignInExp"], lock_out) },
+    Race { mail: true, ..race("wrong-codes", &["VerifyVerificationByVerificationCode", "CreateVerificationByVerificationCode"], wrong_codes) },
+    Race { mail: true, ..race("messages", &["CreateVerificationByVerificationCode"], messages) },
     Race { alone: true, ..race("toggle", &["UpdateProfile", "UpdateAccountCenterSettings"], toggle) },
 ];
 
 const fn race(name: &'static str, operations: &'static [&'static str], write: fn(&mut Script<'_>, &Facts)) -> Race {
-    Race { name, operations, alone: false, need: open, write }
+    Race { name, operations, alone: false, mail: false, need: open, write }
 }
 
 /// All races that the contract has the operations for, in as many rounds as the profile asks for.
@@ -80,7 +85,8 @@ pub fn races<'a>(contract: &'a Contract, facts: &'a Facts, profile: Profile) -> 
         Profile::Deep => 10,
     };
     let common = ["CreateUser", "GetUser", "UpdateUser", "GetProfile"];
-    let known = |race: &&Race| common.iter().chain(race.operations).all(|id| contract.operation(id).is_some());
+    let mail = facts.channels.contains(&MessageKind::Email);
+    let known = |race: &&Race| (mail || !race.mail) && common.iter().chain(race.operations).all(|id| contract.operation(id).is_some());
     let draft = move |race: &'static Race, round: u32| Draft {
         id: format!("races/{}/{round}", race.name),
         need: (race.need)(),
@@ -290,6 +296,36 @@ fn lock_out(script: &mut Script<'_>, facts: &Facts) {
     let found = facts.sign_in_experience.get("sentinelPolicy").cloned().unwrap_or_else(|| json!({}));
     let restored = by_admin(script, "UpdateSignInExp", &[], Some(&policy(&found)));
     setup(script, restored);
+}
+
+/// No more wrong codes are looked at than a record takes.
+fn wrong_codes(script: &mut Script<'_>, _: &Facts) {
+    let user = script.user(Traits::default());
+    let token = script.token(user, ALL_SCOPES, Client::First);
+    let identifier = json!({"type": "email", "value": script.email()});
+    let record = script.symbol("verification");
+    let sent = by_user(script, "CreateVerificationByVerificationCode", &token, None, Some(&json!({"identifier": identifier})));
+    script.call(Persona::User, Purpose::Setup, sent, &[(&record, "/verificationRecordId")]);
+    let wrong = json!({"identifier": identifier, "verificationId": format!("{{{{{record}}}}}"), "code": "none"});
+    let wrong = by_user(script, "VerifyVerificationByVerificationCode", &token, None, Some(&wrong));
+    near_the_limit(script, "wrong codes at once", wrong);
+}
+
+/// No more messages are sent to an address than it may get.
+fn messages(script: &mut Script<'_>, _: &Facts) {
+    let user = script.user(Traits::default());
+    let token = script.token(user, ALL_SCOPES, Client::First);
+    let body = json!({"identifier": {"type": "email", "value": script.email()}});
+    let send = by_user(script, "CreateVerificationByVerificationCode", &token, None, Some(&body));
+    near_the_limit(script, "messages at once", send);
+}
+
+/// The same call as often as it may be sent but for two, then more than two together.
+fn near_the_limit(script: &mut Script<'_>, label: &str, call: Call) {
+    for _ in 0..NEARLY_MOST {
+        script.call(Persona::User, Purpose::Setup, call.clone(), &[]);
+    }
+    together(script, label, Persona::User, vec![call; 4], &[]);
 }
 
 /// A field is closed while it is written.

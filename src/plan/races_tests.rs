@@ -4,7 +4,7 @@ use crate::plan::{Sequence, build};
 
 fn planned(profile: Profile) -> Vec<Sequence> {
     let contract = Contract::embedded(Version::NEWEST).unwrap();
-    let facts = Facts { may_change_settings: true, ..Facts::default() };
+    let facts = Facts { may_change_settings: true, channels: vec![MessageKind::Email], ..Facts::default() };
     let plan = build(&contract, &facts, 1, profile, &["races/*".into()]).plan;
     plan.sequences().cloned().collect()
 }

@@ -455,22 +455,28 @@ fn stored(name: &str, value: &Value) -> Term {
             Phone::Valid(stored) => Value::String(stored),
             _ => return Term::Unknown,
         },
-        ("webauthnRelatedOrigins", Value::Array(origins)) => {
-            let mut distinct: Vec<Value> = Vec::new();
-            for origin in origins {
-                if !distinct.contains(origin) {
-                    distinct.push(origin.clone());
-                }
-            }
-            Value::Array(distinct)
-        }
+        ("webauthnRelatedOrigins", Value::Array(origins)) => distinct(origins),
         ("profileFields" | "signUpProfileFields" | "socialSignInConnectorTargets", Value::Array(names)) if !names.is_empty() => {
             return Term::Unknown;
         }
         ("passwordExpiration", Value::Object(rule)) if rule.get("enabled") != Some(&Value::Bool(false)) => return Term::Unknown,
-        ("emailBlocklistPolicy", Value::Object(lists)) if lists.values().any(Value::is_array) => return Term::Unknown,
+        ("emailBlocklistPolicy", Value::Object(policy)) => {
+            let once = |value: &Value| value.as_array().map_or_else(|| value.clone(), |list| distinct(list));
+            Value::Object(policy.iter().map(|(name, value)| (name.clone(), once(value))).collect())
+        }
         _ => value.clone(),
     })
+}
+
+/// Each item once, in the order of their first places.
+fn distinct(list: &[Value]) -> Value {
+    let mut distinct: Vec<Value> = Vec::new();
+    for item in list {
+        if !distinct.contains(item) {
+            distinct.push(item.clone());
+        }
+    }
+    Value::Array(distinct)
 }
 
 fn set_password(user: &mut Entity, password: Value) {

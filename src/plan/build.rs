@@ -44,7 +44,7 @@ impl Profile {
     const fn effort(self) -> Effort {
         match self {
             Self::Quick => Effort { candidates: 10, requests: 300 },
-            Self::Standard => Effort { candidates: 60, requests: 700 },
+            Self::Standard => Effort { candidates: 60, requests: 600 },
             Self::Deep => Effort { candidates: 1_000, requests: 30_000 },
         }
     }

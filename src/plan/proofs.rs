@@ -47,6 +47,7 @@ pub fn proofs<'a>(contract: &'a Contract, facts: &'a Facts) -> Vec<Draft<'a>> {
         drafts.push(draft("tries", open(), false, Box::new(tries)));
         drafts.push(draft("messages", open(), false, Box::new(messages)));
         drafts.push(draft("sent-codes", open(), false, Box::new(sent_codes)));
+        drafts.push(draft("addresses", open(), true, Box::new(move |script| addresses(script, facts))));
         drafts.push(draft("lock-out-by-codes", open(), true, Box::new(move |script| lock_out_by_codes(script, facts))));
     }
     if facts.may_wait {
@@ -263,6 +264,40 @@ fn messages(script: &mut Script<'_>) {
     script.call(Persona::Admin, Purpose::Probe("nor by the administrator".into()), call, &[]);
     let other = script.email();
     caller.sends(script, "somebody else gets one", ("email", &other), None);
+}
+
+/// Addresses that the tenant does not take: with a plus, on one list, missing on the other. Whoever has one keeps it.
+fn addresses(script: &mut Script<'_>, facts: &Facts) {
+    let caller = Caller::new(script);
+    let own = script.own_email(caller.user);
+    let policy = |script: &mut Script<'_>, label: &str, policy: &Value| {
+        let call = script.admin_call("UpdateSignInExp", "/api/sign-in-exp".into(), Some(&json!({"emailBlocklistPolicy": policy})));
+        script.call(Persona::Admin, Purpose::Probe(label.to_owned()), call, &[]);
+    };
+    let [plus, listed, elsewhere] =
+        [script.email().replace('@', "+lc@"), script.email(), script.email().replace("@example.com", "@example.org")];
+    let refused = [("with a plus", plus), ("on the list", listed.clone()), ("not on the other list", elsewhere)];
+    let proved = refused.clone().map(|(_, address)| {
+        let sent = caller.sends(script, "a code while every address is taken", ("email", &address), None);
+        let code = sent.code(script);
+        caller.proves(script, "its code", &sent, &code);
+        sent.record
+    });
+    let proof = script.record(caller.user);
+    let lists = json!({"blockSubaddressing": true, "customBlocklist": [listed, listed], "customAllowlist": ["@example.com", "lc*+lc@example.com"]});
+    policy(script, "a policy on addresses", &lists);
+    for ((label, address), record) in refused.iter().zip(&proved) {
+        caller.sends(script, label, ("email", address), None);
+        let body = json!({"email": address, "newIdentifierVerificationRecordId": record});
+        let of = caller.does(script, label, "UpdatePrimaryEmail", Some(&proof), &body);
+        script.look(caller.user, of);
+    }
+    caller.sends(script, "the own address", ("email", &own), None);
+    let found = facts.sign_in_experience.get("emailBlocklistPolicy").cloned().unwrap_or_else(|| json!({}));
+    policy(script, "the policy as it was", &found);
+    let body = json!({"email": refused[0].1, "newIdentifierVerificationRecordId": proved[0]});
+    let of = caller.does(script, "once every address is taken again", "UpdatePrimaryEmail", Some(&proof), &body);
+    script.look(caller.user, of);
 }
 
 fn sign_in_policy(script: &mut Script<'_>, label: &str, policy: &Value) {

@@ -10,10 +10,10 @@ use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use super::session::{self, Wish};
 use super::settings::Secret;
 use super::{Failure, Settings};
-use crate::check::Waivers;
+use crate::check::{Waiver, Waivers};
 use crate::contract::Contract;
 use crate::plan::{Portion, Profile};
-use crate::report::{Report, TargetKind};
+use crate::report::{Report, TargetKind, waivers};
 use crate::target::Mode;
 use crate::trials::{Case, Ended, cases, ended, idle, is_waived, unheard, unreviewed};
 
@@ -114,6 +114,7 @@ struct Suite {
     faults: Vec<String>,
     snapshots: Option<PathBuf>,
     contract: Contract,
+    waiver_files: Vec<(String, String)>,
     waivers: Waivers,
     cases: Vec<Case>,
     denies: bool,
@@ -129,9 +130,20 @@ impl Suite {
         super::serve::faults(&wish.faults)?;
         let contract = Contract::embedded(settings.contract.or_newest())?;
         let kind = if settings.target.target.is_some() { TargetKind::Remote } else { TargetKind::Embedded };
-        let waivers = session::waivers(&session::waiver_files(&settings)?, &contract, kind)?;
+        let waiver_files = session::waiver_files(&settings)?;
+        let waivers = session::waivers(&waiver_files, &contract, kind)?;
         let cases = cases(&contract);
-        Ok(Self { settings, faults: wish.faults, snapshots: wish.snapshots, contract, waivers, cases, denies, report: OnceLock::new() })
+        Ok(Self {
+            settings,
+            faults: wish.faults,
+            snapshots: wish.snapshots,
+            contract,
+            waiver_files,
+            waivers,
+            cases,
+            denies,
+            report: OnceLock::new(),
+        })
     }
 
     /// One trial for each case, and one for what belongs to none.
@@ -185,11 +197,11 @@ impl Suite {
     fn looked_up(&self, case: &Case) -> Result<Ended, Failed> {
         let report = self.report()?;
         let stale = self.waivers.about(&case.requirement, &case.operation).find(|waiver| {
-            let told = format!("stale waiver: {} on {} ", waiver.requirement.get_ref(), waiver.operation.get_ref());
+            let told = format!("stale waiver: {}: ", waiver.place);
             report.errors.iter().any(|error| error.starts_with(&told))
         });
         Ok(match stale {
-            Some(waiver) => stale_waiver(&waiver.reason),
+            Some(waiver) => stale_waiver(waiver, &self.waiver_files),
             None => ended(&self.contract, report, case),
         })
     }
@@ -232,12 +244,12 @@ impl Suite {
             }
         }
         Ok(match (awaited, last) {
-            (Some(waiver), Ended::Passed) => stale_waiver(&waiver.reason),
+            (Some(waiver), Ended::Passed) => stale_waiver(waiver, &self.waiver_files),
             (_, last) => last,
         })
     }
 }
 
-fn stale_waiver(reason: &str) -> Ended {
-    Ended::Failed(format!("stale waiver: the deviation is gone, remove the waiver ({reason})"))
+fn stale_waiver(waiver: &Waiver, files: &[(String, String)]) -> Ended {
+    Ended::Failed(format!("stale waiver: {}", waivers::stale(waiver, files)))
 }

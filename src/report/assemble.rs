@@ -12,7 +12,8 @@ use super::document::{
 };
 use super::levels;
 use super::verdict::{RunVerdict, Verdict};
-use crate::check::Waivers;
+use super::waivers::stale as told_stale;
+use crate::check::{Waiver, Waivers};
 use crate::contract::guard::Status;
 use crate::contract::{self, Need, Operation, Origin, PUBLISHED_AT, PublishedOperation, Requirement, Unprobed, glob};
 use crate::engine::{Found, RunResult};
@@ -35,6 +36,8 @@ pub struct Circumstances {
     pub whole: bool,
     /// Requirements that may stay untested.
     pub allow_untestable: Vec<String>,
+    /// Names and texts of the given waiver files.
+    pub waiver_files: Vec<(String, String)>,
     /// The run's folder.
     pub out: Option<String>,
 }
@@ -75,9 +78,7 @@ pub fn assemble(result: &RunResult, circumstances: &Circumstances, waivers: &mut
         verdicts.push(RunVerdict::Unreachable);
     }
     let mut errors = result.troubles.clone();
-    errors.extend(stale.iter().map(|(requirement, operation, place)| {
-        format!("stale waiver: {requirement} on {operation} was expected to deviate and does not; remove the waiver at {place}")
-    }));
+    errors.extend(stale.iter().map(|waiver| format!("stale waiver: {}", told_stale(waiver, &circumstances.waiver_files))));
     errors.extend(result.residue.iter().map(|left| format!("not put back: {left}")));
     if result.stopped {
         errors.push("the run was ended before the plan was done".into());
@@ -266,21 +267,17 @@ impl Assembly<'_> {
     }
 
     /// Waivers whose deviation could have shown and did not.
-    fn stale(&self, waivers: &Waivers) -> Vec<(String, String, String)> {
+    fn stale<'w>(&self, waivers: &'w Waivers) -> Vec<&'w Waiver> {
         if !self.circumstances.whole || self.circumstances.mode != Mode::Exclusive || self.result.stopped {
             return Vec::new();
         }
         let judged = |requirement: &str, operation: &str| {
             self.result.evidence.keys().any(|(known, on)| glob(requirement, known) && glob(operation, on))
         };
-        waivers
-            .stale(|waiver| judged(waiver.requirement.get_ref(), waiver.operation.get_ref()))
-            .into_iter()
-            .map(|waiver| (waiver.requirement.get_ref().clone(), waiver.operation.get_ref().clone(), waiver.place.clone()))
-            .collect()
+        waivers.stale(|waiver| judged(waiver.requirement.get_ref(), waiver.operation.get_ref()))
     }
 
-    fn requirements(&self, stale: &[(String, String, String)]) -> Vec<RequirementRow> {
+    fn requirements(&self, stale: &[&Waiver]) -> Vec<RequirementRow> {
         let rows = self.result.contract.requirements.iter().map(|requirement| {
             let mut operations: BTreeMap<&str, RequirementOperation> = BTreeMap::new();
             for ((id, operation), evidence) in &self.result.evidence {
@@ -342,12 +339,12 @@ impl Assembly<'_> {
         rows.collect()
     }
 
-    fn verdict(&self, requirement: &Requirement, operations: &[RequirementOperation], stale: &[(String, String, String)]) -> Verdict {
+    fn verdict(&self, requirement: &Requirement, operations: &[RequirementOperation], stale: &[&Waiver]) -> Verdict {
         let has = |verdict: Verdict| operations.iter().any(|row| row.verdict == verdict);
         let router = self.result.evidence.contains_key(&(requirement.id.clone(), String::new()));
         if has(Verdict::Fail) {
             Verdict::Fail
-        } else if stale.iter().any(|(pattern, ..)| glob(pattern, &requirement.id)) {
+        } else if stale.iter().any(|waiver| glob(waiver.requirement.get_ref(), &requirement.id)) {
             Verdict::StaleWaiver
         } else if has(Verdict::Flaky) {
             Verdict::Flaky

@@ -7,8 +7,9 @@ use sha2::{Digest, Sha256};
 
 use super::curl;
 use super::document::{
-    Abstention, CheckCounts, Collection, Finding, Level, Mode, NotTested, OperationCounts, OperationRow, OutcomeCounts, OutcomeRow, Report,
-    RequirementCounts, RequirementOperation, RequirementRow, SCHEMA_VERSION, Summary, Target, TargetKind, Timing, Tool,
+    Abstention, CheckCounts, Collection, Finding, Level, Mode, NotTested, OperationCounts, OperationRow, OutcomeCounts, OutcomeRow, Place,
+    Report, RequirementCounts, RequirementOperation, RequirementRow, SCHEMA_VERSION, SequenceRow, Summary, Target, TargetKind, Timing,
+    Tool,
 };
 use super::levels;
 use super::verdict::{RunVerdict, Verdict};
@@ -16,7 +17,7 @@ use super::waivers::stale as told_stale;
 use crate::check::{Waiver, Waivers};
 use crate::contract::guard::Status;
 use crate::contract::{self, Need, Operation, Origin, PUBLISHED_AT, PublishedOperation, Requirement, Unprobed, glob};
-use crate::engine::{Found, RunResult};
+use crate::engine::{Found, Ran, RunResult};
 use crate::plan::{Action, Epoch, Facts, Plan};
 
 /// What a report says besides what was found out.
@@ -148,6 +149,7 @@ pub fn assemble(result: &RunResult, circumstances: &Circumstances, waivers: &mut
         outcomes,
         coverage: result.coverage.clone(),
         levels: levels::rows(result, &findings, &warnings),
+        sequences: result.sequences.iter().map(sequence).collect(),
         findings,
         warnings,
         untestable,
@@ -161,6 +163,11 @@ pub fn assemble(result: &RunResult, circumstances: &Circumstances, waivers: &mut
         out: circumstances.out.clone(),
     };
     (report, reproductions)
+}
+
+fn sequence(ran: &Ran) -> SequenceRow {
+    let place = |(requirement, operation): &(String, String)| Place { requirement: requirement.clone(), operation: operation.clone() };
+    SequenceRow { id: ran.id.clone(), requests: count(ran.requests), deviates: ran.deviates.iter().map(place).collect() }
 }
 
 fn count(number: usize) -> u64 {

@@ -3,7 +3,8 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, mpsc};
+use std::thread;
 
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
@@ -58,6 +59,36 @@ impl Conformance {
         self.flags.target.client_id = Some(client_id.to_owned());
         self.flags.target.client_secret = Some(Secret(client_secret.to_owned()));
         self
+    }
+
+    /// Tests a server of your own, which answers on a free port of the loopback interface until the process ends. `app` is told
+    /// its base URL, and tells the id and the secret of the machine-to-machine application with the Management API role.
+    #[must_use]
+    pub fn server<A>(self, app: impl FnOnce(String) -> A + Send + 'static) -> Self
+    where
+        A: Future<Output = (axum::Router, String, String)>,
+    {
+        let (tell, told) = mpsc::channel();
+        thread::spawn(move || {
+            let failed = tell.clone();
+            let served = session::block_on(async move {
+                let wrong = |error: std::io::Error| Failure::Usage(format!("the server cannot listen: {error}"));
+                let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.map_err(wrong)?;
+                let endpoint = format!("http://{}", listener.local_addr().map_err(wrong)?);
+                let (router, client_id, client_secret) = app(endpoint.clone()).await;
+                // Nobody listens when the test was ended meanwhile.
+                drop(tell.send(Ok((endpoint, client_id, client_secret))));
+                axum::serve(listener, router).await.map_err(wrong)
+            });
+            if let Err(failure) = served {
+                drop(failed.send(Err(failure.to_string())));
+            }
+        });
+        match told.recv() {
+            Ok(Ok((endpoint, client_id, client_secret))) => self.target(&endpoint, &client_id, &client_secret),
+            Ok(Err(wrong)) => Self { wrong: Some(wrong), ..self },
+            Err(_) => Self { wrong: Some("the server ended before it could be asked".into()), ..self },
+        }
     }
 
     /// What the test may do to the deployment; `isolated` for a target when not said.

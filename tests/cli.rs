@@ -265,3 +265,21 @@ fn a_reader_that_leaves_early_is_no_error() {
     let ended = Ended::from(child.wait_with_output().unwrap());
     assert_eq!((ended.code, ended.err.as_str()), (0, ""));
 }
+
+#[test]
+fn results_of_a_run_stand_beside_the_requirements() {
+    let folder = Folder::new("results");
+    let checked = folder.run(&["check", "--profile", "quick", "--only", "lap/GetProfile", "--report", "json:r.json"]);
+    assert!([0, 4].contains(&checked.code), "{}", checked.err);
+    let list = ["list", "--traceability", "--json", "--results", "r.json"];
+    let listed: Value = serde_json::from_str(&folder.run(&list).out).unwrap();
+    let row = listed["requirements"].as_array().unwrap().iter().find(|row| row["id"] == "ACC-PROFILE-01").unwrap();
+    assert_eq!(row["trials"], serde_json::json!(["account::GetProfile::ACC-PROFILE-01"]));
+    assert_eq!((&row["verdict"], &row["results"]["account::GetProfile::ACC-PROFILE-01"]["result"]), (&"pass".into(), &"passed".into()));
+
+    let other = folder.run(&[&list[..], &["--contract", "1.42"]].concat());
+    assert_eq!((other.code, other.err.as_str()), (2, "error: r.json: speaks of contract 1.43, not 1.42\n  help: add `--contract 1.43`\n"));
+    folder.file("r.json", "{}");
+    assert_eq!(folder.run(&list).code, 2);
+    assert_eq!(folder.run(&["list", "--traceability", "--results", "r.json"]).code, 2, "results are for programs");
+}

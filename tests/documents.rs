@@ -65,8 +65,8 @@ fn every_command_that_is_shown_is_one() {
             // A placeholder stands for an address.
             let mut words: Vec<String> =
                 command.iter().map(|word| if word == "URL" { "https://logto.example.com".to_owned() } else { word.clone() }).collect();
-            // With `--coverage` a plan is made, which a test of the plan does; the rest needs a target or files.
-            if !OFFLINE.contains(&words[0].as_str()) || words.iter().any(|word| word == "--coverage") {
+            // With `--coverage` a plan is made, which a test of the plan does, and `--results` reads a file; the rest needs a target or files.
+            if !OFFLINE.contains(&words[0].as_str()) || words.iter().any(|word| ["--coverage", "--results"].contains(&word.as_str())) {
                 words.push("--help".to_owned());
             }
             let _ = std::fs::remove_dir_all(&dir);
@@ -127,6 +127,12 @@ fn init_writes_what_check_reads_and_replaces_nothing() {
     }
     let workflow = std::fs::read_to_string(dir.join("github/.github/workflows/conformance.yml")).unwrap();
     assert!(workflow.contains("logto-conformance check"));
+    // Who has a package needs none for the snapshots.
+    assert!(dir.join("github/snapshots/Cargo.toml").is_file());
+    std::fs::create_dir_all(dir.join("package/inner")).unwrap();
+    std::fs::write(dir.join("package/Cargo.toml"), "").unwrap();
+    assert!(run(&dir, &words("init package/inner/new")).status.success());
+    assert!(dir.join("package/inner/new/waivers.toml").is_file() && !dir.join("package/inner/new/snapshots").exists());
     let again = run(&dir, &words("init github"));
     assert_eq!(again.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&again.stderr).contains("is there already"));

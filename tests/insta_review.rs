@@ -1,4 +1,4 @@
-//! Snapshots under the real `cargo insta`, in a package of their own. Without the tool nothing is tried, and said so.
+//! Snapshots under the real `cargo insta`, in the package that `init` makes. Without the tool nothing is tried, and said so.
 #![expect(clippy::unwrap_used, reason = "in tests `unwrap` is the shortest honest assertion, in their set-up too")]
 #![expect(clippy::print_stdout, reason = "what is skipped is said")]
 
@@ -9,16 +9,14 @@ use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::Value;
 
-/// A package of its own; gone with the value.
+/// What `init` makes in a folder of its own; gone with the value.
 struct Package(PathBuf);
 
 impl Package {
     fn new() -> Self {
         let dir = std::env::temp_dir().join(format!("logto-conformance-insta-{}", std::process::id()));
-        fs::create_dir_all(dir.join("src")).unwrap();
-        fs::write(dir.join("src/lib.rs"), "").unwrap();
-        fs::write(dir.join("Cargo.toml"), "[package]\nname = \"reviewed\"\nversion = \"0.0.0\"\nedition = \"2024\"\n\n[workspace]\n")
-            .unwrap();
+        let init = Command::new(env!("CARGO_BIN_EXE_logto-conformance")).arg("init").arg(&dir).output().unwrap();
+        assert!(init.status.success(), "{}", String::from_utf8_lossy(&init.stderr));
         Self(dir)
     }
 
@@ -35,7 +33,7 @@ impl Package {
     }
 
     fn insta(&self, arguments: &[&str]) -> String {
-        let output = Command::new("cargo").arg("insta").args(arguments).current_dir(&self.0).output().unwrap();
+        let output = Command::new("cargo").arg("insta").args(arguments).current_dir(self.0.join("snapshots")).output().unwrap();
         let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "cargo insta {arguments:?}: {text}");
         text

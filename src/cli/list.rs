@@ -1,5 +1,7 @@
 //! `list`: what the contract consists of.
 
+use std::path::{Path, PathBuf};
+
 use serde_json::{Value, json};
 
 use super::settings::Settings;
@@ -8,7 +10,7 @@ use super::{Failure, coverage, print};
 use crate::contract::guard::{Guard, GuardKind};
 use crate::contract::{Contract, Requirement};
 use crate::plan::Profile;
-use crate::report::RunVerdict;
+use crate::report::{self, Report, RunVerdict};
 use crate::trials::trace;
 
 pub(super) const EXAMPLE: &str = "Example:\n  $ logto-conformance list --requirements --json";
@@ -29,6 +31,9 @@ pub struct Args {
     /// List for each requirement the checks and the trials that prove it, as a page in Markdown or as JSON
     #[arg(long, conflicts_with_all = ["requirements", "guards", "coverage"])]
     traceability: bool,
+    /// Add how the trials ended, from a report of `check --report json:FILE`
+    #[arg(long, value_name = "FILE", requires = "traceability", requires = "json")]
+    results: Option<PathBuf>,
     /// Only this profile
     #[arg(long, value_name = "PROFILE", requires = "coverage", value_parser = super::settings::profile)]
     profile: Option<Profile>,
@@ -48,7 +53,8 @@ pub(super) fn run(args: &Args, settings: &Settings) -> Result<RunVerdict, Failur
     }
     let contract = Contract::embedded(settings.contract.or_newest())?;
     if args.traceability {
-        let text = if args.json { format!("{:#}\n", trace::document(&contract)) } else { trace::page(&contract) };
+        let report = args.results.as_deref().map(|path| report_of(path, &contract)).transpose()?;
+        let text = if args.json { format!("{:#}\n", trace::document(&contract, report.as_ref())) } else { trace::page(&contract) };
         print(&text)?;
         return Ok(RunVerdict::Conformant);
     }
@@ -67,6 +73,18 @@ pub(super) fn run(args: &Args, settings: &Settings) -> Result<RunVerdict, Failur
         print(&format!("{}\n{} {name}, contract {}\n", table(head, &cells), cells.len(), contract.version))?;
     }
     Ok(RunVerdict::Conformant)
+}
+
+/// The report of a file, which must speak of the same contract.
+fn report_of(path: &Path, contract: &Contract) -> Result<Report, Failure> {
+    let wrong = |why: String| Failure::Usage(format!("{}: {why}", path.display()));
+    let text = std::fs::read_to_string(path).map_err(|error| wrong(format!("cannot be read: {error}")))?;
+    let report = report::json::read(&text).map_err(|error| wrong(error.to_string()))?;
+    if report.contract != contract.version.to_string() {
+        let (found, wanted) = (&report.contract, contract.version);
+        return Err(wrong(format!("speaks of contract {found}, not {wanted}\n  help: add `--contract {found}`")));
+    }
+    Ok(report)
 }
 
 /// One row for people and the same for programs.

@@ -3,19 +3,21 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, mpsc};
+use std::thread;
 
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
 use super::session::{self, Wish};
 use super::settings::Secret;
 use super::{Failure, Settings};
-use crate::check::Waivers;
+use crate::check::{Waiver, Waivers};
 use crate::contract::Contract;
 use crate::plan::{Portion, Profile};
-use crate::report::{Report, TargetKind};
+use crate::report::{Report, TargetKind, waivers};
+use crate::snapshots::reviewed;
 use crate::target::Mode;
-use crate::trials::{Case, Ended, cases, ended, idle, is_waived, unheard, unreviewed};
+use crate::trials::{Case, Ended, Flow, cases, ended, flows, idle, is_about, is_waived, unheard, unreviewed};
 
 /// Fails trials that could not be tested, instead of passing over them.
 const DENY: &str = "--deny-untestable";
@@ -23,8 +25,11 @@ const DENY: &str = "--deny-untestable";
 /// The trial that tells what belongs to no other.
 const WHOLE: &str = "run::ends-well";
 
-/// The trial that compares with reviewed snapshots.
+/// The trial that tells of snapshots what belongs to no other.
 const REVIEWED: &str = "run::snapshots";
+
+/// Set where each trial is a process of its own, for the list of trials too.
+const PROCESS_EACH: &str = "NEXTEST";
 
 /// A conformance test: which deployment, and how.
 ///
@@ -54,6 +59,36 @@ impl Conformance {
         self.flags.target.client_id = Some(client_id.to_owned());
         self.flags.target.client_secret = Some(Secret(client_secret.to_owned()));
         self
+    }
+
+    /// Tests a server of your own, which answers on a free port of the loopback interface until the process ends. `app` is told
+    /// its base URL, and tells the id and the secret of the machine-to-machine application with the Management API role.
+    #[must_use]
+    pub fn server<A>(self, app: impl FnOnce(String) -> A + Send + 'static) -> Self
+    where
+        A: Future<Output = (axum::Router, String, String)>,
+    {
+        let (tell, told) = mpsc::channel();
+        thread::spawn(move || {
+            let failed = tell.clone();
+            let served = session::block_on(async move {
+                let wrong = |error: std::io::Error| Failure::Usage(format!("the server cannot listen: {error}"));
+                let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.map_err(wrong)?;
+                let endpoint = format!("http://{}", listener.local_addr().map_err(wrong)?);
+                let (router, client_id, client_secret) = app(endpoint.clone()).await;
+                // Nobody listens when the test was ended meanwhile.
+                drop(tell.send(Ok((endpoint, client_id, client_secret))));
+                axum::serve(listener, router).await.map_err(wrong)
+            });
+            if let Err(failure) = served {
+                drop(failed.send(Err(failure.to_string())));
+            }
+        });
+        match told.recv() {
+            Ok(Ok((endpoint, client_id, client_secret))) => self.target(&endpoint, &client_id, &client_secret),
+            Ok(Err(wrong)) => Self { wrong: Some(wrong), ..self },
+            Err(_) => Self { wrong: Some("the server ended before it could be asked".into()), ..self },
+        }
     }
 
     /// What the test may do to the deployment; `isolated` for a target when not said.
@@ -114,6 +149,7 @@ struct Suite {
     faults: Vec<String>,
     snapshots: Option<PathBuf>,
     contract: Contract,
+    waiver_files: Vec<(String, String)>,
     waivers: Waivers,
     cases: Vec<Case>,
     denies: bool,
@@ -129,12 +165,23 @@ impl Suite {
         super::serve::faults(&wish.faults)?;
         let contract = Contract::embedded(settings.contract.or_newest())?;
         let kind = if settings.target.target.is_some() { TargetKind::Remote } else { TargetKind::Embedded };
-        let waivers = session::waivers(&session::waiver_files(&settings)?, &contract, kind)?;
+        let waiver_files = session::waiver_files(&settings)?;
+        let waivers = session::waivers(&waiver_files, &contract, kind)?;
         let cases = cases(&contract);
-        Ok(Self { settings, faults: wish.faults, snapshots: wish.snapshots, contract, waivers, cases, denies, report: OnceLock::new() })
+        Ok(Self {
+            settings,
+            faults: wish.faults,
+            snapshots: wish.snapshots,
+            contract,
+            waiver_files,
+            waivers,
+            cases,
+            denies,
+            report: OnceLock::new(),
+        })
     }
 
-    /// One trial for each case, and one for what belongs to none.
+    /// One trial for each case, flow and snapshot, and one for what belongs to none.
     fn trials(self: Arc<Self>, arguments: &Arguments) -> Vec<Trial> {
         // A process for one trial runs no more than that one needs.
         let alone = arguments.exact && !arguments.list && arguments.filter.is_some();
@@ -142,11 +189,19 @@ impl Suite {
             let (suite, case) = (Arc::clone(&self), case.clone());
             let name = case.to_string();
             Trial::ignorable_test(name, move || {
-                let ended = if alone && case.is_specified() { suite.alone(&case)? } else { suite.looked_up(&case)? };
+                let ended = if alone { suite.alone(&case)? } else { suite.looked_up(&case)? };
+                suite.completion(ended)
+            })
+        };
+        let flow = |flow: Flow| {
+            let suite = Arc::clone(&self);
+            Trial::ignorable_test(flow.to_string(), move || {
+                let ended = if alone { suite.flow_alone(&flow)? } else { flow.ended(suite.report()?) };
                 suite.completion(ended)
             })
         };
         let mut trials: Vec<Trial> = self.cases.iter().map(trial).collect();
+        trials.extend(flows(&self.contract).into_iter().map(flow));
         let suite = Arc::clone(&self);
         trials.push(Trial::test(WHOLE, move || {
             let report = suite.report()?;
@@ -157,19 +212,38 @@ impl Suite {
             if told.is_empty() { Ok(()) } else { Err(told.join("\n").into()) }
         }));
         if self.snapshots.is_some() {
+            let told = |told: Vec<&str>| if told.is_empty() { Ok(()) } else { Err(Failed::from(told.join("\n"))) };
+            for name in self.snapshots_each() {
+                let suite = Arc::clone(&self);
+                trials.push(Trial::test(format!("snapshot::{}", name.replace('/', "::")), move || {
+                    told(unreviewed(suite.report()?).into_iter().filter(|line| is_about(line, &name)).collect())
+                }));
+            }
             trials.push(Trial::test(REVIEWED, move || {
-                let told = unreviewed(self.report()?);
-                if told.is_empty() { Ok(()) } else { Err(told.join("\n").into()) }
+                let known = self.snapshots_each();
+                let others = |line: &&str| !known.iter().any(|name| is_about(line, name));
+                told(unreviewed(self.report()?).into_iter().filter(others).collect())
             }));
         }
         trials
     }
 
+    /// The snapshots that have a trial of their own: each, if all of them are sure to be looked at, and by a run that is not
+    /// repeated for each.
+    fn snapshots_each(&self) -> Vec<String> {
+        let folder = self.snapshots.as_deref().filter(|_| self.is_whole() && std::env::var_os(PROCESS_EACH).is_none());
+        // What cannot be read is told when it is compared with.
+        folder.and_then(|folder| reviewed(folder).ok()).unwrap_or_default()
+    }
+
+    /// Whether the run sends everything of its profile, and that is enough to see each outcome.
+    fn is_whole(&self) -> bool {
+        self.settings.run.profile.unwrap_or_default() != Profile::Quick && self.settings.run.budget.is_none()
+    }
+
     /// Whether the run is one in which every check has something to judge.
     fn judges_everything(&self) -> bool {
-        let run = &self.settings.run;
-        let whole = run.profile.unwrap_or_default() != Profile::Quick && run.budget.is_none();
-        self.settings.target.target.is_none() && whole && run.mode.is_none_or(|mode| mode == Mode::Exclusive)
+        self.settings.target.target.is_none() && self.is_whole() && self.settings.run.mode.is_none_or(|mode| mode == Mode::Exclusive)
     }
 
     fn completion(&self, ended: Ended) -> Result<Completion, Failed> {
@@ -185,11 +259,11 @@ impl Suite {
     fn looked_up(&self, case: &Case) -> Result<Ended, Failed> {
         let report = self.report()?;
         let stale = self.waivers.about(&case.requirement, &case.operation).find(|waiver| {
-            let told = format!("stale waiver: {} on {} ", waiver.requirement.get_ref(), waiver.operation.get_ref());
+            let told = format!("stale waiver: {}: ", waiver.place);
             report.errors.iter().any(|error| error.starts_with(&told))
         });
         Ok(match stale {
-            Some(waiver) => stale_waiver(&waiver.reason),
+            Some(waiver) => stale_waiver(waiver, &self.waiver_files),
             None => ended(&self.contract, report, case),
         })
     }
@@ -207,23 +281,18 @@ impl Suite {
 
     /// The verdict of the smallest part of the plan that judges the case.
     fn alone(&self, case: &Case) -> Result<Ended, Failed> {
+        let portions = case.portions(&self.contract);
+        if portions.is_empty() {
+            return self.looked_up(case);
+        }
         let named = |pattern: &str| !pattern.contains('*');
         let awaited = self
             .waivers
             .about(&case.requirement, &case.operation)
             .find(|waiver| !waiver.sometimes && named(waiver.requirement.get_ref()) && named(waiver.operation.get_ref()));
         let mut last = Ended::Untested("nothing that can be sent to this target judges it -> use `--mode exclusive`".into());
-        for reach in case.reaches(&self.contract) {
-            let report = match self.run(Some(Portion { operation: case.operation.clone(), reach })) {
-                Ok(report) => report,
-                // Nothing of this part can be run there.
-                Err(why) if why.starts_with("nothing to run") => continue,
-                Err(why) => return Err(why.into()),
-            };
-            let told = unheard(&self.contract, &report, &self.cases);
-            if !told.is_empty() {
-                return Err(told.join("\n").into());
-            }
+        for portion in portions {
+            let Some(report) = self.part(portion)? else { continue };
             match ended(&self.contract, &report, case) {
                 Ended::Passed if awaited.is_none() || is_waived(&self.contract, &report, case) => return Ok(Ended::Passed),
                 Ended::Failed(why) => return Ok(Ended::Failed(why)),
@@ -232,12 +301,31 @@ impl Suite {
             }
         }
         Ok(match (awaited, last) {
-            (Some(waiver), Ended::Passed) => stale_waiver(&waiver.reason),
+            (Some(waiver), Ended::Passed) => stale_waiver(waiver, &self.waiver_files),
             (_, last) => last,
         })
     }
+
+    /// The verdict of the sequences of a flow.
+    fn flow_alone(&self, flow: &Flow) -> Result<Ended, Failed> {
+        Ok(match self.part(flow.portion())? {
+            Some(report) => flow.ended(&report),
+            None => Ended::Untested("nothing of it can be sent to this target -> use `--mode exclusive`".into()),
+        })
+    }
+
+    /// What a part of the plan shows; nothing if nothing of it can be run there.
+    fn part(&self, portion: Portion) -> Result<Option<Report>, Failed> {
+        let report = match self.run(Some(portion)) {
+            Ok(report) => report,
+            Err(why) if why.starts_with("nothing to run") => return Ok(None),
+            Err(why) => return Err(why.into()),
+        };
+        let told = unheard(&self.contract, &report, &self.cases);
+        if told.is_empty() { Ok(Some(report)) } else { Err(told.join("\n").into()) }
+    }
 }
 
-fn stale_waiver(reason: &str) -> Ended {
-    Ended::Failed(format!("stale waiver: the deviation is gone, remove the waiver ({reason})"))
+fn stale_waiver(waiver: &Waiver, files: &[(String, String)]) -> Ended {
+    Ended::Failed(format!("stale waiver: {}", waivers::stale(waiver, files)))
 }

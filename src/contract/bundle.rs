@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
+use super::Contract;
 use super::guard::{Guard, Status};
 use super::load::{self, Files, SpecError};
 use super::operation::{Collection, Operation};
@@ -16,7 +17,7 @@ use super::version::Version;
 ///
 /// Fails when the specification folder is wrong; it is loaded and checked as for a run.
 pub fn bundle(files: &Files, collection: Collection, version: Version) -> Result<Value, SpecError> {
-    let contract = load::load(files, version)?;
+    let contract = Contract::from_files(files, version)?;
     let mut document: Value = files.yaml(&format!("{collection}.openapi.yaml"))?;
     retain_version(&mut document, version);
     for operation in contract.operations.iter().filter(|operation| operation.collection == collection) {

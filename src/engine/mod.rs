@@ -27,7 +27,7 @@ pub use event::{Event, Listener};
 pub use execute::{Context, Judged, Sighted, Trace, execute};
 pub use inspect::{Departure, Inspection, Tally, inspect};
 pub use limits::Limits;
-pub use run::{Exemplar, Found, OperationTally, RunError, RunOptions, RunResult, plan, run};
+pub use run::{Exemplar, Found, OperationTally, Ran, RunError, RunOptions, RunResult, plan, run};
 pub use score::{Fate, Score, Sight, fates, score, table};
 pub use time::{Time, Waits};
 pub use times::Times;

@@ -144,6 +144,17 @@ pub struct Found {
     pub settings: Option<Settings>,
 }
 
+/// What one sequence showed.
+#[derive(Debug, Clone)]
+pub struct Ran {
+    /// Its name.
+    pub id: String,
+    /// Requests it sent.
+    pub requests: usize,
+    /// Requirements and operations that deviated, confirmed or not.
+    pub deviates: BTreeSet<(String, String)>,
+}
+
 /// Everything a run found out.
 #[derive(Debug)]
 pub struct RunResult {
@@ -169,6 +180,8 @@ pub struct RunResult {
     pub abstentions: BTreeMap<(String, String), u64>,
     /// The first exchange of each outcome of each operation, in the order of the plan; none unless asked for.
     pub exemplars: Vec<Exemplar>,
+    /// The sequences in the order of the plan.
+    pub sequences: Vec<Ran>,
     /// Deviations.
     pub found: Vec<Found>,
     /// Our own trouble.
@@ -316,6 +329,7 @@ pub async fn run(options: RunOptions) -> Result<RunResult, RunError> {
         evidence: board.evidence,
         abstentions: board.abstentions,
         exemplars: board.exemplars,
+        sequences: board.sequences,
         found: board.found,
         troubles: board.troubles,
         residue,
@@ -474,6 +488,7 @@ struct Board {
     abstentions: BTreeMap<(String, String), u64>,
     exemplars: Vec<Exemplar>,
     shown: BTreeSet<(String, String)>,
+    sequences: Vec<Ran>,
     found: Vec<Found>,
     troubles: Vec<String>,
 }
@@ -583,8 +598,10 @@ async fn run_epoch(context: &Arc<Context>, options: &RunOptions, admin: &str, in
     }
     drop(running);
     traces.sort_by_key(|(place, _, _)| *place);
-    for (_, _, trace) in &traces {
+    for (_, sequence, trace) in &traces {
         board.add(trace);
+        let deviates = trace.deviations.iter().map(|sighted| (sighted.requirement.clone(), sighted.operation.clone()));
+        board.sequences.push(Ran { id: sequence.id.clone(), requests: trace.exchanges.len(), deviates: deviates.collect() });
     }
     confirm_all(&stage, &traces, options, board).await;
     if let Ok(Err(error)) = limits.within(&options.stop, stage.leave()).await {

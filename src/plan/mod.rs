@@ -27,7 +27,7 @@ mod walk;
 pub use build::{Built, Profile, build};
 pub use goal::{Coverage, DIMENSIONS, OperationCoverage, Reached, Unreached};
 pub use harmless::{build_harmless, harmless};
-pub use portion::{Portion, Reach, raced};
+pub use portion::{Portion, Reach, flows, raced};
 pub use script::{flaw, foresee, signed_in, start};
 pub use sequence::{
     Action, Call, CallError, Epoch, Facts, Obtain, PLAN_SCHEMA, PLAN_VERSION, Persona, Plan, Purpose, Sequence, Settings, SignIn, Step,

@@ -1,4 +1,4 @@
-//! The part of a plan that judges one operation, planned alone.
+//! The part of a plan that judges one thing, planned alone.
 
 use std::collections::BTreeSet;
 
@@ -9,15 +9,20 @@ use super::epoch::{Need, fields};
 use super::script::Script;
 use super::sequence::{Epoch, Facts, PLAN_VERSION, Plan, Step};
 use super::{lives, matrix, proofs, providers, published, races, toggles};
-use crate::contract::{Contract, MessageKind, Operation};
+use crate::contract::{Contract, MessageKind, Operation, glob};
 
-/// What is planned of one operation.
+/// A part of a plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Portion {
-    /// Id of the operation.
-    pub operation: String,
-    /// Which of its sequences.
-    pub reach: Reach,
+pub enum Portion {
+    /// Sequences in which one operation comes up.
+    Operation {
+        /// Its id.
+        operation: String,
+        /// Which of its sequences.
+        reach: Reach,
+    },
+    /// The stories, races and probes of paths and documents whose names fit a pattern.
+    Named(String),
 }
 
 /// A part of the sequences in which an operation comes up.
@@ -38,8 +43,8 @@ pub enum Reach {
 impl Portion {
     /// The plan of this part; what the settings as found forbid is left out.
     pub fn plan(&self, contract: &Contract, facts: &Facts, seed: u64) -> Plan {
-        if self.reach == Reach::Standard {
-            return build(contract, facts, seed, Profile::Standard, std::slice::from_ref(&self.operation)).plan;
+        if let Self::Operation { operation, reach: Reach::Standard } = self {
+            return build(contract, facts, seed, Profile::Standard, std::slice::from_ref(operation)).plan;
         }
         let names = fields(contract);
         let mut plan = Plan { plan_version: PLAN_VERSION, contract: contract.version, seed, facts: facts.clone(), epochs: Vec::new() };
@@ -51,7 +56,11 @@ impl Portion {
             let mut script = Script::new(contract, facts, settings.as_ref());
             (draft.write)(&mut script);
             let sequence = script.finish(draft.id);
-            if sequence.steps.iter().any(|step| step.operation() == Some(&self.operation)) {
+            let wanted = match self {
+                Self::Operation { operation, .. } => sequence.steps.iter().any(|step| step.operation() == Some(operation)),
+                Self::Named(_) => !sequence.steps.is_empty(),
+            };
+            if wanted {
                 plan.epochs.push(Epoch { settings, alone: draft.alone, sequences: vec![sequence] });
             }
         }
@@ -59,15 +68,25 @@ impl Portion {
     }
 
     fn drafts<'a>(&self, contract: &'a Contract, facts: &'a Facts, seed: u64) -> Vec<Draft<'a>> {
-        let wanted = |operation: &Operation| operation.id == self.operation;
-        match self.reach {
+        let (id, reach) = match self {
+            Self::Operation { operation, reach } => (operation, reach),
+            Self::Named(pattern) => {
+                let mut drafts = vec![matrix::routes(contract)];
+                drafts.extend(stories(contract, facts));
+                drafts.extend(races::races(contract, facts, Profile::Standard));
+                drafts.extend(published::admin_only(contract, facts));
+                drafts.extend(published::documented(contract, facts));
+                drafts.retain(|draft| glob(pattern, &draft.id));
+                return drafts;
+            }
+        };
+        let wanted = |operation: &Operation| operation.id == *id;
+        match reach {
             Reach::Accepted => matrix::lap(contract, facts, &wanted),
             Reach::Refused => matrix::matrix(contract, facts, WAYS_IN_TURN, &wanted),
             Reach::Races => races::races(contract, facts, Profile::Standard),
             Reach::Stories | Reach::Standard => {
-                let mut drafts = lives::lives(contract, facts);
-                drafts.extend(proofs::proofs(contract, facts));
-                drafts.extend(providers::providers(contract, facts));
+                let mut drafts = stories(contract, facts);
                 drafts.extend(published::documented(contract, facts));
                 drafts.extend(toggles::toggles(contract, &mut rand::rngs::StdRng::seed_from_u64(seed)));
                 drafts
@@ -76,9 +95,16 @@ impl Portion {
     }
 }
 
-/// The operations that are sent together with others, where a target lets everything be tried.
-pub fn raced(contract: &Contract) -> BTreeSet<String> {
-    let facts = Facts {
+fn stories<'a>(contract: &'a Contract, facts: &'a Facts) -> Vec<Draft<'a>> {
+    let mut drafts = lives::lives(contract, facts);
+    drafts.extend(proofs::proofs(contract, facts));
+    drafts.extend(providers::providers(contract, facts));
+    drafts
+}
+
+/// A target that lets everything be tried.
+fn unlimited() -> Facts {
+    Facts {
         may_change_settings: true,
         can_sign_in: true,
         has_provider: true,
@@ -87,7 +113,21 @@ pub fn raced(contract: &Contract) -> BTreeSet<String> {
         may_wait: true,
         channels: MessageKind::ALL.to_vec(),
         ..Facts::default()
-    };
+    }
+}
+
+/// The names of the stories that there are where a target lets everything be tried, and those of the races without the number
+/// of the round: `lives/suspension`, `races/username`.
+pub fn flows(contract: &Contract) -> BTreeSet<String> {
+    let facts = unlimited();
+    let races = races::races(contract, &facts, Profile::Standard);
+    let names = races.iter().filter_map(|draft| draft.id.rsplit_once('/')).map(|(name, _)| name.to_owned());
+    stories(contract, &facts).into_iter().map(|draft| draft.id).chain(names).collect()
+}
+
+/// The operations that are sent together with others, where a target lets everything be tried.
+pub fn raced(contract: &Contract) -> BTreeSet<String> {
+    let facts = unlimited();
     let names = fields(contract);
     let sequences = races::races(contract, &facts, Profile::Standard).into_iter().map(|draft| {
         let settings = (draft.need != Need::default()).then(|| draft.need.settings(&names));
@@ -109,12 +149,30 @@ mod tests {
         let contract = Contract::embedded(Version::NEWEST).unwrap();
         let facts = Facts { may_change_settings: true, can_sign_in: true, ..Facts::default() };
         for reach in [Reach::Accepted, Reach::Refused, Reach::Races] {
-            let portion = Portion { operation: "UpdateProfile".into(), reach };
+            let portion = Portion::Operation { operation: "UpdateProfile".into(), reach };
             let plan = portion.plan(&contract, &facts, 1);
             assert!(plan.sequences().count() > 0, "{reach:?}");
             let speaks = |step: &super::super::Step| step.operation() == Some("UpdateProfile");
             assert!(plan.sequences().all(|sequence| sequence.steps.iter().any(speaks)), "{reach:?}");
             assert_eq!(plan, portion.plan(&contract, &facts, 1), "the same portion is the same plan");
+        }
+    }
+
+    #[test]
+    fn a_flow_is_planned_alone_by_its_name_as_in_the_whole_plan() {
+        let contract = Contract::embedded(Version::NEWEST).unwrap();
+        let facts = Facts { may_change_settings: true, can_sign_in: true, ..Facts::default() };
+        let planned = |pattern: &str| {
+            let plan = Portion::Named(pattern.into()).plan(&contract, &facts, 1);
+            plan.sequences().map(|sequence| sequence.id.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(planned("lives/suspension"), ["lives/suspension"]);
+        assert_eq!(planned("races/username/*"), ["races/username/1", "races/username/2"]);
+        assert_eq!(planned("routes"), ["routes"]);
+        assert_eq!(planned("lives/nothing"), Vec::<String>::new());
+        let flows = flows(&contract);
+        for name in ["lives/suspension", "proofs/codes", "providers/accounts", "races/username"] {
+            assert!(flows.contains(name), "{flows:?}");
         }
     }
 }

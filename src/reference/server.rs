@@ -91,16 +91,46 @@ pub struct Running {
     task: JoinHandle<io::Result<()>>,
 }
 
+/// The reference as a part of somebody's server.
+#[derive(Debug)]
+pub struct App {
+    /// Answers whatever is asked, what is unknown included.
+    pub router: Router,
+    /// Id of the machine-to-machine application that administrates.
+    pub client_id: String,
+    /// Its secret.
+    pub client_secret: String,
+}
+
 impl Reference {
-    /// Starts a reference on the current runtime.
+    /// The reference without a socket, for a server that stands before it or takes over operation after operation. `endpoint` is
+    /// the base URL of that server; `bind`, `allow_remote` and `public_url` of the options mean nothing.
     ///
-    /// Fails when the address cannot be bound or is no loopback address without `allow_remote`, and when a fault does not
-    /// fit the contract (kind `InvalidInput`, with a [`FaultError`](super::FaultError) inside).
-    pub async fn start(mut options: ReferenceOptions) -> io::Result<Running> {
+    /// Fails when a fault does not fit the contract, and when the embedded specification is wrong.
+    pub fn app(mut options: ReferenceOptions, endpoint: &str) -> io::Result<App> {
         let document = publish(&mut options.contract).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
         for fault in &options.faults {
             fault.apply(&mut options.contract).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         }
+        let endpoint = endpoint.trim_end_matches('/').to_owned();
+        let mut mint = Mint::new(options.seed);
+        let (client_id, client_secret) = (mint.id(21), mint.id(32));
+        let state = first_state(&client_id, &client_secret, options.clock.now_ms());
+        let deployment = Deployment::new(options.contract, document, endpoint, options.clock, Faults(options.faults), state, mint);
+        let deployment = Arc::new(deployment.storing(options.storage));
+        let courier = Arc::new(Courier::new());
+        let router = Router::new().fallback(move |request: HttpRequest<Body>| {
+            let (deployment, courier) = (Arc::clone(&deployment), Arc::clone(&courier));
+            async move { respond(&deployment, &courier, request).await }
+        });
+        Ok(App { router, client_id, client_secret })
+    }
+
+    /// Starts a reference on the current runtime.
+    ///
+    /// Fails when the address cannot be bound or is no loopback address without `allow_remote`, and when a fault does not
+    /// fit the contract (kind `InvalidInput`, with a [`FaultError`](super::FaultError) inside).
+    pub async fn start(options: ReferenceOptions) -> io::Result<Running> {
         if !options.bind.ip().is_loopback() && !options.allow_remote {
             let what = format!(
                 "{} can be reached from other machines; the reference keeps passwords in clear (allow it explicitly)",
@@ -110,17 +140,8 @@ impl Reference {
         }
         let listener = TcpListener::bind(options.bind).await?;
         let own = format!("http://{}", listener.local_addr()?);
-        let endpoint = options.public_url.map_or(own, |url| url.trim_end_matches('/').to_owned());
-        let mut mint = Mint::new(options.seed);
-        let (client_id, client_secret) = (mint.id(21), mint.id(32));
-        let state = first_state(&client_id, &client_secret, options.clock.now_ms());
-        let deployment = Deployment::new(options.contract, document, endpoint.clone(), options.clock, Faults(options.faults), state, mint);
-        let deployment = Arc::new(deployment.storing(options.storage));
-        let courier = Arc::new(Courier::new());
-        let router = Router::new().fallback(move |request: HttpRequest<Body>| {
-            let (deployment, courier) = (Arc::clone(&deployment), Arc::clone(&courier));
-            async move { respond(&deployment, &courier, request).await }
-        });
+        let endpoint = options.public_url.as_ref().map_or(own, |url| url.trim_end_matches('/').to_owned());
+        let App { router, client_id, client_secret } = Self::app(options, &endpoint)?;
         let (stop, stopped) = oneshot::channel::<()>();
         let serve = axum::serve(listener, router).with_graceful_shutdown(async {
             // Dropping the sender stops the server too.

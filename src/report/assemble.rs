@@ -7,15 +7,17 @@ use sha2::{Digest, Sha256};
 
 use super::curl;
 use super::document::{
-    Abstention, CheckCounts, Collection, Finding, Level, Mode, NotTested, OperationCounts, OperationRow, OutcomeCounts, OutcomeRow, Report,
-    RequirementCounts, RequirementOperation, RequirementRow, SCHEMA_VERSION, Summary, Target, TargetKind, Timing, Tool,
+    Abstention, CheckCounts, Collection, Finding, Level, Mode, NotTested, OperationCounts, OperationRow, OutcomeCounts, OutcomeRow, Place,
+    Report, RequirementCounts, RequirementOperation, RequirementRow, SCHEMA_VERSION, SequenceRow, Summary, Target, TargetKind, Timing,
+    Tool,
 };
 use super::levels;
 use super::verdict::{RunVerdict, Verdict};
-use crate::check::Waivers;
+use super::waivers::stale as told_stale;
+use crate::check::{Waiver, Waivers};
 use crate::contract::guard::Status;
 use crate::contract::{self, Need, Operation, Origin, PUBLISHED_AT, PublishedOperation, Requirement, Unprobed, glob};
-use crate::engine::{Found, RunResult};
+use crate::engine::{Found, Ran, RunResult};
 use crate::plan::{Action, Epoch, Facts, Plan};
 
 /// What a report says besides what was found out.
@@ -35,6 +37,8 @@ pub struct Circumstances {
     pub whole: bool,
     /// Requirements that may stay untested.
     pub allow_untestable: Vec<String>,
+    /// Names and texts of the given waiver files.
+    pub waiver_files: Vec<(String, String)>,
     /// The run's folder.
     pub out: Option<String>,
 }
@@ -75,9 +79,7 @@ pub fn assemble(result: &RunResult, circumstances: &Circumstances, waivers: &mut
         verdicts.push(RunVerdict::Unreachable);
     }
     let mut errors = result.troubles.clone();
-    errors.extend(stale.iter().map(|(requirement, operation, place)| {
-        format!("stale waiver: {requirement} on {operation} was expected to deviate and does not; remove the waiver at {place}")
-    }));
+    errors.extend(stale.iter().map(|waiver| format!("stale waiver: {}", told_stale(waiver, &circumstances.waiver_files))));
     errors.extend(result.residue.iter().map(|left| format!("not put back: {left}")));
     if result.stopped {
         errors.push("the run was ended before the plan was done".into());
@@ -147,6 +149,7 @@ pub fn assemble(result: &RunResult, circumstances: &Circumstances, waivers: &mut
         outcomes,
         coverage: result.coverage.clone(),
         levels: levels::rows(result, &findings, &warnings),
+        sequences: result.sequences.iter().map(sequence).collect(),
         findings,
         warnings,
         untestable,
@@ -160,6 +163,11 @@ pub fn assemble(result: &RunResult, circumstances: &Circumstances, waivers: &mut
         out: circumstances.out.clone(),
     };
     (report, reproductions)
+}
+
+fn sequence(ran: &Ran) -> SequenceRow {
+    let place = |(requirement, operation): &(String, String)| Place { requirement: requirement.clone(), operation: operation.clone() };
+    SequenceRow { id: ran.id.clone(), requests: count(ran.requests), deviates: ran.deviates.iter().map(place).collect() }
 }
 
 fn count(number: usize) -> u64 {
@@ -266,21 +274,17 @@ impl Assembly<'_> {
     }
 
     /// Waivers whose deviation could have shown and did not.
-    fn stale(&self, waivers: &Waivers) -> Vec<(String, String, String)> {
+    fn stale<'w>(&self, waivers: &'w Waivers) -> Vec<&'w Waiver> {
         if !self.circumstances.whole || self.circumstances.mode != Mode::Exclusive || self.result.stopped {
             return Vec::new();
         }
         let judged = |requirement: &str, operation: &str| {
             self.result.evidence.keys().any(|(known, on)| glob(requirement, known) && glob(operation, on))
         };
-        waivers
-            .stale(|waiver| judged(waiver.requirement.get_ref(), waiver.operation.get_ref()))
-            .into_iter()
-            .map(|waiver| (waiver.requirement.get_ref().clone(), waiver.operation.get_ref().clone(), waiver.place.clone()))
-            .collect()
+        waivers.stale(|waiver| judged(waiver.requirement.get_ref(), waiver.operation.get_ref()))
     }
 
-    fn requirements(&self, stale: &[(String, String, String)]) -> Vec<RequirementRow> {
+    fn requirements(&self, stale: &[&Waiver]) -> Vec<RequirementRow> {
         let rows = self.result.contract.requirements.iter().map(|requirement| {
             let mut operations: BTreeMap<&str, RequirementOperation> = BTreeMap::new();
             for ((id, operation), evidence) in &self.result.evidence {
@@ -342,12 +346,12 @@ impl Assembly<'_> {
         rows.collect()
     }
 
-    fn verdict(&self, requirement: &Requirement, operations: &[RequirementOperation], stale: &[(String, String, String)]) -> Verdict {
+    fn verdict(&self, requirement: &Requirement, operations: &[RequirementOperation], stale: &[&Waiver]) -> Verdict {
         let has = |verdict: Verdict| operations.iter().any(|row| row.verdict == verdict);
         let router = self.result.evidence.contains_key(&(requirement.id.clone(), String::new()));
         if has(Verdict::Fail) {
             Verdict::Fail
-        } else if stale.iter().any(|(pattern, ..)| glob(pattern, &requirement.id)) {
+        } else if stale.iter().any(|waiver| glob(waiver.requirement.get_ref(), &requirement.id)) {
             Verdict::StaleWaiver
         } else if has(Verdict::Flaky) {
             Verdict::Flaky

@@ -51,6 +51,9 @@ pub struct Report {
     /// What was asked under each level of each field of the account center.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub levels: Vec<LevelRow>,
+    /// One row per sequence that was run, in the order of the plan.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sequences: Vec<SequenceRow>,
     /// Confirmed deviations that decide the verdict; one cause, one finding.
     pub findings: Vec<Finding>,
     /// Confirmed deviations from SHOULD requirements that do not decide the verdict.
@@ -472,6 +475,27 @@ pub struct NotTested {
     pub reason: String,
     /// What the user can do about it.
     pub fix: String,
+}
+
+/// What one sequence showed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SequenceRow {
+    /// Name of the sequence.
+    pub id: String,
+    /// Requests it sent; confirmations not included.
+    pub requests: u64,
+    /// Where it deviated, waived deviations and those that did not show again included.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deviates: Vec<Place>,
+}
+
+/// A requirement on an operation.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Place {
+    /// Id of the requirement.
+    pub requirement: String,
+    /// Id of the operation; empty for what is none.
+    pub operation: String,
 }
 
 /// Why a check said nothing.

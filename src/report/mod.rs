@@ -33,7 +33,7 @@ pub mod markdown;
 mod mask;
 mod not_tested;
 #[cfg(test)]
-mod sample;
+pub(crate) mod sample;
 pub mod terminal;
 pub mod verdict;
 pub mod waivers;
@@ -41,6 +41,7 @@ pub mod waivers;
 pub use assemble::{Circumstances, Reproduction, assemble, plan_text};
 pub use document::{
     Abstention, CheckCounts, Collection, Finding, Level, LevelRow, Mode, NotTested, OperationCounts, OperationRow, OutcomeCounts,
-    OutcomeRow, Report, RequirementCounts, RequirementOperation, RequirementRow, SCHEMA_VERSION, Summary, Target, TargetKind, Timing, Tool,
+    OutcomeRow, Place, Report, RequirementCounts, RequirementOperation, RequirementRow, SCHEMA_VERSION, SequenceRow, Summary, Target,
+    TargetKind, Timing, Tool,
 };
 pub use verdict::{RunVerdict, Verdict};

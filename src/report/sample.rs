@@ -8,7 +8,7 @@ use super::{document::*, verdict::*};
 use crate::plan::{OperationCoverage, Reached, Unreached};
 
 /// A run that found nothing because nothing was planned; every list is empty.
-pub(super) fn minimal() -> Report {
+pub(crate) fn minimal() -> Report {
     Report {
         schema_version: SCHEMA_VERSION,
         tool: Tool { name: "logto-conformance".to_owned(), version: "0.1.0".to_owned() },
@@ -26,6 +26,7 @@ pub(super) fn minimal() -> Report {
         outcomes: Vec::new(),
         coverage: None,
         levels: Vec::new(),
+        sequences: Vec::new(),
         findings: Vec::new(),
         warnings: Vec::new(),
         untestable: Vec::new(),
@@ -37,7 +38,7 @@ pub(super) fn minimal() -> Report {
 }
 
 /// A deviating run against a remote target that shows every verdict once and fills every list.
-pub(super) fn full() -> Report {
+pub(crate) fn full() -> Report {
     let requirements = vec![
         on("ACC-PROFILE-03", Verdict::Pass, &[("UpdateProfile", Verdict::Pass, 12, None)]),
         on("ACC-FIELD-02", Verdict::Fail, &[("UpdateProfile", Verdict::Fail, 7, None), ("UpdateOtherProfile", Verdict::Pass, 3, None)]),
@@ -79,6 +80,11 @@ pub(super) fn full() -> Report {
         outcomes: vec![outcome(204, None, true, 3), outcome(422, Some("user.email_already_in_use"), true, 0), outcome(500, None, false, 1)],
         coverage: Some(coverage()),
         levels: vec![level("name", "Off", 12, &["field-02-a1"]), level("name", "Edit", 30, &[])],
+        sequences: vec![SequenceRow {
+            id: "lives/suspension".to_owned(),
+            requests: 12,
+            deviates: vec![Place { requirement: "ACC-FIELD-02".to_owned(), operation: "UpdateProfile".to_owned() }],
+        }],
         findings: vec![finding()],
         warnings: vec![warning()],
         untestable: vec![not_tested("ACC-MAIL-01", "no channel for mail", "set [channel] in conformance.toml")],

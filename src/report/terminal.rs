@@ -7,6 +7,8 @@
 
 mod details;
 
+use std::iter;
+
 use super::{
     command,
     document::{Coverage, Finding, Report, Summary},
@@ -150,13 +152,18 @@ fn head(report: &Report) -> Vec<Row> {
 
 /// What went wrong on our side, and what did not show again.
 fn errors(report: &Report, layout: Layout) -> Vec<Row> {
-    let run = report.errors.iter().map(|error| Row::cut("error:", Colour::Red, error));
-    let rows = run.chain(noted(report, Verdict::Error, "ERROR", Colour::Red));
-    let mut rows: Vec<Row> = rows.chain(noted(report, Verdict::Flaky, "FLAKY", Colour::Yellow)).collect();
+    let run = report.errors.iter().map(|error| {
+        let mut lines = error.lines();
+        let first = Row::cut("error:", Colour::Red, lines.next().unwrap_or_default());
+        // The place of a mistake, where there is room for it.
+        iter::once(first).chain(lines.filter(|_| layout.errors > 1).map(Row::plain)).collect()
+    });
+    let single = |row| vec![row];
+    let rows = run.chain(noted(report, Verdict::Error, "ERROR", Colour::Red).into_iter().map(single));
+    let mut rows: Vec<Vec<Row>> = rows.chain(noted(report, Verdict::Flaky, "FLAKY", Colour::Yellow).into_iter().map(single)).collect();
     let hidden = rows.len().saturating_sub(layout.errors);
     rows.truncate(layout.errors);
-    rows.extend(more(hidden, report));
-    rows
+    rows.into_iter().flatten().chain(more(hidden, report)).collect()
 }
 
 /// What makes the verdict `deviating`.

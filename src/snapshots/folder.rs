@@ -96,6 +96,19 @@ fn read(path: &Path) -> io::Result<String> {
     Ok(text.to_string().trim_end().to_owned())
 }
 
+/// Names of all reviewed snapshots of a folder.
+///
+/// # Errors
+///
+/// When the folder cannot be read.
+pub fn reviewed(folder: &Path) -> io::Result<Vec<String>> {
+    let name = |path: PathBuf| {
+        let path = path.strip_prefix(folder).ok()?.with_extension("");
+        Some(path.to_str()?.replace('\\', "/"))
+    };
+    Ok(files(folder)?.into_iter().filter_map(name).collect())
+}
+
 /// All reviewed snapshots below a folder.
 fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
@@ -146,6 +159,7 @@ mod tests {
         std::fs::rename(&pending, dir.join("account/GetProfile.200.snap")).unwrap();
         let second = compare(dir, &[document("GET /\n\n200\n")], true).unwrap();
         assert_eq!((second.same, second.agrees(), pending.exists()), (1, true, false));
+        assert_eq!(reviewed(dir).unwrap(), ["account/GetProfile.200"]);
         let third = compare(dir, &[document("GET /\n\n401\n")], true).unwrap();
         assert_eq!(third.lines(), ["snapshot account/GetProfile.200 differs: see `cargo insta review`"]);
         assert!(std::fs::read_to_string(&pending).unwrap().starts_with("---\nsource: "));

@@ -11,4 +11,4 @@ mod folder;
 mod stable;
 
 pub use document::{Document, documents};
-pub use folder::{Comparison, compare};
+pub use folder::{Comparison, compare, reviewed};

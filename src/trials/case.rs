@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::check::requirements_of;
 use crate::contract::{Collection, Contract, Operation, Origin};
-use crate::plan::{Reach, raced};
+use crate::plan::{Portion, Reach, raced};
 
 /// In place of an operation: paths that are none.
 pub const ROUTES: &str = "routes";
@@ -35,8 +35,14 @@ impl Case {
         self.operation != ROUTES && self.operation != PUBLISHED
     }
 
-    /// The parts of a plan that can judge the case, the likeliest and cheapest first.
-    pub fn reaches(&self, contract: &Contract) -> Vec<Reach> {
+    /// The parts of a plan that can judge the case, the likeliest and cheapest first; none where the whole plan is needed.
+    pub fn portions(&self, contract: &Contract) -> Vec<Portion> {
+        if self.operation == ROUTES {
+            return vec![Portion::Named(ROUTES.into())];
+        }
+        if self.operation == PUBLISHED {
+            return Vec::new();
+        }
         let Some(requirement) = contract.requirement(&self.requirement) else { return Vec::new() };
         let first = if requirement.checks.iter().any(|check| check == "race") {
             Reach::Races
@@ -47,7 +53,7 @@ impl Case {
         };
         let mut reaches = vec![first];
         reaches.extend([Reach::Accepted, Reach::Refused, Reach::Stories, Reach::Standard].into_iter().filter(|reach| *reach != first));
-        reaches
+        reaches.into_iter().map(|reach| Portion::Operation { operation: self.operation.clone(), reach }).collect()
     }
 }
 

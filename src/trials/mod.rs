@@ -1,4 +1,4 @@
-//! The contract as a test suite: one trial for each operation and requirement.
+//! The contract as a test suite: one trial for each operation and requirement, each story, each race, and each snapshot.
 //!
 //! ```text
 //! contract ──► cases ──► names for the test runner
@@ -17,10 +17,12 @@
 //! It takes the command line of `cargo test` and finds the target as `check` does: in `conformance.toml` and in
 //! `LOGTO_CONFORMANCE_*`. [`Conformance::target`] names one that the test has started itself.
 mod case;
+mod flow;
 mod outcome;
 pub mod trace;
 
 pub use case::{Case, PUBLISHED, ROUTES, cases};
-pub use outcome::{Ended, ended, idle, is_waived, unheard, unreviewed};
+pub use flow::{Flow, flows};
+pub use outcome::{Ended, ended, idle, is_about, is_waived, unheard, unreviewed};
 
 pub use crate::cli::trials::Conformance;

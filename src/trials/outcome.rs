@@ -58,7 +58,8 @@ pub fn is_waived(contract: &Contract, report: &Report, case: &Case) -> bool {
     parts.into_iter().any(|part| part.verdict == Verdict::Waived && case_of(contract, &part.operation, &case.requirement) == *case)
 }
 
-fn failed(report: &Report, requirement: &str, operation: &str, level: Level) -> Ended {
+/// What is to be said of a requirement that does not hold on an operation.
+pub(super) fn failed(report: &Report, requirement: &str, operation: &str, level: Level) -> Ended {
     let speaks =
         |finding: &&Finding| finding.requirements.iter().any(|id| id == requirement) && finding.operations.iter().any(|id| id == operation);
     if let Some(finding) = report.findings.iter().find(speaks) {
@@ -93,6 +94,15 @@ pub fn unreviewed(report: &Report) -> Vec<&str> {
     report.errors.iter().map(String::as_str).filter(|error| error.starts_with(SNAPSHOT)).collect()
 }
 
+/// Whether a line about snapshots speaks of the one with this name: by its name, or by the path of its file.
+pub fn is_about(line: &str, snapshot: &str) -> bool {
+    let subject = line.strip_prefix(SNAPSHOT).unwrap_or_default();
+    let file = format!("{snapshot}.snap is ");
+    subject.strip_prefix(snapshot).is_some_and(|rest| rest.starts_with(' '))
+        || subject.strip_prefix(&file).is_some()
+        || subject.contains(&format!("/{file}"))
+}
+
 /// The checks that judged nothing in a run.
 pub fn idle(report: &Report) -> Vec<&'static str> {
     let judged = |check: &&str| report.summary.checks.get(*check).is_some_and(|counts| counts.pass + counts.fail > 0);
@@ -118,4 +128,31 @@ pub fn unheard(contract: &Contract, report: &Report, cases: &[Case]) -> Vec<Stri
         told.push(report.verdict.meaning().to_owned());
     }
     told
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::{CheckCounts, sample};
+
+    #[test]
+    fn a_line_about_a_snapshot_is_about_no_other() {
+        let name = "account/GetProfile.200";
+        for line in [
+            "snapshot account/GetProfile.200 differs: see `cargo insta review`",
+            "snapshot /home/a b/snapshots/account/GetProfile.200.snap is unreferenced: remove it",
+        ] {
+            assert!(is_about(line, name), "{line}");
+            assert!(!is_about(line, "GetProfile.20") && !is_about(line, "account/GetProfile"), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_check_that_judged_nothing_is_idle() {
+        let mut report = sample::full();
+        assert!(!idle(&report).contains(&"schema") && idle(&report).contains(&"race"));
+        let none = CheckCounts { pass: 0, fail: 0, abstain: 7 };
+        report.summary.checks.insert("schema".into(), none);
+        assert!(idle(&report).contains(&"schema"), "to abstain is not to judge");
+    }
 }

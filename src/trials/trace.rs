@@ -1,27 +1,48 @@
-//! From each requirement to what proves it: its checks and its trials, or the reason why there are none.
+//! From each requirement to what proves it: its checks, its trials and their results, or the reason why there are none.
 
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
 use super::case::{Case, cases};
+use super::outcome::{Ended, ended};
 use crate::contract::{Contract, Level, Requirement};
+use crate::report::Report;
 
 /// Trials that the page names before it counts them.
 const NAMED: usize = 3;
 
-/// The traceability as JSON: `{"contract", "requirements": [{"id", "level", "text", "source", "checks", "needs", "trials", "excluded"}]}`.
-pub fn document(contract: &Contract) -> Value {
+/// The traceability as JSON: `{"contract", "requirements": [{"id", "level", "text", "source", "checks", "untested_when", "trials",
+/// "excluded"}]}`. With the report of a run each requirement also has `"verdict"` and `"results": {TRIAL: {"result", "why"}}`.
+pub fn document(contract: &Contract, report: Option<&Report>) -> Value {
     let cases = cases(contract);
     let rows = contract.requirements.iter().map(|requirement| {
         let trials: Vec<String> = of(&cases, requirement).map(ToString::to_string).collect();
         let needs: Vec<&str> = requirement.needs.iter().map(|need| need.reason()).collect();
-        json!({
+        let mut row = json!({
             "id": requirement.id, "level": requirement.level, "text": requirement.text, "source": requirement.source,
             "checks": requirement.checks, "untested_when": needs, "trials": trials, "excluded": requirement.excluded,
-        })
+        });
+        if let Some(report) = report {
+            let results = of(&cases, requirement).map(|case| (case.to_string(), result(&ended(contract, report, case))));
+            let seen = report.requirements.iter().find(|row| row.id == requirement.id);
+            row["verdict"] = json!(seen.map(|row| row.verdict));
+            row["results"] = Value::Object(results.collect());
+        }
+        row
     });
     json!({"contract": contract.version, "requirements": rows.collect::<Vec<_>>()})
+}
+
+/// How a trial ended, and why unless it passed.
+fn result(ended: &Ended) -> Value {
+    let (word, why) = match ended {
+        Ended::Passed => ("passed", None),
+        Ended::Failed(why) => ("failed", Some(why)),
+        Ended::Warned(why) => ("warned", Some(why)),
+        Ended::Untested(why) => ("untested", Some(why)),
+    };
+    json!({"result": word, "why": why})
 }
 
 /// The traceability as a page of Markdown.
@@ -75,6 +96,7 @@ fn cell(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::contract::Version;
+    use crate::report::sample;
 
     #[test]
     fn every_requirement_is_proven_or_excluded_with_a_reason() {
@@ -89,6 +111,22 @@ mod tests {
         let stored = std::fs::read_to_string(path).unwrap_or_default();
         let page = page(&Contract::embedded(Version::NEWEST).unwrap());
         assert!(stored == page, "write it anew: logto-conformance list --traceability > docs/traceability.md");
+    }
+
+    #[test]
+    fn results_lead_from_a_requirement_over_its_trials_to_their_ends() {
+        let contract = Contract::embedded(Version::NEWEST).unwrap();
+        let document = document(&contract, Some(&sample::full()));
+        let row = |id: &str| document["requirements"].as_array().unwrap().iter().find(|row| row["id"] == id).unwrap().clone();
+        let failed = &row("ACC-FIELD-02");
+        assert_eq!((&failed["verdict"], &failed["checks"]), (&json!("fail"), &json!(["toggle"])));
+        assert_eq!(failed["trials"], json!(["account::GetProfile::ACC-FIELD-02", "account::UpdateProfile::ACC-FIELD-02"]));
+        let results = &failed["results"];
+        assert_eq!(results["account::UpdateProfile::ACC-FIELD-02"]["result"], "failed");
+        assert!(results["account::UpdateProfile::ACC-FIELD-02"]["why"].as_str().unwrap().starts_with("the field level of `name`"));
+        assert_eq!(results["account::GetProfile::ACC-FIELD-02"]["result"], "untested");
+        assert_eq!(row("ACC-PROFILE-03")["results"]["account::UpdateProfile::ACC-PROFILE-03"], json!({"result": "passed", "why": null}));
+        assert_eq!(super::document(&contract, None)["requirements"][0].get("results"), None);
     }
 
     #[test]

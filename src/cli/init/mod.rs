@@ -36,6 +36,17 @@ enum Server {
 const FILES: [(&str, &str); 2] =
     [(super::settings::FILE, include_str!("conformance.toml")), ("waivers.toml", include_str!("waivers.toml"))];
 
+/// What is written where no Cargo package is: one for `cargo insta review`.
+const PACKAGE: [(&str, &str); 2] =
+    [("snapshots/Cargo.toml", include_str!("snapshots.Cargo.toml")), ("snapshots/lib.rs", include_str!("snapshots.lib.rs"))];
+
+/// Whether a folder lies in a Cargo package.
+fn is_in_package(dir: &Path) -> bool {
+    // A folder that is not there yet lies where its parent does.
+    let known = dir.ancestors().find_map(|dir| if dir == Path::new("") { Path::new(".") } else { dir }.canonicalize().ok());
+    known.is_some_and(|known| known.ancestors().any(|dir| dir.join("Cargo.toml").is_file()))
+}
+
 const fn ci(server: Server) -> (&'static str, &'static str) {
     match server {
         Server::Github => (".github/workflows/conformance.yml", include_str!("github.yml")),
@@ -45,7 +56,9 @@ const fn ci(server: Server) -> (&'static str, &'static str) {
 }
 
 pub(super) fn run(args: &Args) -> Result<RunVerdict, Failure> {
-    let files: Vec<(PathBuf, &str)> = FILES.into_iter().chain(args.ci.map(ci)).map(|(path, text)| (args.dir.join(path), text)).collect();
+    let package = PACKAGE.into_iter().filter(|_| !is_in_package(&args.dir));
+    let files: Vec<(PathBuf, &str)> =
+        FILES.into_iter().chain(package).chain(args.ci.map(ci)).map(|(path, text)| (args.dir.join(path), text)).collect();
     // All or nothing: what is there is told before anything is written.
     if let Some((path, _)) = files.iter().find(|(path, _)| path.exists()).filter(|_| !args.force) {
         return Err(Failure::Usage(format!("{} is there already\n  help: give another folder, or --force to replace it", path.display())));

@@ -284,7 +284,8 @@ fn addresses(script: &mut Script<'_>, facts: &Facts) {
         sent.record
     });
     let proof = script.record(caller.user);
-    let lists = json!({"blockSubaddressing": true, "customBlocklist": [listed, listed], "customAllowlist": ["@example.com", "lc*+lc@example.com"]});
+    let lists =
+        json!({"blockSubaddressing": true, "customBlocklist": [listed, listed], "customAllowlist": ["@example.com", "lc*+lc@example.com"]});
     policy(script, "a policy on addresses", &lists);
     for ((label, address), record) in refused.iter().zip(&proved) {
         caller.sends(script, label, ("email", address), None);

@@ -148,9 +148,23 @@ fn race(tape: &mut Tape, admin: &str, app: (&str, &str)) {
         .with_header("authorization", format!("Basic {}", STANDARD.encode(format!("{}:{}", app.0, app.1))));
     exchange.body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish().into_bytes();
     tape.together(vec![exchange.clone(), exchange]);
+    race_limits(tape, admin, token);
     for user in [dora, finn] {
         tape.call(admin, &format!("GET /api/users/{user}"), Value::Null);
     }
+}
+
+/// Codes asked for and given together when one more is allowed.
+fn race_limits(tape: &mut Tape, admin: &str, token: &str) {
+    let mail = json!({"connectorId": "http-email", "config": {"endpoint": "http://127.0.0.1:9/mail"}});
+    tape.call(admin, "POST /api/connectors", mail);
+    tape.call(admin, "PATCH /api/sign-in-exp", json!({"verificationCodePolicy": {"maxRetryAttempts": 1}}));
+    let identifier = json!({"type": "email", "value": "gina@example.com"});
+    let send = || request(token, "POST /api/verifications/verification-code", json!({"identifier": identifier}));
+    let records: Vec<Value> = (0..9).map(|_| tape.send(send())).collect();
+    tape.together(vec![send(), send()]);
+    let wrong = json!({"identifier": identifier, "verificationId": text(&records[8], "verificationRecordId"), "code": "none"});
+    tape.together(vec![request(token, "POST /api/verifications/verification-code/verify", wrong); 2]);
 }
 
 fn text(value: &Value, key: &str) -> String {

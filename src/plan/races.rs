@@ -68,10 +68,7 @@ const RACES: [Race; 20] = [
         changes(script, "UpdateUserCustomData", [json!({"customData": {"a": 1}}), json!({"customData": {"b": 2}})]);
     }),
     Race { alone: true, ..race("lock-out", &["CreateVerificationByPassword", "UpdateSignInExp"], lock_out) },
-    Race {
-        mail: true,
-        ..race("wrong-codes", &["VerifyVerificationByVerificationCode", "CreateVerificationByVerificationCode"], wrong_codes)
-    },
+    Race { mail: true, ..race("wrong-codes", &["VerifyVerificationByVerificationCode", "CreateVerificationByVerificationCode"], wrong_codes) },
     Race { mail: true, ..race("messages", &["CreateVerificationByVerificationCode"], messages) },
     Race { alone: true, ..race("toggle", &["UpdateProfile", "UpdateAccountCenterSettings"], toggle) },
 ];

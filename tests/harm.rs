@@ -9,8 +9,5 @@ mod foreign;
 mod killed;
 #[path = "harm/program.rs"]
 mod program;
-#[path = "hostile/server.rs"]
-#[allow(dead_code, reason = "shared with the tests of hostile targets, which use more of it")]
-mod server;
 #[path = "harm/tenant.rs"]
 mod tenant;

@@ -3,6 +3,7 @@
 //! One file per command. A command gets its own arguments and the effective [`Settings`] (file, environment and flags
 //! already laid over each other) and says how the run ended.
 
+pub mod canaries;
 pub mod check;
 mod command;
 mod compare;

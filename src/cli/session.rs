@@ -124,7 +124,7 @@ pub async fn run(settings: &Settings, wish: Wish) -> Result<Report, Failure> {
         secret: random_text(24),
         ledger: out.as_ref().map(|out| out.join("ledger.jsonl")),
         secrets: secrets.clone(),
-        time: Time::new(clock, waits).within(Limits::new(longest, hurry)),
+        time: Time::new(clock, waits).within(Limits::new(longest, hurry).queueing(settings.run.wait.unwrap_or_default())),
         stop: Arc::clone(&stop),
         listener: logged(listener(wish.quiet, settings.run.budget, &stop), settings.run.log.as_deref(), &secrets)?,
     };
@@ -490,6 +490,10 @@ fn listener(quiet: bool, budget: Option<Budget>, stop: &Arc<AtomicBool>) -> List
             Event::SequenceFinished { .. } => bar.inc(1),
             Event::Confirmed { cause, shown, tries } => bar.set_message(format!("{shown}/{tries} {cause}")),
             Event::CleaningUp => bar.finish_and_clear(),
+            Event::Queued { behind, until } => {
+                let text = format!("waiting for the exclusive run `{behind}`, which holds the settings of this tenant until {until}\n");
+                drop(std::io::stderr().lock().write_all(text.as_bytes()));
+            }
             Event::EpochStarted { .. } => {}
         }
     })

@@ -183,7 +183,7 @@ pub struct RunSettings {
     /// Wait eleven minutes for what expires; the embedded reference needs no waiting
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", hide_possible_values = true)]
     pub allow_waits: Option<bool>,
-    /// Wait this long for the target to answer, for example 60s
+    /// Wait this long for the target to answer, and for another exclusive run to leave it, for example 60s
     #[arg(long, value_name = "TIME", value_parser = values::duration)]
     pub wait: Option<std::time::Duration>,
     /// Write what happens to this file while it happens, one line per event

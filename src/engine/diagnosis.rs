@@ -8,7 +8,7 @@ use super::stage::get;
 use crate::contract::{Contract, MessageKind, Need};
 use crate::model::wire::Request;
 use crate::plan::{Facts, Plan, Profile, build, build_harmless};
-use crate::target::{Clearance, Gate, LEASE_ROLE, Mode, SendError};
+use crate::target::{Clearance, Gate, Lease, LeaseError, Mode, SendError};
 
 /// How far the target's clock may be off before expiry is judged wrongly, in milliseconds.
 const SKEW: i64 = 30_000;
@@ -127,7 +127,7 @@ pub async fn diagnose(options: &RunOptions) -> Diagnosis {
         contract.adopt(published);
     }
     tenant(&gate, &admin, &facts, &options, &mut diagnosis).await;
-    others(&gate, &admin, wanted, &mut diagnosis).await;
+    others(&gate, &admin, options.time.now(), wanted, &mut diagnosis).await;
     diagnosis.reach = [Mode::ReadOnly, Mode::Isolated, Mode::Exclusive].map(|mode| reach_of(&contract, &facts, mode)).into();
     diagnosis
 }
@@ -250,23 +250,23 @@ async fn tenant(gate: &Gate, admin: &str, facts: &Facts, options: &RunOptions, d
 }
 
 /// What other runs do here, or left behind.
-async fn others(gate: &Gate, admin: &str, wanted: Mode, diagnosis: &mut Diagnosis) {
+async fn others(gate: &Gate, admin: &str, now: i64, wanted: Mode, diagnosis: &mut Diagnosis) {
     let list = async |target: &str| match get(gate, admin, target).await {
         Ok(Value::Array(items)) => items,
         _ => Vec::new(),
     };
-    let roles = list(&format!("/api/roles?page=1&page_size=100&search=%25{LEASE_ROLE}%25")).await;
-    let lease = roles.iter().find(|role| role.get("name").and_then(Value::as_str) == Some(LEASE_ROLE));
-    match lease {
-        None => diagnosis.good("lease", "free: no exclusive run goes on"),
-        Some(role) => {
-            let holder = role.get("description").and_then(Value::as_str).unwrap_or("nobody says who");
-            let remedy = "wait for the end of that run, or `restore` its ledger if it was killed";
-            diagnosis.limited("lease", format!("taken: {holder}"), remedy);
-            if wanted == Mode::Exclusive {
-                diagnosis.obstacle = Some(Obstacle::Occupied);
-            }
+    if let Err(error) = Lease::look(gate, admin, now).await {
+        let text = error.to_string();
+        let (seen, remedy) = text.split_once("; ").unwrap_or((&text, "try again"));
+        diagnosis.limited("lease", seen, remedy);
+        if wanted == Mode::Exclusive {
+            diagnosis.obstacle = Some(match error {
+                LeaseError::Refused { .. } | LeaseError::Gate(_) => Obstacle::Unreachable,
+                LeaseError::Held { .. } | LeaseError::Unreadable | LeaseError::Lost => Obstacle::Occupied,
+            });
         }
+    } else {
+        diagnosis.good("lease", "free: no exclusive run goes on");
     }
     let mut left = Vec::new();
     for (kind, target) in [

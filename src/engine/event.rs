@@ -5,6 +5,13 @@ use std::sync::Arc;
 /// One thing that happened. Terminal, logs and tests are consumers.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
+    /// Another exclusive run is on the target; it is waited for.
+    Queued {
+        /// The other run.
+        behind: String,
+        /// When its lease ends unless it is renewed, ISO 8601.
+        until: String,
+    },
     /// The target was read and the plan is made.
     Planned {
         /// Sequences in the plan.

@@ -5,12 +5,17 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
+use super::event::Event;
 use super::run::{RunError, RunOptions};
 use crate::target::{Gate, LEASE_TIME, Lease, LeaseError, Mode};
 
 /// How often the lease is renewed; the more often, the more renewals may fail before it ends.
 const RENEWAL: Duration = Duration::from_secs(20);
+
+/// How often a run that waits for another looks whether it has left.
+const LOOK: Duration = Duration::from_millis(500);
 
 /// A lease that is renewed until this is dropped.
 pub(super) struct Hold {
@@ -25,7 +30,7 @@ impl Hold {
         if options.mode != Mode::Exclusive {
             return Ok(Self { renewing: None, lost });
         }
-        let lease = Lease::acquire(gate, admin, options.time.now()).await.map_err(|error| unheld(&error))?;
+        let lease = queue(options, gate, admin).await.map_err(|error| unheld(&error))?;
         let (options, gate, mut token, farewell) = (options.clone(), gate.clone(), admin.to_owned(), Arc::clone(&lost));
         let renewing = tokio::spawn(async move {
             let mut renewed = options.time.now();
@@ -62,6 +67,24 @@ impl Drop for Hold {
     fn drop(&mut self) {
         if let Some(renewing) = &self.renewing {
             renewing.abort();
+        }
+    }
+}
+
+/// Takes the lease, as soon as another run has left if that is not too long.
+async fn queue(options: &RunOptions, gate: &Gate, admin: &str) -> Result<Lease, LeaseError> {
+    let begun = Instant::now();
+    let mut told = None;
+    loop {
+        match Lease::acquire(gate, admin, options.time.now()).await {
+            Err(LeaseError::Held { run, until }) if begun.elapsed() < options.time.limits().queue() => {
+                if told.as_ref() != Some(&run) {
+                    (options.listener)(&Event::Queued { behind: run.clone(), until });
+                    told = Some(run);
+                }
+                tokio::time::sleep(LOOK).await;
+            }
+            end => return end,
         }
     }
 }

@@ -28,6 +28,7 @@ const REST: u32 = 30;
 #[derive(Debug, Clone, Default)]
 pub struct Limits {
     deadline: Option<Instant>,
+    queue: Duration,
     hurry: Arc<AtomicBool>,
 }
 
@@ -38,7 +39,18 @@ pub(super) struct CutOff;
 impl Limits {
     /// A run that must be over so long from now, clean-up included, if that is given. Setting `hurry` cuts its clean-up off.
     pub fn new(budget: Option<Duration>, hurry: Arc<AtomicBool>) -> Self {
-        Self { deadline: budget.and_then(|budget| Instant::now().checked_add(budget)), hurry }
+        Self { deadline: budget.and_then(|budget| Instant::now().checked_add(budget)), queue: Duration::ZERO, hurry }
+    }
+
+    /// The same, for a run that waits up to this long until another has left the target.
+    #[must_use]
+    pub fn queueing(self, queue: Duration) -> Self {
+        Self { queue, ..self }
+    }
+
+    /// How long the run may wait for another.
+    pub(super) fn queue(&self) -> Duration {
+        self.queue
     }
 
     /// Sets `stop` as soon as what is left of the time is needed to clean up; does not end.

@@ -295,11 +295,12 @@ pub async fn run(options: RunOptions) -> Result<RunResult, RunError> {
     let mut hold = None;
     let mut before = None;
     let testing = async {
-        let hold = hold.insert(Hold::take(&options, &opened.gate, &opened.admin).await?);
-        if options.mode != Mode::ReadOnly {
-            before = Some(Inventory::take(&opened.gate, &opened.admin).await);
-        }
+        let holding = limits.within(&options.stop, Hold::take(&options, &opened.gate, &opened.admin)).await;
+        let hold = hold.insert(holding.unwrap_or_else(|CutOff| Err(ended_early()))?);
         let prepared = async {
+            if options.mode != Mode::ReadOnly {
+                before = Some(Inventory::take(&opened.gate, &opened.admin).await);
+            }
             set_up(&options, &opened).await?;
             prepare(&options, &opened).await
         };

@@ -118,6 +118,7 @@ fn suspension(script: &mut Script<'_>) {
     as_user(script, Persona::OtherUser, "others are not touched", "GetProfile", &bystander, None, None);
     let of = as_admin(script, "a change does not restore", "UpdateUser", user, Some(&json!({"name": "lc"})));
     script.look(user, of);
+    as_user(script, Persona::OtherUser, "nor by a change of somebody else's name", "GetProfile", &bystander, None, None);
     as_admin(script, "suspend again", "UpdateUserIsSuspended", user, Some(&json!({"isSuspended": true})));
     let of = as_admin(script, "restore", "UpdateUserIsSuspended", user, Some(&json!({"isSuspended": false})));
     script.look(user, of);

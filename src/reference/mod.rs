@@ -30,4 +30,4 @@ mod support;
 mod tamper;
 
 pub use fault::{Change, Fault, FaultClass, FaultError, FaultLayer, OddInput, On, Shown, TokenUse};
-pub use server::{App, Reference, ReferenceOptions, Running};
+pub use server::{App, Reference, ReferenceOptions, Running, Witness};

@@ -37,6 +37,9 @@ const MOST_KEPT: usize = (1 << 20) + (64 << 10);
 /// Bytes of a body that are read before the connection is given up.
 const MOST_READ: usize = 16 << 20;
 
+/// Is shown each request and its answer, before that is sent.
+pub type Witness = Arc<dyn Fn(&Request, &Answer) + Send + Sync>;
+
 /// How to start the reference.
 pub struct ReferenceOptions {
     /// The contract it keeps.
@@ -55,6 +58,10 @@ pub struct ReferenceOptions {
     pub storage: bool,
     /// Seed of every id and token.
     pub seed: u64,
+    /// The administrator's secret; made up when not given.
+    pub client_secret: Option<String>,
+    /// Who is shown what goes over the wire.
+    pub witness: Option<Witness>,
 }
 
 impl ReferenceOptions {
@@ -69,6 +76,8 @@ impl ReferenceOptions {
             public_url: None,
             storage: true,
             seed: 1,
+            client_secret: None,
+            witness: None,
         }
     }
 }
@@ -114,14 +123,16 @@ impl Reference {
         }
         let endpoint = endpoint.trim_end_matches('/').to_owned();
         let mut mint = Mint::new(options.seed);
-        let (client_id, client_secret) = (mint.id(21), mint.id(32));
+        let (client_id, made_up) = (mint.id(21), mint.id(32));
+        let client_secret = options.client_secret.unwrap_or(made_up);
+        let witness = options.witness;
         let state = first_state(&client_id, &client_secret, options.clock.now_ms());
         let deployment = Deployment::new(options.contract, document, endpoint, options.clock, Faults(options.faults), state, mint);
         let deployment = Arc::new(deployment.storing(options.storage));
         let courier = Arc::new(Courier::new());
         let router = Router::new().fallback(move |request: HttpRequest<Body>| {
-            let (deployment, courier) = (Arc::clone(&deployment), Arc::clone(&courier));
-            async move { respond(&deployment, &courier, request).await }
+            let (deployment, courier, witness) = (Arc::clone(&deployment), Arc::clone(&courier), witness.clone());
+            async move { respond(&deployment, &courier, witness.as_ref(), request).await }
         });
         Ok(App { router, client_id, client_secret })
     }
@@ -161,7 +172,7 @@ impl Running {
     }
 }
 
-async fn respond(deployment: &Deployment, courier: &Courier, request: HttpRequest<Body>) -> Response<Body> {
+async fn respond(deployment: &Deployment, courier: &Courier, witness: Option<&Witness>, request: HttpRequest<Body>) -> Response<Body> {
     let (head, body) = request.into_parts();
     let headers =
         head.headers.iter().map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()));
@@ -184,13 +195,17 @@ async fn respond(deployment: &Deployment, courier: &Courier, request: HttpReques
     }
     let advice = deployment.consult(&request).await;
     let (answer, delivery) = deployment.answer(&request, early, advice);
-    response(match delivery {
+    let answer = match delivery {
         None => answer,
         Some(delivery) => match courier.deliver(&delivery).await {
             Ok(()) => answer,
             Err(why) => deployment.undelivered(&request, &delivery, &why),
         },
-    })
+    };
+    if let Some(witness) = witness {
+        witness(&request, &answer);
+    }
+    response(answer)
 }
 
 fn response(answer: Answer) -> Response<Body> {

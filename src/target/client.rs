@@ -12,6 +12,7 @@ use reqwest::{Certificate, Method, Proxy, redirect};
 use url::Url;
 
 use super::manners::{MAX_RETRIES, Manners, asked_to_wait};
+use super::measure::{Measure, values};
 use crate::model::wire::{Answer, Request};
 
 /// Idle connections are dropped long before the five seconds after which a Node server closes them, so that a write is
@@ -30,7 +31,7 @@ pub struct ClientOptions {
     pub connect_timeout: Duration,
     /// Longest time for a whole request, from connecting to the last byte of the body.
     pub timeout: Duration,
-    /// Longest accepted body in bytes.
+    /// Longest accepted body in bytes; of a document that the deployment publishes of itself, four times as much.
     pub max_body: usize,
     /// Accept any certificate.
     pub insecure: bool,
@@ -45,13 +46,13 @@ pub struct ClientOptions {
 }
 
 impl ClientOptions {
-    /// The defaults: 10 s to connect, 30 s per request, 4 MiB of body, no proxy, no rate.
+    /// The defaults: 10 s to connect, 30 s per request, 1 MiB of body, no proxy, no rate.
     pub fn new(endpoint: Url) -> Self {
         Self {
             endpoint,
             connect_timeout: Duration::from_secs(10),
             timeout: Duration::from_secs(30),
-            max_body: 4 << 20,
+            max_body: 1 << 20,
             insecure: false,
             ca_file: None,
             proxy: None,
@@ -110,6 +111,12 @@ pub enum SendError {
         /// Accepted length in bytes.
         limit: usize,
     },
+    /// The body holds more than can be looked at.
+    #[error("the body holds more than {limit} JSON values")]
+    TooMany {
+        /// Accepted number of values.
+        limit: usize,
+    },
     /// The connection ended in the middle.
     #[error("the connection was cut off: {0}")]
     CutOff(String),
@@ -127,7 +134,7 @@ impl SendError {
         match self {
             Self::Refused(_) | Self::Tls(_) | Self::BadRequest(_) => false,
             Self::TimedOut { connecting } => !connecting,
-            Self::TooLarge { .. } | Self::CutOff(_) | Self::Protocol(_) => true,
+            Self::TooLarge { .. } | Self::TooMany { .. } | Self::CutOff(_) | Self::Protocol(_) => true,
         }
     }
 }
@@ -235,12 +242,16 @@ impl Client {
             .iter()
             .map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
             .collect();
+        let most = Measure::of(request.path(), self.max_body);
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| classify(&error))? {
-            if chunk.len() > self.max_body - body.len() {
-                return Err(SendError::TooLarge { limit: self.max_body });
+            if chunk.len() > most.bytes - body.len() {
+                return Err(SendError::TooLarge { limit: most.bytes });
             }
             body.extend_from_slice(&chunk);
+        }
+        if values(&body) > most.values {
+            return Err(SendError::TooMany { limit: most.values });
         }
         Ok(Answer { status, headers, body })
     }

@@ -24,6 +24,15 @@ async fn a_body_past_the_cap_is_refused_and_one_at_the_cap_is_not() {
 }
 
 #[tokio::test]
+async fn a_body_of_too_many_values_is_refused_and_may_have_acted() {
+    let (endpoint, _) = serve(|_, _| format!("[{}0]", "0,".repeat(60_000)).into_response()).await;
+    let error = client(endpoint.clone()).send(&get("/api/users")).await.unwrap_err();
+    assert_eq!(error, SendError::TooMany { limit: 50_000 });
+    assert!(error.may_have_acted());
+    client(endpoint).send(&get("/api/.well-known/management.openapi.json")).await.unwrap();
+}
+
+#[tokio::test]
 async fn silence_ends_in_a_time_out_that_may_have_acted() {
     let silent = with(serve_raw(None), |options| options.timeout = Duration::from_millis(100));
     let error = silent.send(&get("/")).await.unwrap_err();

@@ -36,7 +36,7 @@ pub struct Lease {
 pub enum LeaseError {
     /// Another run holds it.
     #[error(
-        "another exclusive run, `{run}`, holds the settings of this tenant until {until}; wait for its end; if it was killed, `logto-conformance restore` with its ledger, conformance-out/{run}/ledger.jsonl, ends it at once"
+        "another exclusive run, `{run}`, holds the settings of this tenant until {until}; let the next run `--wait` for its end; if it was killed, `logto-conformance restore` with its ledger, conformance-out/{run}/ledger.jsonl, ends it at once"
     )]
     Held {
         /// Name of the other run.
@@ -100,6 +100,20 @@ impl Lease {
             }
         }
         Err(refusal)
+    }
+
+    /// Whether the run of the gate could take the lease now; nothing is written.
+    ///
+    /// # Errors
+    ///
+    /// As [`acquire`](Self::acquire) would fail.
+    pub async fn look(gate: &Gate, admin_token: &str, now: i64) -> Result<(), LeaseError> {
+        let Some(standing) = (Desk { gate, token: admin_token }).standing(None).await? else { return Ok(()) };
+        match standing.holder() {
+            None => Err(LeaseError::Unreadable),
+            Some((space, until)) if space != gate.namespace() && until + SKEW > now => Err(held(&space, until)),
+            Some(_) => Ok(()),
+        }
     }
 
     /// Says that the run goes on: the lease lasts for [`LEASE_TIME`] from now.

@@ -96,6 +96,24 @@ async fn the_second_run_is_refused_and_told_who_holds_it_and_until_when() {
 }
 
 #[tokio::test]
+async fn a_look_tells_what_would_come_of_asking_and_writes_nothing() {
+    let tenant = Tenant::new(false).await;
+    let (first, second) = (tenant.gate("aaa"), tenant.gate("bbb"));
+    Lease::look(&second, "t", NOW).await.unwrap();
+    assert!(tenant.descriptions().is_empty());
+    Lease::acquire(&first, "t", NOW).await.unwrap();
+    Lease::look(&first, "t", NOW).await.unwrap();
+    let later = NOW + LEASE_TIME + SKEW;
+    let error = Lease::look(&second, "t", later - 1).await.unwrap_err();
+    assert!(matches!(&error, LeaseError::Held { run, .. } if run == "aaa"), "{error}");
+    // An abandoned lease stands in nobody's way.
+    Lease::look(&second, "t", later).await.unwrap();
+    assert_eq!(tenant.descriptions().len(), 1);
+    tenant.roles.lock().unwrap().all[0]["description"] = "ours".into();
+    assert!(matches!(Lease::look(&second, "t", later).await, Err(LeaseError::Unreadable)));
+}
+
+#[tokio::test]
 async fn a_lease_lasts_as_long_as_it_is_renewed() {
     let tenant = Tenant::new(false).await;
     let (first, second) = (tenant.gate("aaa"), tenant.gate("bbb"));

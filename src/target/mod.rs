@@ -26,6 +26,7 @@ mod inventory;
 mod lease;
 mod ledger;
 mod manners;
+mod measure;
 mod provider;
 mod provider_desk;
 mod provider_http;

@@ -1,7 +1,7 @@
 //! The program as a user starts it, in a folder of its own.
 
 use std::fs::{self, File};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
@@ -42,20 +42,10 @@ impl Folder {
     pub fn said(&self) -> String {
         ["stdout.txt", "stderr.txt"].map(|name| fs::read_to_string(self.0.join(name)).unwrap_or_default()).join("")
     }
-
-    /// Every file that the program left, and what it said.
-    pub fn files(&self) -> Vec<PathBuf> {
-        below(&self.0)
-    }
 }
 
 impl Drop for Folder {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
     }
-}
-
-fn below(dir: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
-    entries.flat_map(|path| if path.is_dir() { below(&path) } else { vec![path] }).collect()
 }

@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use logto_conformance::contract::{Contract, Version};
 use logto_conformance::model::wire::{Answer, Request};
-use logto_conformance::reference::{Fault, Reference, ReferenceOptions, Running};
+use logto_conformance::reference::{Reference, ReferenceOptions, Running};
 use logto_conformance::target::{Client, ClientOptions};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
@@ -160,24 +160,12 @@ pub struct Log {
     pub bodies: Vec<Vec<u8>>,
     /// Tokens that the reference gave out.
     pub tokens: Vec<String>,
-    /// Each request as it came, and its answer as it went.
-    pub exchanges: Vec<(Request, Answer)>,
 }
 
 /// `disturb` gets a request's number and may answer in the reference's stead; every request waits `delay`.
 pub async fn proxied(secret: &'static str, delay: Duration, disturb: impl Fn(u64) -> Option<Act> + Send + Sync + 'static) -> Proxied {
-    proxied_with(Vec::new(), secret, delay, disturb).await
-}
-
-/// The same with a reference that has faults.
-pub async fn proxied_with(
-    faults: Vec<Fault>,
-    secret: &'static str,
-    delay: Duration,
-    disturb: impl Fn(u64) -> Option<Act> + Send + Sync + 'static,
-) -> Proxied {
     let contract = Contract::embedded(Version::NEWEST).unwrap();
-    let reference = Reference::start(ReferenceOptions { faults, ..ReferenceOptions::new(contract) }).await.unwrap();
+    let reference = Reference::start(ReferenceOptions::new(contract)).await.unwrap();
     let upstream = Client::new(ClientOptions::new(reference.endpoint.parse().unwrap())).unwrap();
     let log = Arc::new(Mutex::new(Log::default()));
     let encoded = utf8_percent_encode(secret, ENCODED);
@@ -203,7 +191,6 @@ pub async fn proxied_with(
             }
             let head = request.method == "HEAD";
             let Ok(answer) = upstream.send(&request).await else { return Act::Reset };
-            log.lock().unwrap().exchanges.push((request, answer.clone()));
             if let Some(token) = answer.json().as_ref().and_then(|body| body.get("access_token").and_then(Value::as_str)) {
                 log.lock().unwrap().tokens.push(token.to_owned());
             }

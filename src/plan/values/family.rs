@@ -1,6 +1,7 @@
 //! The family of sequences: for each operation an accepted request, again and again with one other value.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::rc::Rc;
 
 use serde_json::{Map, Value, json};
 
@@ -69,32 +70,40 @@ pub struct Trial<'a> {
 }
 
 /// A sequence for each operation with a body or query, its values drawn from the seed and the operation's name.
-pub fn drafts<'a>(contract: &'a Contract, facts: &Facts, seed: u64, effort: Profile) -> Vec<Draft<'a>> {
+pub fn drafts<'a>(contract: &'a Contract, facts: &'a Facts, seed: u64, effort: Profile) -> Vec<Draft<'a>> {
     let quota = Quota::of(effort);
     let names = Names::of(contract);
-    let mut groups: Vec<Shared<Vec<Trial<'a>>>> = Vec::new();
-    for operation in &contract.operations {
+    let tried = move |operation: &'a Operation| {
         let mut draw = Draw::new(seed, &operation.id);
         if draw.below(quota.one_in) > 0 {
-            continue;
+            return Vec::new();
         }
         let mut trials = trials(contract, facts, operation, &names, &mut draw, quota.draws);
         draw.shuffle(&mut trials);
-        let trials = spread(trials);
+        spread(trials)
+    };
+    let mut groups: Vec<Shared<&'a Operation>> = Vec::new();
+    for operation in &contract.operations {
+        let trials = tried(operation);
         let Some(need) = trials.iter().try_fold(Need::default(), |all, trial| all.join(&need(&trial.probe))) else { continue };
         if !trials.is_empty() {
             let costly = trials.iter().any(|trial| trial.probe.needs_password(contract));
-            Shared::add(&mut groups, OPERATIONS_PER_SEQUENCE, Shared::new(operation, need, costly, vec![trials]));
+            Shared::add(&mut groups, OPERATIONS_PER_SEQUENCE, Shared::new(operation, need, costly, vec![operation]));
         }
     }
-    let draft = |(index, group): (usize, Shared<Vec<Trial<'a>>>)| Draft {
+    let tried = Rc::new(tried);
+    let draft = |(index, group): (usize, Shared<&'a Operation>)| Draft {
         id: group.name("values", index),
         need: group.need,
         alone: group.alone,
-        write: Box::new(move |script| {
-            let mut cast = Cast::new();
-            group.items.iter().for_each(|trials| write(script, &mut cast, trials, quota));
-        }),
+        write: {
+            let tried = Rc::clone(&tried);
+            Box::new(move |script| {
+                let mut cast = Cast::new();
+                // Drawn once more: to keep them all would take many times the memory of the plan.
+                group.items.iter().for_each(|operation| write(script, &mut cast, &tried(operation), quota));
+            })
+        },
     };
     groups.into_iter().enumerate().map(draft).collect()
 }

@@ -33,6 +33,12 @@ static SHAPES: LazyLock<Vec<(&str, Regex)>> = LazyLock::new(|| {
     shapes.into_iter().map(|(name, shape)| (name, Regex::new(shape).expect("the shapes are expressions"))).collect()
 });
 
+/// What a deployment calls its things.
+static ID: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"^(?:[a-z0-9]{12}|[a-z0-9]{21})$").expect("an expression"));
+
+/// Characters of the shorter ids.
+const SHORT_ID: usize = 12;
+
 static SYMBOL: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"<([a-z-]+)#(\w+)(\.[a-zA-Z-]+)?( in base64)?>").expect("an expression"));
 
 /// What stands for what in one document.
@@ -105,7 +111,12 @@ impl<'a> Stable<'a> {
     pub fn value(&mut self, name: &str, text: &str) -> String {
         let secret = ["password", "secret", "token"].iter().any(|word| name.to_lowercase().ends_with(word));
         let known = || self.values.iter().any(|(value, _)| value == text);
-        if secret && !text.is_empty() && !known() { "<secret>".to_owned() } else { self.text(text) }
+        if secret && !text.is_empty() && !known() {
+            return "<secret>".to_owned();
+        }
+        // An id without a digit looks like a word.
+        let named = (name == "id" || name.ends_with("Id")) && ID.is_match(text) && !known();
+        if named && !is_made_up(text) { self.numbered(if text.len() > SHORT_ID { "opaque" } else { "id" }, text) } else { self.text(text) }
     }
 
     /// The value of a header.
@@ -130,20 +141,35 @@ impl<'a> Stable<'a> {
         };
         let replaced = shape.replace_all(text, |found: &Captures<'_>| {
             let (value, at) = (&found[0], found.get(0).map_or(0, |whole| whole.start()));
-            let mixed = value.chars().any(|c| c.is_ascii_digit()) && value.chars().any(|c| c.is_ascii_alphabetic());
-            if !outside(at) || ["id", "opaque"].contains(&name) && !mixed {
+            if !outside(at) || ["id", "opaque"].contains(&name) && !is_made_up(value) {
                 return value.to_owned();
             }
             if name == "timestamp" {
                 return "<timestamp>".to_owned();
             }
-            let key = format!("{name} {value}");
-            let prefix = format!("{name} ");
-            let next = seen.keys().filter(|known| known.starts_with(&prefix)).count() + 1;
-            format!("<{name}#_{}>", *seen.entry(key).or_insert(next))
+            format!("<{name}#_{}>", number(seen, name, value))
         });
         replaced.into_owned()
     }
+
+    /// The symbol of a value of a shape.
+    fn numbered(&mut self, name: &str, value: &str) -> String {
+        format!("<{name}#{}>", number(&mut self.seen, name, value))
+    }
+}
+
+/// The number of a value among those of its shape.
+fn number(seen: &mut BTreeMap<String, usize>, name: &str, value: &str) -> usize {
+    let prefix = format!("{name} ");
+    let next = seen.keys().filter(|known| known.starts_with(&prefix)).count() + 1;
+    *seen.entry(format!("{prefix}{value}")).or_insert(next)
+}
+
+/// Whether chance made a text up: there are digits among its letters, or as many capitals as no name of words has.
+fn is_made_up(text: &str) -> bool {
+    let count = |is: fn(&char) -> bool| text.chars().filter(is).count();
+    let [digits, capitals, small] = [char::is_ascii_digit, char::is_ascii_uppercase, char::is_ascii_lowercase].map(count);
+    digits > 0 && capitals + small > 0 || 4 * capitals.min(small) >= text.len()
 }
 
 #[cfg(test)]
@@ -177,9 +203,18 @@ mod tests {
     }
 
     #[test]
+    fn values_without_a_digit_are_symbols_too() {
+        assert_eq!(stable("CErpFlJwpiHgHPILyofVHg CErpFlJwpiHgHPILyofVHg"), "<opaque#1> <opaque#1>");
+        let none = BTreeMap::new();
+        let mut member = Stable::new(&none, &str::to_owned);
+        assert_eq!(["id", "userId", "name"].map(|name| member.value(name, "abcdefghijkl")), ["<id#1>", "<id#1>", "abcdefghijkl"]);
+        assert_eq!(member.value("connectorId", "mock-social-connector"), "mock-social-connector");
+    }
+
+    #[test]
     fn words_stay() {
         for text in
-            ["account_center.field_not_editable", "application/json; charset=utf-8", "passwordless", "verification_record.not_found"]
+            ["account_center.field_not_editable", "application/json; charset=utf-8", "passwordless", "newIdentifierVerificationRecordId"]
         {
             assert_eq!(stable(text), text);
         }

@@ -189,15 +189,6 @@ impl Entity {
         self.known(name).and_then(Value::as_bool)
     }
 
-    /// Whether a property fits; one that was never heard of does not, one that was forgotten may.
-    pub fn may(&self, name: &str, fits: impl Fn(&Value) -> bool) -> Truth {
-        match self.properties.get(name) {
-            Some(Term::Known(value)) => Truth::of(fits(value)),
-            Some(_) => Truth::Unknown,
-            None => Truth::No,
-        }
-    }
-
     /// Sets a property.
     pub fn set(&mut self, name: impl Into<String>, term: impl Into<Term>) {
         self.properties.insert(name.into(), term.into());

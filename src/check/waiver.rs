@@ -38,6 +38,17 @@ pub struct Waiver {
     /// File and line where it stands.
     #[serde(skip)]
     pub place: String,
+    /// What stands there, as errors show it.
+    #[serde(skip)]
+    shown: String,
+}
+
+impl Waiver {
+    /// What is to be said when its deviation could have shown and did not.
+    pub fn outlived(&self) -> WaiverError {
+        let what = format!("{} on {} was expected to deviate and does not", self.requirement.get_ref(), self.operation.get_ref());
+        WaiverError { place: self.place.clone(), what: what + &self.shown, remedy: "remove the waiver".into() }
+    }
 }
 
 /// The keys of a waiver.
@@ -72,8 +83,8 @@ impl fmt::Display for WaiverError {
     }
 }
 
-/// The line of a place in a text, counted from 1, what it says, and a caret below the place.
-fn pointed(text: &str, span: Range<usize>) -> (usize, String, String) {
+/// The line of a place in a text, counted from 1, and two lines for people: what it says, and a caret below the place.
+fn pointed(text: &str, span: Range<usize>) -> (usize, String) {
     let at = span.start.min(text.len());
     let before = &text[..at];
     let start = before.rfind('\n').map_or(0, |index| index + 1);
@@ -81,7 +92,7 @@ fn pointed(text: &str, span: Range<usize>) -> (usize, String, String) {
     let column = text[start..at].chars().count();
     let room = shown.chars().count().saturating_sub(column);
     let width = text.get(span).map_or(1, |place| place.chars().count()).clamp(1, room.max(1));
-    (before.matches('\n').count() + 1, shown.to_owned(), format!("{}{}", " ".repeat(column), "^".repeat(width)))
+    (before.matches('\n').count() + 1, format!("\n  | {shown}\n  | {}{}", " ".repeat(column), "^".repeat(width)))
 }
 
 /// What the reader of TOML says, in our words, and the remedy.
@@ -132,15 +143,16 @@ impl Waivers {
     /// Parses waivers; `name` is the file's name in messages.
     pub fn parse(name: &str, text: &str, contract: &Contract, today: &str) -> Result<Self, WaiverError> {
         let fail = |span: Range<usize>, what: String, remedy: String| {
-            let (line, shown, caret) = pointed(text, span);
-            WaiverError { place: format!("{name}:{line}"), what: format!("{what}\n  | {shown}\n  | {caret}"), remedy }
+            let (line, shown) = pointed(text, span);
+            WaiverError { place: format!("{name}:{line}"), what: what + &shown, remedy }
         };
         let mut file: WaiverFile = toml::from_str(text).map_err(|error| {
             let (what, remedy) = explained(error.message());
             fail(error.span().unwrap_or_default(), what, remedy)
         })?;
         for waiver in &mut file.waiver {
-            waiver.place = format!("{name}:{}", pointed(text, waiver.requirement.span()).0);
+            let (line, shown) = pointed(text, waiver.requirement.span());
+            (waiver.place, waiver.shown) = (format!("{name}:{line}"), shown);
         }
         for waiver in &file.waiver {
             let requirement = waiver.requirement.get_ref();
@@ -243,6 +255,33 @@ mod tests {
             assert_eq!(places, ["w.toml:2"]);
             assert_eq!(waivers.about("ACC-FIELD-01", "GetProfile").count(), 0);
         }
+    }
+
+    #[test]
+    fn a_stale_waiver_is_told_like_any_mistake_of_its_file() {
+        let text = "# ü\n[[waiver]]\nrequirement = \"ACC-FIELD-01\"\noperation = \"UpdateProfile\"\nreason = \"known\"\n";
+        let contract = Contract::embedded(Version::NEWEST).unwrap();
+        let waivers = Waivers::parse("w.toml", text, &contract, "2026-11-22").unwrap();
+        let told: Vec<String> = waivers.stale(|_| true).into_iter().map(|waiver| waiver.outlived().to_string()).collect();
+        let expected = "w.toml:3: ACC-FIELD-01 on UpdateProfile was expected to deviate and does not\n  \
+                        | requirement = \"ACC-FIELD-01\"\n  |               ^^^^^^^^^^^^^^\n  help: remove the waiver";
+        assert_eq!(told, [expected]);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_told_with_its_place() {
+        let contract = Contract::embedded(Version::NEWEST).unwrap();
+        let told = |text: &str| Waivers::parse("w.toml", text, &contract, "2026-11-22").map(drop).unwrap_err().to_string();
+        assert_eq!(told("[[waiver]\n"), "w.toml:1: unclosed array table, expected `]`\n  | [[waiver]\n  |          ^");
+        assert_eq!(
+            told("[[waiver]]\nrequirement = 1\n"),
+            "w.toml:2: invalid type: integer `1`, expected a string\n  | requirement = 1\n  |               ^"
+        );
+        let absent = Waivers::read(Path::new("absent/w.toml"), &contract, "2026-11-22").map(drop).unwrap_err();
+        assert_eq!(
+            absent.to_string(),
+            "absent/w.toml: cannot be read: No such file or directory (os error 2)\n  help: name an existing waiver file"
+        );
     }
 
     #[test]

@@ -145,7 +145,6 @@ pub async fn run(settings: &Settings, wish: Wish) -> Result<Report, Failure> {
         strict: settings.run.strict.unwrap_or_default(),
         whole: profile != Profile::Quick && wish.only.is_empty() && wish.plan.is_none() && wish.portion.is_none(),
         allow_untestable: settings.run.allow_untestable.clone(),
-        waiver_files,
         out: out.as_ref().map(|out| out.display().to_string()),
     };
     let (report, reproductions) = assemble(&result, &circumstances, &mut waivers);

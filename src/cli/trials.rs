@@ -14,7 +14,7 @@ use super::{Failure, Settings};
 use crate::check::{Waiver, Waivers};
 use crate::contract::Contract;
 use crate::plan::{Portion, Profile};
-use crate::report::{Report, TargetKind, waivers};
+use crate::report::{Report, TargetKind};
 use crate::snapshots::reviewed;
 use crate::target::Mode;
 use crate::trials::{Case, Ended, Flow, cases, ended, flows, idle, is_about, is_waived, unheard, unreviewed};
@@ -149,7 +149,6 @@ struct Suite {
     faults: Vec<String>,
     snapshots: Option<PathBuf>,
     contract: Contract,
-    waiver_files: Vec<(String, String)>,
     waivers: Waivers,
     cases: Vec<Case>,
     denies: bool,
@@ -165,20 +164,9 @@ impl Suite {
         super::serve::faults(&wish.faults)?;
         let contract = Contract::embedded(settings.contract.or_newest())?;
         let kind = if settings.target.target.is_some() { TargetKind::Remote } else { TargetKind::Embedded };
-        let waiver_files = session::waiver_files(&settings)?;
-        let waivers = session::waivers(&waiver_files, &contract, kind)?;
+        let waivers = session::waivers(&session::waiver_files(&settings)?, &contract, kind)?;
         let cases = cases(&contract);
-        Ok(Self {
-            settings,
-            faults: wish.faults,
-            snapshots: wish.snapshots,
-            contract,
-            waiver_files,
-            waivers,
-            cases,
-            denies,
-            report: OnceLock::new(),
-        })
+        Ok(Self { settings, faults: wish.faults, snapshots: wish.snapshots, contract, waivers, cases, denies, report: OnceLock::new() })
     }
 
     /// One trial for each case, flow and snapshot, and one for what belongs to none.
@@ -263,7 +251,7 @@ impl Suite {
             report.errors.iter().any(|error| error.starts_with(&told))
         });
         Ok(match stale {
-            Some(waiver) => stale_waiver(waiver, &self.waiver_files),
+            Some(waiver) => stale_waiver(waiver),
             None => ended(&self.contract, report, case),
         })
     }
@@ -301,7 +289,7 @@ impl Suite {
             }
         }
         Ok(match (awaited, last) {
-            (Some(waiver), Ended::Passed) => stale_waiver(waiver, &self.waiver_files),
+            (Some(waiver), Ended::Passed) => stale_waiver(waiver),
             (_, last) => last,
         })
     }
@@ -326,6 +314,6 @@ impl Suite {
     }
 }
 
-fn stale_waiver(waiver: &Waiver, files: &[(String, String)]) -> Ended {
-    Ended::Failed(format!("stale waiver: {}", waivers::stale(waiver, files)))
+fn stale_waiver(waiver: &Waiver) -> Ended {
+    Ended::Failed(format!("stale waiver: {}", waiver.outlived()))
 }

@@ -583,10 +583,10 @@ impl Scene<'_> {
         })
     }
 
-    /// Whether no other user is known to have something.
+    /// Whether no other user has something, as far as is known.
     pub(super) fn nobody_else(&self, own: Option<&str>, property: &str, is: impl Fn(&Value) -> bool) -> Truth {
-        let mut others = self.state.all(Kind::User).filter(|(id, _)| Some(*id) != own);
-        Truth::of(!others.any(|(_, user)| user.known(property).is_some_and(&is)))
+        let others = self.state.all(Kind::User).filter(|(id, _)| Some(*id) != own);
+        others.fold(Truth::No, |taken, (_, user)| taken.or(user.may(property, &is))).not()
     }
 
     fn is_password(&self, user: &Entity, value: &ValueRef) -> Truth {

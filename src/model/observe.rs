@@ -268,7 +268,7 @@ fn recover(state: &State, prediction: &Prediction<'_>, seen: &Seen<'_>, now: i64
     }
     if call.operation.writes() || (200..300).contains(&seen.answer.status) {
         for key in [call.caller(state), call.subject()].into_iter().flatten() {
-            next.update(&key, Entity::forget_all);
+            next.update(&key, Entity::doubt);
         }
         for name in call.operation.settings() {
             next.update(&Key::new(Kind::Settings, name), Entity::forget_all);

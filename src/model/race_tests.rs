@@ -150,3 +150,16 @@ fn a_server_error_is_judged_by_what_the_others_left() {
     assert_eq!((difference.expected.code.as_deref(), difference.actual.status), (Some(TAKEN), Status::Exact(500)));
     assert_eq!(race.members[1].as_ref().unwrap().matched, Some((Outcome { status: Status::Exact(200), code: None }, None)));
 }
+
+#[test]
+fn what_an_unexplained_answer_leaves_in_doubt_is_not_taken_for_free() {
+    let contract = contract();
+    let read = Request::new("GET", "/api/users/u1").with_header("authorization", "Bearer admin");
+    let (right, _) = serve(&contract, &start(), &read, "none");
+    let mut wrong = right.json().unwrap();
+    wrong["username"] = json!("lc_other");
+    let after = |answer| observe(&contract, &States::certain(start()), &read, &answer, NOW).states.first().clone();
+    let uncertain = |state: &State| predict(&contract, state, &create("lc_new"), NOW).unknown.is_some();
+    assert!(!uncertain(&after(right)));
+    assert!(uncertain(&after(answer(200, &wrong))));
+}

@@ -160,6 +160,9 @@ pub struct Entity {
 /// Property that says that everything belonging to the entity is known; with `:kind`, everything of that kind.
 pub const KNOWS_ALL: &str = "all";
 
+/// Property of what is in doubt.
+const DOUBTED: &str = "doubted";
+
 static UNKNOWN: Term = Term::Unknown;
 
 impl Entity {
@@ -215,6 +218,21 @@ impl Entity {
     pub fn forget_all(&mut self) {
         for term in self.properties.values_mut() {
             *term = Term::Unknown;
+        }
+    }
+
+    /// Forgets every property after an answer that nothing explains: each may be anything now.
+    pub fn doubt(&mut self) {
+        self.forget_all();
+        self.set(DOUBTED, true);
+    }
+
+    /// Whether a property fits. What was never heard of does not, what is in doubt may.
+    pub fn may(&self, name: &str, fits: impl Fn(&Value) -> bool) -> Truth {
+        match self.known(name) {
+            Some(value) => Truth::of(fits(value)),
+            None if self.flag(DOUBTED) == Some(true) => Truth::Unknown,
+            None => Truth::No,
         }
     }
 }

@@ -13,7 +13,6 @@ use super::document::{
 };
 use super::levels;
 use super::verdict::{RunVerdict, Verdict};
-use super::waivers::stale as told_stale;
 use crate::check::{Waiver, Waivers};
 use crate::contract::guard::Status;
 use crate::contract::{self, Need, Operation, Origin, PUBLISHED_AT, PublishedOperation, Requirement, Unprobed, glob};
@@ -37,8 +36,6 @@ pub struct Circumstances {
     pub whole: bool,
     /// Requirements that may stay untested.
     pub allow_untestable: Vec<String>,
-    /// Names and texts of the given waiver files.
-    pub waiver_files: Vec<(String, String)>,
     /// The run's folder.
     pub out: Option<String>,
 }
@@ -79,7 +76,7 @@ pub fn assemble(result: &RunResult, circumstances: &Circumstances, waivers: &mut
         verdicts.push(RunVerdict::Unreachable);
     }
     let mut errors = result.troubles.clone();
-    errors.extend(stale.iter().map(|waiver| format!("stale waiver: {}", told_stale(waiver, &circumstances.waiver_files))));
+    errors.extend(stale.iter().map(|waiver| format!("stale waiver: {}", waiver.outlived())));
     errors.extend(result.residue.iter().map(|left| format!("not put back: {left}")));
     if result.stopped {
         errors.push("the run was ended before the plan was done".into());

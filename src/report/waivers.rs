@@ -1,14 +1,12 @@
-//! Waivers for what a run found, to be completed by somebody who knows the reason; and those that nothing was found for.
+//! Waivers for what a run found, to be completed by somebody who knows the reason.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::ops::Range;
 
 use serde_json::json;
 
 use super::document::{Finding, Report};
 use super::verdict::Verdict;
-use crate::check::{Waiver, WaiverError};
 
 /// A waiver file with an entry for each requirement and operation that a finding speaks of. The reasons are empty, which every
 /// command that reads the file complains about: nobody waives by accident. `today` is a date such as `2026-11-22`.
@@ -33,25 +31,6 @@ pub fn proposed(report: &Report, today: &str) -> String {
         }
     }
     text
-}
-
-/// What is to be said of a waiver whose deviation could have shown and did not: its place, like any mistake of a waiver file.
-/// `files` are names and texts.
-pub fn stale(waiver: &Waiver, files: &[(String, String)]) -> WaiverError {
-    let (requirement, operation) = (waiver.requirement.get_ref(), waiver.operation.get_ref());
-    let what = format!("{requirement} on {operation} was expected to deviate and does not");
-    let file = waiver.place.rsplit_once(':').map_or("", |(file, _)| file);
-    let text = files.iter().find(|(name, _)| name == file).map(|(_, text)| text.as_str());
-    let shown = text.and_then(|text| pointed(text, waiver.requirement.span())).unwrap_or_default();
-    WaiverError { place: waiver.place.clone(), what: what + &shown, remedy: "remove the waiver".into() }
-}
-
-/// The line in which a place begins, with carets below the place.
-fn pointed(text: &str, span: Range<usize>) -> Option<String> {
-    let (before, place) = (text.get(..span.start)?, text.get(span)?);
-    let start = before.rfind('\n').map_or(0, |index| index + 1);
-    let carets = "^".repeat(place.lines().next()?.chars().count().max(1));
-    Some(format!("\n  | {}\n  | {}{carets}", text[start..].lines().next()?, " ".repeat(before[start..].chars().count())))
 }
 
 /// Where the report says that what a finding speaks of fails.
@@ -86,35 +65,6 @@ mod tests {
             let speaks = |finding: &&Finding| Some(finding.expected.as_str()) == entry["expected"].as_str();
             assert!(report.findings.iter().chain(&report.warnings).any(|finding| speaks(&finding)));
         }
-    }
-
-    #[test]
-    fn a_stale_waiver_is_told_like_any_mistake_of_its_file() {
-        let text = "# ü\n[[waiver]]\nrequirement = \"ACC-FIELD-01\"\noperation = \"UpdateProfile\"\nreason = \"known\"\n";
-        let contract = Contract::embedded(Version::NEWEST).unwrap();
-        let waivers = Waivers::parse("w.toml", text, &contract, "2026-11-22").unwrap();
-        let files = [("other.toml".to_owned(), String::new()), ("w.toml".to_owned(), text.to_owned())];
-        let told: Vec<String> = waivers.stale(|_| true).into_iter().map(|waiver| stale(waiver, &files).to_string()).collect();
-        let expected = "w.toml:3: ACC-FIELD-01 on UpdateProfile was expected to deviate and does not\n  \
-                        | requirement = \"ACC-FIELD-01\"\n  |               ^^^^^^^^^^^^^^\n  help: remove the waiver";
-        assert_eq!(told, [expected]);
-    }
-
-    /// The mistakes in what a waiver says are told by those who read it; these are in the file itself.
-    #[test]
-    fn a_file_that_cannot_be_read_is_told_with_its_place() {
-        let contract = Contract::embedded(Version::NEWEST).unwrap();
-        let told = |text: &str| Waivers::parse("w.toml", text, &contract, "2026-11-22").map(drop).unwrap_err().to_string();
-        assert_eq!(told("[[waiver]\n"), "w.toml:1: unclosed array table, expected `]`\n  | [[waiver]\n  |          ^");
-        assert_eq!(
-            told("[[waiver]]\nrequirement = 1\n"),
-            "w.toml:2: invalid type: integer `1`, expected a string\n  | requirement = 1\n  |               ^"
-        );
-        let absent = Waivers::read(std::path::Path::new("absent/w.toml"), &contract, "2026-11-22").map(drop).unwrap_err();
-        assert_eq!(
-            absent.to_string(),
-            "absent/w.toml: cannot be read: No such file or directory (os error 2)\n  help: name an existing waiver file"
-        );
     }
 
     #[test]

@@ -38,7 +38,7 @@ pub use body::form;
 pub use call::Call;
 pub use enterprise::{keep_enterprise_tokens, signed_in_through};
 pub use guard::{NEAR_MS, Scene};
-pub use message::{addressee, forget_send};
+pub use message::{MOST_MESSAGES, MOST_TRIES, addressee, forget_send};
 pub use observe::{Difference, Observation, Relation, accept, describe, observe, observe_nothing};
 pub use obtained::{Got, obtained};
 pub use passkey::answer as passkey_answer;

@@ -71,14 +71,20 @@ pub struct Built {
     pub coverage: Option<Coverage>,
 }
 
+/// All stories: of users, of proofs, of identity providers.
+pub(super) fn stories<'a>(contract: &'a Contract, facts: &'a Facts) -> Vec<Draft<'a>> {
+    let mut drafts = lives::lives(contract, facts);
+    drafts.extend(proofs::proofs(contract, facts));
+    drafts.extend(providers::providers(contract, facts));
+    drafts
+}
+
 /// Builds the plan of a run. `only` keeps the sequences whose name, or one of whose operations, fits a pattern.
 pub fn build(contract: &Contract, facts: &Facts, seed: u64, profile: Profile, only: &[String]) -> Built {
     let mut rng = rand::rngs::StdRng::seed_from_u64(seed);
     let mut drafts = vec![matrix::routes(contract)];
     drafts.extend(matrix::lap(contract, facts, &|_| true));
-    drafts.extend(lives::lives(contract, facts));
-    drafts.extend(proofs::proofs(contract, facts));
-    drafts.extend(providers::providers(contract, facts));
+    drafts.extend(stories(contract, facts));
     drafts.extend(races::races(contract, facts, profile));
     let toggles = toggles::toggles(contract, &mut rng);
     if profile == Profile::Quick {

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use rand::SeedableRng as _;
 
-use super::build::{Draft, Profile, WAYS_IN_TURN, build};
+use super::build::{Draft, Profile, WAYS_IN_TURN, build, stories};
 use super::epoch::{Need, fields};
 use super::script::Script;
 use super::sequence::{Epoch, Facts, PLAN_VERSION, Plan, Step};
-use super::{lives, matrix, proofs, providers, published, races, toggles};
+use super::{matrix, published, races, toggles};
 use crate::contract::{Contract, MessageKind, Operation, glob};
 
 /// A part of a plan.
@@ -93,13 +93,6 @@ impl Portion {
             }
         }
     }
-}
-
-fn stories<'a>(contract: &'a Contract, facts: &'a Facts) -> Vec<Draft<'a>> {
-    let mut drafts = lives::lives(contract, facts);
-    drafts.extend(proofs::proofs(contract, facts));
-    drafts.extend(providers::providers(contract, facts));
-    drafts
 }
 
 /// A target that lets everything be tried.

@@ -8,13 +8,10 @@ use super::lives::{as_admin, as_user, open};
 use super::script::{ALL_SCOPES, Client, Script, Traits, User, call_with, exchange_form, token_call};
 use super::sequence::{Facts, Persona, Purpose};
 use crate::contract::{Contract, MessageKind, Source};
+use crate::model::{MOST_MESSAGES, MOST_TRIES};
 
 const WITH_PASSWORD: Traits = Traits { password: true, email: true };
 
-/// Wrong codes that one record takes where the tenant says nothing.
-const MOST_TRIES: u32 = 10;
-/// Messages that one recipient gets within ten minutes.
-const MOST_MESSAGES: u32 = 10;
 /// Failures after which somebody is locked out in these stories.
 const MOST_FAILURES: u32 = 3;
 /// Seconds after which records end.

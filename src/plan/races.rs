@@ -9,14 +9,12 @@ use super::lives::open;
 use super::script::{ALL_SCOPES, Client, Script, Traits, User, call_with, exchange_form, token_call};
 use super::sequence::{Call, Facts, Persona, Purpose};
 use crate::contract::{Contract, MessageKind};
+use crate::model::{MOST_MESSAGES, MOST_TRIES};
 
 const WITH_PASSWORD: Traits = Traits { password: true, email: false };
 
 /// Wrong passwords that lock a user out while the lock-out is raced.
 const MOST_ATTEMPTS: u64 = 3;
-
-/// Wrong codes that a record takes, and messages that an address gets, before their limits are raced: two less than the limits.
-const NEARLY_MOST: usize = 8;
 
 /// One race.
 struct Race {
@@ -311,7 +309,7 @@ fn wrong_codes(script: &mut Script<'_>, _: &Facts) {
     script.call(Persona::User, Purpose::Setup, sent, &[(&record, "/verificationRecordId")]);
     let wrong = json!({"identifier": identifier, "verificationId": format!("{{{{{record}}}}}"), "code": "none"});
     let wrong = by_user(script, "VerifyVerificationByVerificationCode", &token, None, Some(&wrong));
-    near_the_limit(script, "wrong codes at once", wrong);
+    near_the_limit(script, "wrong codes at once", wrong, MOST_TRIES);
 }
 
 /// No more messages are sent to an address than it may get.
@@ -320,12 +318,12 @@ fn messages(script: &mut Script<'_>, _: &Facts) {
     let token = script.token(user, ALL_SCOPES, Client::First);
     let body = json!({"identifier": {"type": "email", "value": script.email()}});
     let send = by_user(script, "CreateVerificationByVerificationCode", &token, None, Some(&body));
-    near_the_limit(script, "messages at once", send);
+    near_the_limit(script, "messages at once", send, MOST_MESSAGES);
 }
 
 /// The same call as often as it may be sent but for two, then more than two together.
-fn near_the_limit(script: &mut Script<'_>, label: &str, call: Call) {
-    for _ in 0..NEARLY_MOST {
+fn near_the_limit(script: &mut Script<'_>, label: &str, call: Call, limit: u64) {
+    for _ in 2..limit {
         script.call(Persona::User, Purpose::Setup, call.clone(), &[]);
     }
     together(script, label, Persona::User, vec![call; 4], &[]);

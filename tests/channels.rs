@@ -9,7 +9,7 @@ use logto_conformance::contract::{Contract, Version};
 use logto_conformance::model::wire::{Answer, Request};
 use logto_conformance::reference::{Reference, ReferenceOptions, Running};
 use logto_conformance::target::{
-    AdminCredentials, Channel, ChannelOptions, Client, ClientOptions, Gate, Header, Ledger, Mode, OidcClient, SecretRegister, Wants,
+    AdminCredentials, Channel, ChannelOptions, Client, ClientOptions, Gate, Header, Ledger, Login, Mode, OidcClient, SecretRegister, Wants,
     cleanup, connect, namespace, provision, sign_in,
 };
 use serde_json::{Value, json};
@@ -71,7 +71,10 @@ impl World {
         assert_eq!(made.status, 200, "{:?}", made.json());
         let wants = Wants { first_party: true, third_party: false };
         let application: OidcClient = provision(&self.gate, &self.admin, "r1", wants).await.unwrap().first_party.unwrap();
-        sign_in(&self.gate, &application, "lc_r1_ann", PASSWORD, &["openid", "profile"], None).await.unwrap().access_token
+        sign_in(&self.gate, &application, Login { username: "lc_r1_ann", password: PASSWORD, second: None }, &["openid", "profile"], None)
+            .await
+            .unwrap()
+            .access_token
     }
 
     /// The connectors, byte for byte.

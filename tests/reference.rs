@@ -9,7 +9,7 @@ use logto_conformance::clock::ManualClock;
 use logto_conformance::contract::{Contract, Version};
 use logto_conformance::model::wire::{Answer, Request};
 use logto_conformance::reference::{Fault, FaultError, Reference, ReferenceOptions, Running};
-use logto_conformance::target::{Client, ClientOptions, Gate, Ledger, Mode, SecretRegister, Wants, namespace, provision, sign_in};
+use logto_conformance::target::{Client, ClientOptions, Gate, Ledger, Login, Mode, SecretRegister, Wants, namespace, provision, sign_in};
 use serde_json::{Value, json};
 
 const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
@@ -330,9 +330,10 @@ async fn users_sign_in_with_code_and_proof_key() {
     let user = world.user(json!({"username": "lc_r1_ann", "password": PASSWORD})).await;
     let gate = Gate::new(world.client.clone(), Mode::Isolated, Ledger::in_memory(), SecretRegister::new(), namespace("r1"));
     let made = provision(&gate, &world.admin, "r1", Wants::ALL).await.unwrap();
+    let login = |password| Login { username: "lc_r1_ann", password, second: None };
     for (third, client) in [(false, made.first_party.unwrap()), (true, made.third_party.unwrap())] {
         let scopes = ["openid", "offline_access", "profile", "nonsense"];
-        let signed_in = sign_in(&gate, &client, "lc_r1_ann", PASSWORD, &scopes, None).await.unwrap();
+        let signed_in = sign_in(&gate, &client, login(PASSWORD), &scopes, None).await.unwrap();
         assert_eq!(signed_in.scope, "openid offline_access profile");
         assert_eq!(signed_in.id_token.unwrap().split('.').count(), 3);
         let own = world.call(&signed_in.access_token, "GET", "/api/my-account", None).await;
@@ -352,11 +353,7 @@ async fn users_sign_in_with_code_and_proof_key() {
         ];
         assert_eq!(refused(&world.token(Some(&authorization), &bad).await), (400, "oidc.invalid_grant".into()));
         assert!(
-            sign_in(&gate, &client, "lc_r1_ann", "wrong", &scopes, None)
-                .await
-                .unwrap_err()
-                .to_string()
-                .contains("session.invalid_credentials")
+            sign_in(&gate, &client, login("wrong"), &scopes, None).await.unwrap_err().to_string().contains("session.invalid_credentials")
         );
     }
     let seen = world.manage("GET", &format!("/api/users/{user}"), None).await.json().unwrap();

@@ -12,7 +12,7 @@ pub fn requirements_of<'a>(contract: &'a Contract, operation: &Operation) -> Vec
     let mut add = |check: &str, about: About<'_>| {
         found.extend(requirements_for(contract, Some(operation), check, about).into_iter().map(|requirement| requirement.id.as_str()));
     };
-    for check in ["robustness", "status", "schema", "headers", "secrecy", "race"] {
+    for check in ["robustness", "status", "schema", "headers", "secrecy", "race", "sign-in"] {
         add(check, About::Answer);
     }
     if operation.answers.iter().any(|answer| answer.body.is_some()) {

@@ -191,6 +191,7 @@ fn judges(check: &str) -> &'static str {
         "headers" => "Content type and the other promised headers are right.",
         "robustness" => "No request is answered with a server error.",
         "pagination" => "Totals, links, order and bounds of lists are right.",
+        "sign-in" => "Who gives username, password and, where one is asked for, a second factor is let in, and nobody else.",
         "race" => "What calls sent together lead to is what some order of them leads to.",
         "snapshot" => "The answer's form equals the reviewed snapshot.",
         _ => "Judges exchanges for the requirements below.",

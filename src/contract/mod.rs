@@ -56,6 +56,7 @@ pub const CHECKS: &[&str] = &[
     "headers",
     "robustness",
     "race",
+    "sign-in",
 ];
 
 /// Path prefixes whose operations are all known, with the collection they belong to.

@@ -1,28 +1,38 @@
-//! Steps that sign a user in, below the contract.
+//! Steps that sign a user in: what came of it is judged, as of any exchange, by what the model says.
 
 use serde_json::Value;
 
-use super::execute::Execution;
-use crate::model::signed_in_through;
+use super::execute::{Execution, Judged, Sighted};
+use crate::check::{About, Deviation, Judgement, Result as Checked, requirement_for};
+use crate::contract::Outcome;
+use crate::contract::guard::Status;
+use crate::model::{Entry, SecondFactor, doubt_factors, signed_in_through, totp_code};
 use crate::plan::{SignIn, Through, signed_in};
-use crate::target::{Account, OidcClient, ProviderError, SignInError, SignedIn, sign_in, sign_in_through};
+use crate::target::{Account, Login, OidcClient, ProviderError, SecondCode, SignInError, SignedIn, sign_in, sign_in_through};
+
+/// Name of the check.
+const CHECK: &str = "sign-in";
+
+/// The operation that a sign-in ends with.
+const OPERATION: &str = "IssueToken";
+
+/// What a sign-in that is not refused comes to.
+const LET_IN: &str = "the user is let in";
 
 impl Execution<'_> {
     /// Signs a user in, by password or through an enterprise connector.
-    pub(super) async fn sign_in(&mut self, plan: &SignIn) {
+    pub(super) async fn sign_in(&mut self, step: usize, plan: &SignIn) {
         let client = if plan.client == "third" { &self.context.third } else { &self.context.first };
-        let (Some(client), Ok(username), Ok(password)) =
-            (client, self.binding.resolve(&plan.username), self.binding.resolve(&plan.password))
-        else {
-            return;
-        };
+        let (Some(client), Ok(known)) = (client, plan.resolved(&self.binding)) else { return };
         let scopes: Vec<&str> = plan.scopes.split(' ').collect();
         let (entered, tokens) = match &plan.through {
-            None => (sign_in(&self.context.gate, client, &username, &password, &scopes, None).await, None),
+            None => (self.enter(client, &known, &scopes).await, None),
             Some(through) => self.enter_through(client, through, &scopes).await,
         };
+        let entries: Vec<Entry> = self.states.iter().map(|state| known.entry(state)).collect();
         match entered {
             Ok(signed) => {
+                self.judge_entry(step, &entries, None);
                 self.binding.set(plan.token.clone(), signed.access_token);
                 if let Some(id_token) = signed.id_token {
                     self.binding.set(plan.id_token.clone(), id_token);
@@ -35,8 +45,65 @@ impl Execution<'_> {
                     self.states.each(|state| signed_in_through(state, &user, &connector, &tokens, now));
                 }
             }
-            Err(error) => self.trace.troubles.push(format!("{error} (sign-in of {})", self.sequence.id)),
+            Err(SignInError::Refused { status, code, .. }) if !entries.contains(&Entry::Unsure) => {
+                self.judge_entry(step, &entries, Some((status, code)));
+                for symbol in [&plan.token, &plan.id_token] {
+                    self.binding.set_nothing(symbol);
+                }
+            }
+            // After a deviation it is no wonder that too little is known.
+            Err(error) if self.trace.deviations.is_empty() => {
+                self.trace.troubles.push(format!("{error} (sign-in of {})", self.sequence.id));
+            }
+            Err(_) => {}
         }
+        if self.deviated[step] {
+            self.states.each(|state| doubt_factors(state, &known.user));
+        }
+    }
+
+    /// Puts what became of a sign-in beside what each state says of it.
+    fn judge_entry(&mut self, step: usize, entries: &[Entry], refusal: Option<(u16, Option<String>)>) {
+        let status = refusal.as_ref().map_or(200, |(status, _)| *status);
+        let seen = refusal.map_or(Entry::Open, |(status, code)| Entry::Refused(Outcome { status: Status::Exact(status), code }));
+        let contract = &self.context.contract;
+        let Some(requirement) = requirement_for(contract, contract.operation(OPERATION), CHECK, About::Answer) else { return };
+        let result = if entries.contains(&seen) {
+            Checked::Pass
+        } else if entries.contains(&Entry::Unsure) {
+            Checked::Abstain("too little is known of the user, or the tenant asks for more".into())
+        } else {
+            Checked::Fail(Deviation { expected: words(&entries[0]), actual: words(&seen) })
+        };
+        if let Checked::Fail(deviation) = &result {
+            self.deviated[step] = true;
+            self.trace.deviations.push(Sighted {
+                step,
+                operation: OPERATION.into(),
+                check: CHECK,
+                requirement: requirement.id.clone(),
+                level: requirement.level,
+                deviation: deviation.clone(),
+                detail: format!("sign-in: expected {}, got {}", deviation.expected, deviation.actual),
+            });
+        }
+        let judgements = vec![Judgement { check: CHECK, requirement: requirement.id.clone(), level: requirement.level, result }];
+        let operation = Some(OPERATION.to_owned());
+        self.trace.exchanges.push(Judged { operation, status, matched: None, judgements, shared: false, wire: None });
+    }
+
+    async fn enter(&self, client: &OidcClient, plan: &SignIn, scopes: &[&str]) -> Result<SignedIn, SignInError> {
+        let shown = match &plan.second {
+            Some(SecondFactor::Totp(secret)) => totp_code(secret, self.context.time.now()),
+            Some(SecondFactor::BackupCode(code)) => Some(code.clone()),
+            None => None,
+        };
+        let second = plan.second.as_ref().zip(shown.as_deref()).map(|(factor, code)| match factor {
+            SecondFactor::Totp(_) => SecondCode::Totp(code),
+            SecondFactor::BackupCode(_) => SecondCode::Backup(code),
+        });
+        let login = Login { username: &plan.username, password: &plan.password, second };
+        sign_in(&self.context.gate, client, login, scopes, None).await
     }
 
     /// The sign-in, and the token answer that the provider gave along with it.
@@ -58,5 +125,12 @@ impl Execution<'_> {
         };
         let entered = sign_in_through(&self.context.gate, client, &connector, agree, scopes, None).await;
         (entered, tokens)
+    }
+}
+
+fn words(entry: &Entry) -> String {
+    match entry {
+        Entry::Refused(outcome) => outcome.to_string(),
+        Entry::Open | Entry::Unsure => LET_IN.to_owned(),
     }
 }

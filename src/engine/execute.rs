@@ -142,7 +142,7 @@ pub async fn execute(context: &Context, sequence: &Sequence, settings: Option<&S
         match &step.action {
             _ if group.len() > 1 => execution.together(group).await,
             Action::Call(call) => execution.call(group.start, step, call).await,
-            Action::SignIn(sign_in) => execution.sign_in(sign_in).await,
+            Action::SignIn(sign_in) => execution.sign_in(group.start, sign_in).await,
             Action::Obtain(obtain) => execution.obtain(group.start, obtain).await,
             Action::Wait(seconds) => context.time.wait(*seconds).await,
         }

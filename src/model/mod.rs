@@ -25,6 +25,7 @@ mod route;
 pub mod rules;
 mod select;
 pub mod session;
+mod sign_in;
 mod state;
 mod survey;
 mod tenant;
@@ -46,6 +47,7 @@ pub use pattern::{Lesson, ListPattern, Member, Mismatch, Pattern, Teaching, Why,
 pub use predict::{Alternative, Prediction, predict, successes};
 pub use race::{Conflict, Exchange, Together, observe_together};
 pub use route::{Route, route};
+pub use sign_in::{Entry, SecondFactor, asks_for_factor, doubt_factors, entry, next_step, use_factor};
 pub use state::{ACCOUNT_CENTER, Entity, Fresh, Key, Kind, SIGN_IN_EXPERIENCE, State, States, Term, Truth};
 pub use survey::{Account, Survey, survey};
 pub use totp::code as totp_code;

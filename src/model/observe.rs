@@ -266,9 +266,12 @@ fn recover(state: &State, prediction: &Prediction<'_>, seen: &Seen<'_>, now: i64
             next.remove(key);
         }
     }
-    if call.operation.writes() || (200..300).contains(&seen.answer.status) {
+    // Whatever a call is refused with that had to be refused, it leaves nothing behind.
+    let refused = prediction.unknown.is_none() && prediction.alternatives.iter().all(|alternative| alternative.guard.is_some());
+    if (call.operation.writes() && !(refused && seen.answer.status >= 400)) || (200..300).contains(&seen.answer.status) {
         for key in [call.caller(state), call.subject()].into_iter().flatten() {
-            next.update(&key, Entity::doubt);
+            // Where the deployment failed it hardly did anything that others would meet.
+            next.update(&key, if seen.answer.status >= 500 { Entity::forget_all } else { Entity::doubt });
         }
         for name in call.operation.settings() {
             next.update(&Key::new(Kind::Settings, name), Entity::forget_all);

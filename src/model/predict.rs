@@ -395,7 +395,12 @@ impl View<'_> {
             let lasting = whole && inner.get("x-volatile").is_none();
             let leaf = |term: &Term| Pattern::Leaf { term: term.clone(), teaches: lasting.then(|| (key.clone(), teaching.clone())) };
             let listed = inner.get("x-list").and_then(Value::as_str).and_then(Kind::named);
-            let leaf = |term: &Term| listed.map_or_else(|| leaf(term), |kind| self.owned(kind, key, inner));
+            let wraps = inner.pointer("/items/x-wraps").and_then(Value::as_str);
+            let leaf = |term: &Term| match (listed, wraps, term) {
+                (Some(kind), ..) => self.owned(kind, key, inner),
+                (None, Some(member), Term::Known(Value::Array(items))) => wrapped(key.kind, member, items),
+                _ => leaf(term),
+            };
             let member = match inner.get("x-shown").map(|rule| self.shown(rule)) {
                 Some(Truth::No) => Member::Withheld(self.why(inner)),
                 Some(Truth::Yes) => Member::Present(leaf(&term)),
@@ -440,10 +445,6 @@ impl View<'_> {
             .filter(|(_, inner)| inner.get("x-shown").is_some_and(|rule| self.shown(rule) != Truth::Yes))
             .map(|(name, _)| name)
             .collect();
-        if let (Some(member), Term::Known(Value::Array(items))) = (schema.pointer("/items/x-wraps").and_then(Value::as_str), term) {
-            let wrapped = items.iter().map(|item| Value::Object([(member.to_owned(), item.clone())].into_iter().collect()));
-            return (Term::Known(wrapped.collect()), false);
-        }
         match term {
             Term::Known(Value::Object(object)) if !hidden.is_empty() => {
                 let kept = object.iter().filter(|(name, _)| !hidden.contains(name)).map(|(name, value)| (name.clone(), value.clone()));
@@ -472,6 +473,23 @@ impl View<'_> {
         let query = text("query").map_or(Truth::Yes, |name| Truth::of(self.call.query.get(name).is_some_and(|value| is_truthy(value))));
         scope.and(field).and(query)
     }
+}
+
+/// A list whose items are shown as the one member of an object each, unless they are objects already; of these, what is null is
+/// there and not known.
+fn wrapped(kind: Kind, member: &str, items: &[Value]) -> Pattern {
+    let wrap = |item: &Value| {
+        if item.is_object() { item.clone() } else { Value::Object([(member.to_owned(), item.clone())].into_iter().collect()) }
+    };
+    let items: Vec<Value> = items.iter().map(wrap).collect();
+    let members = |item: &Value| item.as_object().cloned().unwrap_or_default();
+    if !items.iter().any(|item| members(item).values().any(Value::is_null)) {
+        return Pattern::exactly(Value::Array(items));
+    }
+    let leaf = |value: Value| Pattern::Leaf { term: if value.is_null() { Term::Unknown } else { value.into() }, teaches: None };
+    let shown =
+        |item: &Value| Pattern::Object(members(item).into_iter().map(|(name, value)| (name, Member::Present(leaf(value)))).collect());
+    Pattern::List(ListPattern { items: items.iter().map(shown).collect(), ..ListPattern::of((kind, None), true) })
 }
 
 /// Whether what is shown of a property is not what is stored: the status of a one-time token follows the clock.

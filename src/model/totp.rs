@@ -32,6 +32,12 @@ pub fn proves(secret: &str, code: &str, now: i64) -> Truth {
     }
 }
 
+/// The steps around a moment (milliseconds since 1970) that a code stands for, as far as it is accepted then.
+pub fn steps(secret: &str, code: &str, now: i64) -> impl Iterator<Item = i64> {
+    let step = now.div_euclid(STEP * 1000);
+    (step - WINDOW..=step + WINDOW).filter(move |step| at(secret, *step).as_deref() == Some(code))
+}
+
 /// Whether a step ends or begins within these few seconds.
 const fn at_edge(now: i64) -> bool {
     let within = now.rem_euclid(STEP * 1000);

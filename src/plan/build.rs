@@ -128,12 +128,17 @@ pub fn build(contract: &Contract, facts: &Facts, seed: u64, profile: Profile, on
             None => groups.push((draft.need.clone(), draft.alone, vec![draft])),
         }
     }
+    // A name with a stroke is none of an operation: what it does not fit need not be written. But walks go where nothing
+    // else went.
+    let elsewhere = |pattern: &String| pattern.split_once('/').is_some_and(|(family, _)| !glob(family, "walks"));
+    let by_name = !only.is_empty() && only.iter().all(elsewhere);
+    let may_be_wanted = |id: &str| !by_name || only.iter().any(|pattern| glob(pattern, id));
     let mut epochs = Vec::new();
     let mut sights: Vec<Vec<Sight>> = Vec::new();
     for (need, alone, drafts) in groups {
         let settings = (need != Need::default()).then(|| need.settings(&names)).filter(|_| facts.may_change_settings);
         let mut sequences = Vec::new();
-        for draft in drafts {
+        for draft in drafts.into_iter().filter(|draft| may_be_wanted(&draft.id)) {
             let mut script = Script::new(contract, facts, settings.as_ref());
             (draft.write)(&mut script);
             let (sequence, shown) = script.finish_seen(draft.id);
@@ -142,7 +147,9 @@ pub fn build(contract: &Contract, facts: &Facts, seed: u64, profile: Profile, on
         }
         epochs.push(Epoch { settings, alone, sequences });
     }
-    add_walks(contract, facts, seed, profile.effort(), &mut epochs, &mut sights);
+    if !by_name {
+        add_walks(contract, facts, seed, profile.effort(), &mut epochs, &mut sights);
+    }
     let speaks_of = |sequence: &Sequence, pattern: &str| {
         glob(pattern, &sequence.id) || sequence.steps.iter().any(|step| step.operation().is_some_and(|operation| glob(pattern, operation)))
     };

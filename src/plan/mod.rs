@@ -3,6 +3,7 @@
 mod build;
 mod coverage;
 mod endings;
+mod entries;
 mod epoch;
 mod goal;
 mod harmless;

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::build::Draft;
+use super::entries::entries;
 use super::epoch::Need;
 use super::lives::{as_admin, as_user, open};
 use super::script::{ALL_SCOPES, Client, Script, Traits, User, call_with, exchange_form, token_call};
@@ -35,6 +36,9 @@ pub fn proofs<'a>(contract: &'a Contract, facts: &'a Facts) -> Vec<Draft<'a>> {
         write,
     };
     let mut drafts = vec![draft("factors", factors(), false, Box::new(second_factors))];
+    if facts.can_sign_in {
+        drafts.push(draft("entries", factors(), false, Box::new(entries)));
+    }
     if both {
         drafts.push(draft("codes", open(), false, Box::new(codes)));
         drafts.push(draft("numbers", open(), false, Box::new(numbers)));

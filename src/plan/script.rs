@@ -11,7 +11,10 @@ use super::stand_in::{PLAN_NOW, completed, given_by, stand_in, stand_ins};
 use super::symbol::{Binding, captured, symbols};
 use crate::contract::{Contract, MessageKind, Outcome, Source};
 use crate::model::session::{begin_grant, begin_session};
-use crate::model::{Entity, Key, Kind, State, Term, accept, obtained, predict, signed_in_through, survey};
+use crate::model::{
+    Entity, Entry, Key, Kind, SecondFactor, State, Term, Truth, accept, asks_for_factor, obtained, predict, signed_in_through, survey,
+    use_factor,
+};
 
 /// All scopes of the Account API that the harness asks for.
 pub const ALL_SCOPES: &str = "openid profile email phone address custom_data identities urn:logto:scope:sessions";
@@ -189,7 +192,7 @@ impl<'a> Script<'a> {
                 let capture: Vec<(&str, &str)> = step.capture.iter().map(|(symbol, pointer)| (symbol.as_str(), pointer.as_str())).collect();
                 step.expect = self.think(call, &capture, &|_| true).and_then(|thought| thought.certain).map(|outcome| outcome.to_string());
             }
-            Action::SignIn(sign_in) => self.signed_in(sign_in),
+            Action::SignIn(sign_in) => step.expect = self.signed_in(sign_in),
             Action::Obtain(obtain) => self.obtained(obtain),
             Action::Wait(seconds) => self.now += i64::from(*seconds) * 1000,
             Action::Call(_) => step.expect = None,
@@ -202,7 +205,14 @@ impl<'a> Script<'a> {
         call.request(&self.binding).is_ok() && !step.needs().into_iter().any(|symbol| self.binding.is_nothing(symbol))
     }
 
-    fn signed_in(&mut self, sign_in: &SignIn) {
+    /// Lets a sign-in have happened; the refusal, if the user is turned away.
+    fn signed_in(&mut self, sign_in: &SignIn) -> Option<String> {
+        if let Ok(Entry::Refused(outcome)) = sign_in.resolved(&self.binding).map(|resolved| resolved.entry(&self.state)) {
+            for symbol in [&sign_in.token, &sign_in.id_token] {
+                self.binding.set_nothing(symbol);
+            }
+            return Some(outcome.to_string());
+        }
         self.binding.set(sign_in.token.clone(), format!("plan-{}", sign_in.token));
         self.binding.set(sign_in.id_token.clone(), format!("plan-{}-id", sign_in.token));
         signed_in(&mut self.state, sign_in, &sign_in.scopes, None, &self.binding, self.now);
@@ -212,6 +222,7 @@ impl<'a> Script<'a> {
             let tokens = json!({"access_token": "plan", "token_type": "Bearer", "expires_in": 3600, "renewed": null});
             signed_in_through(&mut self.state, &user, &connector, &tokens, self.now);
         }
+        None
     }
 
     /// Adds a step that gets something outside the two collections. Gives what stands for it.
@@ -458,28 +469,40 @@ impl<'a> Script<'a> {
             let call = self.admin_call("UpdateUser", format!("/api/users/{}", user.id()), Some(&json!({"username": user.username()})));
             self.call(Persona::Admin, Purpose::Setup, call, &[]);
         }
-        self.words += 1;
-        let symbol = format!("token#{}", self.words);
-        let client = if client == Client::Third { "third" } else { "first" };
+        let password = self.password(user);
+        self.enter(Purpose::Setup, user, password, scopes, if client == Client::Third { "third" } else { "first" }, None)
+    }
+
+    /// Signs a user in at the run's first-party application by the username it was made with, this password, and the second
+    /// factor where one is asked for; the access token, which is nothing where the user is turned away.
+    pub fn signs_in(&mut self, label: &str, user: User, password: &str, second: Option<SecondFactor>) -> String {
+        self.enter(Purpose::Probe(label.to_owned()), user, password.to_owned(), ALL_SCOPES, "first", second)
+    }
+
+    fn enter(
+        &mut self,
+        purpose: Purpose,
+        user: User,
+        password: String,
+        scopes: &str,
+        client: &str,
+        second: Option<SecondFactor>,
+    ) -> String {
+        let symbol = self.symbol("token");
         let sign_in = SignIn {
             user: user.id(),
             username: user.username(),
-            password: self.password(user),
+            password,
             client: client.into(),
             scopes: scopes.into(),
             token: symbol.clone(),
             id_token: format!("{symbol}.id"),
             through: None,
+            second,
         };
-        self.signed_in(&sign_in);
-        self.steps.push(Step {
-            persona: if client == "third" { Persona::ThirdPartyUser } else { Persona::User },
-            purpose: Purpose::Setup,
-            action: Action::SignIn(sign_in),
-            capture: BTreeMap::new(),
-            expect: None,
-            together: None,
-        });
+        let expect = self.signed_in(&sign_in);
+        let persona = if client == "third" { Persona::ThirdPartyUser } else { Persona::User };
+        self.steps.push(Step { persona, purpose, action: Action::SignIn(sign_in), capture: BTreeMap::new(), expect, together: None });
         format!("{{{{{symbol}}}}}")
     }
 
@@ -502,10 +525,11 @@ impl<'a> Script<'a> {
             token: symbol.clone(),
             id_token: format!("{symbol}.id"),
             through: Some(through),
+            second: None,
         };
-        self.signed_in(&sign_in);
+        let expect = self.signed_in(&sign_in);
         let (persona, purpose, action) = (Persona::User, Purpose::Setup, Action::SignIn(sign_in));
-        self.steps.push(Step { persona, purpose, action, capture: BTreeMap::new(), expect: None, together: None });
+        self.steps.push(Step { persona, purpose, action, capture: BTreeMap::new(), expect, together: None });
         format!("{{{{{symbol}}}}}")
     }
 
@@ -693,6 +717,11 @@ pub fn start(facts: &Facts, settings: Option<&Settings>, binding: &Binding, now:
 /// What a sign-in leaves in the state: a token, traces on the user, and a session, by the name it has in its cookie.
 pub fn signed_in(state: &mut State, sign_in: &SignIn, scope: &str, named: Option<&str>, binding: &Binding, now: i64) {
     let user = binding.resolve(&sign_in.user).unwrap_or_default();
+    if let Some(SignIn { second: Some(second), .. }) = sign_in.resolved(binding).ok()
+        && asks_for_factor(state, &user) == Truth::Yes
+    {
+        use_factor(state, &user, &second, &Value::Null);
+    }
     let client = Term::Known(binding.get(&format!("{}.id", sign_in.client)).unwrap_or_default().into());
     let owner = Term::Known(user.clone().into());
     let grant = begin_grant(&owner, &client, now, state);

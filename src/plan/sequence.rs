@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::symbol::{Binding, Unbound, symbols};
 use crate::contract::{MessageKind, Need, Published, Source, Version};
 use crate::model::wire::Request;
+use crate::model::{Entry, SecondFactor, State, entry};
 
 /// Format of plan files.
 pub const PLAN_VERSION: u32 = 1;
@@ -306,13 +307,37 @@ pub struct SignIn {
     /// The enterprise connector that takes the place of username and password.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub through: Option<Through>,
+    /// The second factor at hand, where one is asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub second: Option<SecondFactor>,
 }
 
 impl SignIn {
     /// The texts in which symbols can stand.
     pub fn texts(&self) -> Vec<&str> {
         let through = self.through.iter().flat_map(|through| [&through.connector, &through.account, &through.email]);
-        [&self.user, &self.username, &self.password].into_iter().chain(through).map(String::as_str).collect()
+        let second = self.second.iter().map(SecondFactor::text);
+        [&self.user, &self.username, &self.password].into_iter().chain(through).chain(second).map(String::as_str).collect()
+    }
+
+    /// The same with the meaning of the symbols in who signs in, by what.
+    pub fn resolved(&self, binding: &Binding) -> Result<Self, Unbound> {
+        let mut resolved = self.clone();
+        for text in [&mut resolved.user, &mut resolved.username, &mut resolved.password] {
+            *text = binding.resolve(text)?;
+        }
+        if let Some(SecondFactor::Totp(text) | SecondFactor::BackupCode(text)) = &mut resolved.second {
+            *text = binding.resolve(text)?;
+        }
+        Ok(resolved)
+    }
+
+    /// What becomes of it; symbols have their meaning.
+    pub fn entry(&self, state: &State) -> Entry {
+        if self.through.is_some() {
+            return Entry::Unsure;
+        }
+        entry(state, &self.user, &self.password, self.second.as_ref())
     }
 }
 

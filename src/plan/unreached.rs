@@ -38,12 +38,19 @@ impl Entry {
 mod tests {
     use super::*;
     use serde_json::json;
+    use std::sync::OnceLock;
 
     use crate::contract::{Contract, MessageKind, Version};
     use crate::plan::sequence::{Facts, Sequence};
     use crate::plan::{Built, Profile, build};
 
-    fn built(profile: Profile) -> Built {
+    /// The standard plan of a deployment that has everything.
+    fn built() -> &'static Built {
+        static BUILT: OnceLock<Built> = OnceLock::new();
+        BUILT.get_or_init(build_standard)
+    }
+
+    fn build_standard() -> Built {
         let defaults: serde_json::Value = serde_json::from_str(include_str!("../reference/defaults.json")).unwrap();
         let facts = Facts {
             account_center: defaults["accountCenter"].clone(),
@@ -59,12 +66,12 @@ mod tests {
             can_sign_in: true,
             ..Facts::default()
         };
-        build(&Contract::embedded(Version::NEWEST).unwrap(), &facts, 1, profile, &[])
+        build(&Contract::embedded(Version::NEWEST).unwrap(), &facts, 1, Profile::Standard, &[])
     }
 
     #[test]
     fn each_outcome_that_is_not_reached_has_a_reason_and_each_reason_an_outcome() {
-        let coverage = built(Profile::Standard).coverage.unwrap();
+        let coverage = built().coverage.as_ref().unwrap();
         let without = coverage.unreached.iter().filter(|unreached| unreached.reason == LEFT_OUT);
         let without: Vec<String> = without.map(|unreached| format!("{} {}", unreached.operation, unreached.outcome)).collect();
         let fits = |entry: &&Entry| coverage.unreached.iter().any(|unreached| entry.fits(&unreached.operation, &unreached.outcome));
@@ -77,9 +84,9 @@ mod tests {
 
     #[test]
     fn the_standard_plan_keeps_to_its_budget() {
-        let Built { plan, coverage, .. } = built(Profile::Standard);
+        let Built { plan, coverage, .. } = built();
         let requests: usize = plan.sequences().map(Sequence::requests).sum();
-        let passwords = coverage.unwrap().passwords;
+        let passwords = coverage.as_ref().unwrap().passwords;
         assert!(requests <= 12_000, "{requests} requests");
         assert!(passwords <= 400, "{passwords} password computations");
     }

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Map, Value, json};
 
+use super::fault::Change;
 use super::files::{self, Files};
 use super::issue::{Redeemed, claims, companions, furnish, registration_options, social_page};
 use super::mint::Mint;
@@ -91,6 +92,11 @@ impl Deployment {
     pub fn early(&self, request: &Request) -> Option<State> {
         let Route::Operation(operation, _) = route(&self.contract, &request.method, request.path()) else { return None };
         self.faults.decides_early(&operation.id).then(|| self.store().state.clone())
+    }
+
+    /// Whether sign-ins deviate in this way.
+    pub fn signs_in_with(&self, change: &Change) -> bool {
+        self.faults.has("IssueToken", change)
     }
 
     /// What identity providers say about a request.

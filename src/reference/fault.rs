@@ -245,6 +245,10 @@ pub enum Change {
     WiderScope,
     /// `tokens`: this many failures are counted beforehand.
     CountedBefore { failures: u64 },
+    /// `tokens`: a sign-in asks for no second factor.
+    NoFactorAsked,
+    /// `tokens`: a backup code is not used up.
+    ReusableCode,
     /// `clock`: what was made is expired from the start.
     Stillborn,
     /// `clock`: an expired record still proves the caller's identity.

@@ -167,6 +167,31 @@ fn race_limits(tape: &mut Tape, admin: &str, token: &str) {
     tape.together(vec![request(token, "POST /api/verifications/verification-code/verify", wrong); 2]);
 }
 
+/// Somebody with second factors signs in: without one, with a backup code, with the same once more.
+fn sign_ins(tape: &mut Tape, admin: &str) {
+    let metadata = json!({"redirectUris": ["http://127.0.0.1:9/back"], "postLogoutRedirectUris": []});
+    let body = json!({"name": "page", "type": "Traditional", "oidcClientMetadata": metadata});
+    let app = &text(&tape.call(admin, "POST /api/applications", body), "id");
+    let fay = text(&tape.call(admin, "POST /api/users", json!({"username": "fay", "password": PASSWORD})), "id");
+    tape.call(admin, "PATCH /api/sign-in-exp", json!({"mfa": {"factors": ["Totp", "BackupCode"], "policy": "NoPrompt"}}));
+    let codes: Vec<String> = (0..10).map(|number| format!("{number:010}")).collect();
+    for factor in [json!({"type": "Totp"}), json!({"type": "BackupCode", "codes": codes})] {
+        tape.call(admin, &format!("POST /api/users/{fay}/mfa-verifications"), factor);
+    }
+    for code in ["", "0000000003", "0000000003"] {
+        let fields = "response_type=code&scope=openid&redirect_uri=http%3A%2F%2F127.0.0.1%3A9%2Fback";
+        tape.send(Request::new("GET", format!("/oidc/auth?client_id={app}&{fields}")));
+        let begun = tape.answers.last().unwrap().1.header("set-cookie").unwrap().to_owned();
+        let mut send = |line: &str, body: Value| tape.send(request("", line, body).with_header("cookie", begun.split(';').next().unwrap()));
+        send("PUT /api/experience", json!({"interactionEvent": "SignIn"}));
+        let body = json!({"identifier": {"type": "username", "value": "fay"}, "password": PASSWORD});
+        let proof = send("POST /api/experience/verification/password", body);
+        send("POST /api/experience/identification", json!({"verificationId": proof["verificationId"]}));
+        send("POST /api/experience/verification/backup-code/verify", json!({"code": code}));
+        send("POST /api/experience/submit", Value::Null);
+    }
+}
+
 fn text(value: &Value, key: &str) -> String {
     value[key].as_str().unwrap_or("missing").to_owned()
 }
@@ -342,6 +367,7 @@ fn exercise(tape: &mut Tape) {
     let proof = record(tape, &token, PASSWORD);
     tape.proven(&token, &proof, "PATCH /api/my-account", json!({"username": null}));
     race(tape, admin, first);
+    sign_ins(tape, admin);
 }
 
 #[test]

@@ -9,10 +9,12 @@ use sha2::{Digest as _, Sha256};
 use url::Url;
 
 use super::enterprise;
+use super::fault::Change;
 use super::refusal::{coded, empty_answer, json_answer, text_answer};
 use super::support::{Visit, invalid};
+use crate::model::time::iso;
 use crate::model::wire::{Answer, Request};
-use crate::model::{Call, Key, Kind, State};
+use crate::model::{Call, Entity, Key, Kind, SecondFactor, State, Truth, asks_for_factor, next_step, use_factor};
 
 /// Milliseconds an authorization code lives.
 const CODE_LIFE: i64 = 600_000;
@@ -37,6 +39,8 @@ struct Interaction {
     stage: Stage,
     /// What was begun at an enterprise provider.
     enterprise: Option<enterprise::Proof>,
+    /// Whether a second factor was shown.
+    proved: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -145,6 +149,7 @@ pub fn authorize(visit: &mut Visit<'_>) -> Answer {
         challenge: field("code_challenge").map(str::to_owned),
         stage: Stage::Begun,
         enterprise: None,
+        proved: false,
     };
     let id = visit.store.mint.opaque();
     let mut answer = redirect(303, format!("/sign-in?app_id={client}"));
@@ -275,10 +280,51 @@ pub fn identify(visit: &mut Visit<'_>) -> Answer {
     }
 }
 
+/// `POST /api/experience/verification/totp/verify`
+pub fn verify_app(visit: &mut Visit<'_>) -> Answer {
+    show_factor(visit, ("Totp", "session.mfa.invalid_totp_code"), |app, code, now| {
+        Some((SecondFactor::Totp(app.text("secret")??.to_owned()), json!(next_step(app, code, now)?)))
+    })
+}
+
+/// `POST /api/experience/verification/backup-code/verify`
+pub fn verify_backup_code(visit: &mut Visit<'_>) -> Answer {
+    show_factor(visit, ("BackupCode", "session.mfa.invalid_backup_code"), |set, code, now| {
+        let unused = set.known("codes")?.as_array()?.iter().any(|unused| unused == code);
+        unused.then(|| (SecondFactor::BackupCode(code.to_owned()), iso(now).into()))
+    })
+}
+
+/// Takes a code, if the user has a factor of the kind and `good` says that the code is: what it uses up, and when.
+fn show_factor(
+    visit: &mut Visit<'_>,
+    (kind, wrong): (&str, &str),
+    good: impl Fn(&Entity, &str, i64) -> Option<(SecondFactor, Value)>,
+) -> Answer {
+    let Some(id) = interaction_id(visit) else { return no_session() };
+    let body = visit.body();
+    let Some(code) = body.get("code").and_then(Value::as_str) else { return invalid("code") };
+    let Some(Stage::Identified { user }) = stage(visit, &id) else { return coded(404, "session.identifier_not_found") };
+    let own = |factor: &Entity| factor.text("owner") == Some(Some(&user)) && factor.text("type") == Some(Some(kind));
+    let found = visit.store.state.all(Kind::Factor).find(|(_, factor)| own(factor));
+    let Some((factor, when)) = found.and_then(|(_, factor)| good(factor, code, visit.now)) else { return coded(400, wrong) };
+    if !visit.deployment.signs_in_with(&Change::ReusableCode) {
+        use_factor(&mut visit.store.state, &user, &factor, &when);
+    }
+    if let Some(interaction) = visit.store.sign_ins.interactions.get_mut(&id) {
+        interaction.proved = true;
+    }
+    json_answer(200, &json!({"verificationId": visit.store.mint.id(21)}))
+}
+
 /// `POST /api/experience/submit`
 pub fn submit(visit: &mut Visit<'_>) -> Answer {
     let Some(id) = interaction_id(visit) else { return no_session() };
     let Some(Stage::Identified { user }) = stage(visit, &id) else { return coded(404, "session.identifier_not_found") };
+    let proved = visit.store.sign_ins.interactions.get(&id).is_some_and(|interaction| interaction.proved);
+    if !proved && asks_for_factor(&visit.store.state, &user) == Truth::Yes && !visit.deployment.signs_in_with(&Change::NoFactorAsked) {
+        return coded(403, "session.mfa.require_mfa_verification");
+    }
     let (now, client) = (visit.now, visit.store.sign_ins.interactions.get(&id).map(|interaction| interaction.client.clone()));
     visit.store.state.update(&Key::new(Kind::User, user.clone()), |user| {
         user.set("lastSignInAt", json!(now));

@@ -62,6 +62,8 @@ const ENDPOINTS: &[Endpoint] = &[
     open("POST", "/api/experience/verification/password", sign_in::verify_password),
     open("POST", "/api/experience/verification/sso/{connectorId}/authorization-uri", enterprise::begin),
     open("POST", "/api/experience/verification/sso/{connectorId}/verify", enterprise::verify),
+    open("POST", "/api/experience/verification/totp/verify", sign_in::verify_app),
+    open("POST", "/api/experience/verification/backup-code/verify", sign_in::verify_backup_code),
     open("POST", "/api/experience/identification", sign_in::identify),
     open("POST", "/api/experience/submit", sign_in::submit),
     open("GET", "/oidc/auth/{id}", sign_in::resume),

@@ -62,6 +62,11 @@ impl Faults {
         self.0.iter().filter(move |fault| fault.operation == operation).map(|fault| &fault.change)
     }
 
+    /// Whether an operation deviates in this way.
+    pub fn has(&self, operation: &str, change: &Change) -> bool {
+        self.of(operation).any(|known| known == change)
+    }
+
     /// Whether odd input makes the deployment fail.
     pub fn crashes(&self, operation: &str, request: &Request) -> bool {
         self.of(operation).any(|change| matches!(change, Change::Crash { on } if is_odd(*on, request)))

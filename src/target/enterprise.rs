@@ -30,5 +30,5 @@ pub async fn sign_in_through(
     let data = agree(&page).map_err(|error| unexpected("enterprise provider", error.to_string()))?;
     let proof = json!({"verificationId": id, "connectorData": data});
     flow.expect("enterprise proof", Request::new("POST", at("verify")).with_json(&proof), &[200]).await?;
-    flow.finish(&id).await
+    flow.finish(&id, None).await
 }

@@ -53,5 +53,5 @@ pub use manners::Manners;
 pub use provider::{Account, Consent, Provider, ProviderError};
 pub use provision::{ProvisionError, Provisioned, REDIRECT_URI, Wants, keeps_tokens, namespace, provision};
 pub use secret::{MASK, Redacted, SecretRegister};
-pub use sign_in::{OidcClient, SignInError, SignedIn, sign_in};
+pub use sign_in::{Login, OidcClient, SecondCode, SignInError, SignedIn, sign_in};
 pub use vault::Vault;

@@ -16,6 +16,9 @@ use crate::model::wire::{Answer, Request};
 /// The cookie that keeps a browser signed in.
 const SESSION_COOKIE: &str = "_session";
 
+/// Code of the refusal that asks for a second factor.
+const FACTOR_ASKED: &str = "session.mfa.require_mfa_verification";
+
 /// Longest chain of redirects that is followed.
 const MAX_STEPS: usize = 10;
 
@@ -94,23 +97,41 @@ pub enum SignInError {
     Gate(#[from] GateError),
 }
 
+/// Who signs in, and by what.
+#[derive(Clone, Copy)]
+pub struct Login<'a> {
+    /// Username.
+    pub username: &'a str,
+    /// Password.
+    pub password: &'a str,
+    /// The code that is given where a second factor is asked for.
+    pub second: Option<SecondCode<'a>>,
+}
+
+/// A code of a second factor.
+#[derive(Clone, Copy)]
+pub enum SecondCode<'a> {
+    /// What an authenticator app shows.
+    Totp(&'a str),
+    /// A backup code.
+    Backup(&'a str),
+}
+
 /// Signs a user in and exchanges the code for tokens; consents on behalf of the user where a third-party application
-/// asks for it. Users with a second factor are refused at `submit` (`session.mfa.require_mfa_verification`).
+/// asks for it. Who has a second factor and no code for it is refused at `submit` (`session.mfa.require_mfa_verification`).
 pub async fn sign_in(
     gate: &Gate,
     client: &OidcClient,
-    username: &str,
-    password: &str,
+    login: Login<'_>,
     scopes: &[&str],
     resource: Option<&str>,
 ) -> Result<SignedIn, SignInError> {
     let mut flow = Flow::begin(gate, client, scopes, resource).await?;
-    let identifier = json!({"type": "username", "value": username});
-    let proof =
-        Request::new("POST", "/api/experience/verification/password").with_json(&json!({"identifier": identifier, "password": password}));
+    let body = json!({"identifier": {"type": "username", "value": login.username}, "password": login.password});
+    let proof = Request::new("POST", "/api/experience/verification/password").with_json(&body);
     let verified = flow.expect("password", proof, &[200]).await?;
     let id = text(&verified, "verificationId").ok_or_else(|| unexpected("password", "the answer has no verificationId"))?;
-    flow.finish(&id).await
+    flow.finish(&id, login.second).await
 }
 
 /// One sign-in under way.
@@ -146,13 +167,30 @@ impl<'a> Flow<'a> {
         Ok(flow)
     }
 
-    /// Signs in whoever a verified record identifies, and exchanges the code that this brings.
-    pub(super) async fn finish(mut self, verification: &str) -> Result<SignedIn, SignInError> {
+    /// Signs in whoever a verified record identifies, by a second factor where one is asked for, and exchanges the code that
+    /// this brings.
+    pub(super) async fn finish(mut self, verification: &str, second: Option<SecondCode<'_>>) -> Result<SignedIn, SignInError> {
         let identify = Request::new("POST", "/api/experience/identification").with_json(&json!({"verificationId": verification}));
         self.expect("identification", identify, &[204]).await?;
-        let submitted = self.expect("submit", Request::new("POST", "/api/experience/submit"), &[200]).await?;
+        let submitted = match (self.submit().await, second) {
+            (Err(SignInError::Refused { code: Some(code), .. }), Some(second)) if code == FACTOR_ASKED => {
+                let (factor, code) = match second {
+                    SecondCode::Totp(code) => ("totp", code),
+                    SecondCode::Backup(code) => ("backup-code", code),
+                };
+                self.gate.secrets().register(code);
+                let request = Request::new("POST", format!("/api/experience/verification/{factor}/verify"));
+                self.expect("second factor", request.with_json(&json!({"code": code})), &[200]).await?;
+                self.submit().await?
+            }
+            (submitted, _) => submitted?,
+        };
         let code = self.follow(redirect_to("submit", &submitted)?).await?;
         self.exchange(&code).await
+    }
+
+    async fn submit(&mut self) -> Result<Answer, SignInError> {
+        self.expect("submit", Request::new("POST", "/api/experience/submit"), &[200]).await
     }
 
     async fn send(&mut self, request: Request) -> Result<Answer, SignInError> {

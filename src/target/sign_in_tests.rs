@@ -49,7 +49,7 @@ async fn deployment(third_party: bool, wrong_state: bool, endless: bool) -> (Gat
 }
 
 async fn run(gate: &Gate, client: &OidcClient) -> Result<SignedIn, SignInError> {
-    sign_in(gate, client, "lc_r1_a", "S0-password", &["openid"], None).await
+    sign_in(gate, client, Login { username: "lc_r1_a", password: "S0-password", second: None }, &["openid"], None).await
 }
 
 #[tokio::test]

@@ -1,0 +1,187 @@
+//! Who is let in with a password, and what a second factor does about it.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::state::{Entity, Key, Kind, State, Term, Truth};
+use super::totp;
+use crate::contract::Outcome;
+use crate::contract::guard::Status;
+
+/// Of an authenticator app: the step of the last code that let its user in, null where that is not known.
+const LAST_STEP: &str = "lastUsedStep";
+
+/// A second factor that is shown where a sign-in asks for one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum SecondFactor {
+    /// The code of an authenticator app with this secret.
+    Totp(String),
+    /// A backup code.
+    BackupCode(String),
+}
+
+impl SecondFactor {
+    /// The secret or the code.
+    pub const fn text(&self) -> &String {
+        match self {
+            Self::Totp(text) | Self::BackupCode(text) => text,
+        }
+    }
+}
+
+/// What a sign-in comes to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Entry {
+    /// The user is let in.
+    Open,
+    /// The user is turned away.
+    Refused(Outcome),
+    /// Too little is known.
+    Unsure,
+}
+
+impl Entry {
+    fn refused(status: u16, code: &str) -> Self {
+        Self::Refused(Outcome { status: Status::Exact(status), code: Some(code.to_owned()) })
+    }
+}
+
+/// What becomes of a sign-in with username and password, and this second factor at hand.
+pub fn entry(state: &State, user: &str, password: &str, shown: Option<&SecondFactor>) -> Entry {
+    let Some(account) = state.find(Kind::User, user).filter(|account| account.exists()) else { return Entry::Unsure };
+    let (Some(right), Some(suspended)) = (account.text("password"), account.flag("isSuspended")) else { return Entry::Unsure };
+    if !takes_passwords(state) {
+        return Entry::Unsure;
+    }
+    if right != Some(password) {
+        return Entry::refused(422, "session.invalid_credentials");
+    }
+    if suspended {
+        return Entry::refused(401, "user.suspended");
+    }
+    match (asks_for_factor(state, user), shown) {
+        (Truth::No, _) => Entry::Open,
+        (Truth::Yes, None) => Entry::refused(403, "session.mfa.require_mfa_verification"),
+        (Truth::Yes, Some(shown)) => proof(state, user, shown),
+        _ => Entry::Unsure,
+    }
+}
+
+/// Whether the tenant lets users in by username and password, and asks for nothing that this model does not follow.
+fn takes_passwords(state: &State) -> bool {
+    let settings = state.settings(&Key::sign_in_experience());
+    let at = |name: &str, pointer: &str| settings.known(name).and_then(|value| value.pointer(pointer));
+    let off = |name: &str| settings.known(name).is_some_and(|value| value.get("enabled").is_none_or(|on| on == false));
+    let empty = |list: Option<&Value>| list.and_then(Value::as_array).is_none_or(Vec::is_empty);
+    let methods = at("signIn", "/methods").and_then(Value::as_array);
+    let method = methods.and_then(|methods| methods.iter().find(|method| method["identifier"] == "username"));
+    let asked = at("signUp", "/identifiers").and_then(Value::as_array);
+    method.is_some_and(|method| method["password"] == true)
+        && asked.is_some_and(|asked| asked.iter().all(|identifier| identifier == "username"))
+        && empty(at("signUp", "/secondaryIdentifiers"))
+        && ["captchaPolicy", "passkeySignIn", "passwordExpiration"].into_iter().all(off)
+}
+
+/// Whether a sign-in of the user asks for a second factor: there is one that the tenant takes, and nobody said not to ask.
+pub fn asks_for_factor(state: &State, user: &str) -> Truth {
+    let settings = state.settings(&Key::sign_in_experience());
+    let tenant = settings.known("mfa").and_then(|mfa| Some((mfa.get("factors")?.as_array()?, mfa.get("policy"))));
+    let (Some((taken, policy)), Some(risk)) = (tenant, settings.known("adaptiveMfa")) else { return Truth::Unknown };
+    if taken.is_empty() {
+        return Truth::No;
+    }
+    let known = |kind: &Value| ["Totp", "WebAuthn", "BackupCode"].iter().any(|name| kind == name);
+    if policy != Some(&json!("NoPrompt")) || risk.get("enabled") == Some(&Value::Bool(true)) || !taken.iter().all(known) {
+        return Truth::Unknown;
+    }
+    let own = state.all(Kind::Factor).filter(|(_, factor)| factor.text("owner") == Some(Some(user)));
+    let counts = own.map(|(_, factor)| match factor.known("type") {
+        None => Truth::Unknown,
+        Some(kind) if !taken.contains(kind) => Truth::No,
+        Some(kind) if kind == "BackupCode" => Truth::maybe(factor.known("remainCodes").map(|left| left != 0)),
+        Some(_) => Truth::Yes,
+    });
+    let all = Truth::maybe(state.knows_all(Kind::Factor, Some(&Key::new(Kind::User, user))).then_some(false));
+    let has = counts.fold(all, Truth::or);
+    let choice = |name: &str| state.find(Kind::User, user)?.known(&format!("logtoConfig.mfa.{name}")).cloned();
+    let wanted = match (choice("enabled"), choice("skipMfaOnSignIn")) {
+        (Some(Value::Bool(false)), _) | (_, Some(Value::Bool(true))) => Truth::No,
+        (Some(_), Some(_)) => Truth::Yes,
+        _ => Truth::Unknown,
+    };
+    has.and(wanted)
+}
+
+/// What becomes of a second factor that is shown.
+fn proof(state: &State, user: &str, shown: &SecondFactor) -> Entry {
+    let (kind, wrong) = match shown {
+        SecondFactor::Totp(_) => ("Totp", "session.mfa.invalid_totp_code"),
+        SecondFactor::BackupCode(_) => ("BackupCode", "session.mfa.invalid_backup_code"),
+    };
+    let mut own = state
+        .all(Kind::Factor)
+        .filter(|(_, factor)| factor.text("owner") == Some(Some(user)) && factor.known("type").is_none_or(|known| known == kind));
+    let unused = |app: &Entity| !app.iter().any(|(name, _)| name == LAST_STEP);
+    let good = match (own.next(), own.next(), shown) {
+        (None, _, _) => state.knows_all(Kind::Factor, Some(&Key::new(Kind::User, user))).then_some(false),
+        // After one code has let the user in, no code of that time does again.
+        (Some((_, app)), None, SecondFactor::Totp(secret)) => match app.known("secret") {
+            Some(known) if known != secret => Some(false),
+            Some(_) if unused(app) => Some(true),
+            _ => None,
+        },
+        (Some((_, set)), None, SecondFactor::BackupCode(code)) => {
+            set.known("codes").and_then(Value::as_array).map(|codes| codes.iter().any(|unused| unused == code))
+        }
+        _ => None,
+    };
+    match good {
+        Some(true) => Entry::Open,
+        Some(false) => Entry::refused(400, wrong),
+        None => Entry::Unsure,
+    }
+}
+
+/// Uses up what a sign-in was let in by: a backup code at a moment, or an app's code of a step; null where that is not known.
+pub fn use_factor(state: &mut State, user: &str, shown: &SecondFactor, when: &Value) {
+    let kind = if matches!(shown, SecondFactor::Totp(_)) { "Totp" } else { "BackupCode" };
+    let of_user = |factor: &Entity| factor.text("owner") == Some(Some(user)) && factor.text("type") == Some(Some(kind));
+    let Some(key) = state.all(Kind::Factor).find(|(_, factor)| of_user(factor)).map(|(id, _)| Key::new(Kind::Factor, id)) else {
+        return;
+    };
+    state.update(&key, |factor| match shown {
+        SecondFactor::Totp(_) => factor.set(LAST_STEP, when.clone()),
+        SecondFactor::BackupCode(shown) => {
+            let Some(Value::Array(codes)) = factor.known("codes").cloned() else { return };
+            let spent = json!({"code": shown, "usedAt": when});
+            let codes: Vec<Value> = codes.into_iter().map(|code| if code == **shown { spent.clone() } else { code }).collect();
+            factor.set("remainCodes", json!(codes.iter().filter(|code| code.is_string()).count()));
+            factor.set("codes", Value::Array(codes));
+        }
+    });
+}
+
+/// After a sign-in that nothing explains, nobody knows what it left of the user's factors.
+pub fn doubt_factors(state: &mut State, user: &str) {
+    state.update_all(
+        Kind::Factor,
+        |factor| factor.text("owner") == Some(Some(user)),
+        |factor| {
+            for name in ["codes", "remainCodes", LAST_STEP] {
+                factor.set(name, Term::Unknown);
+            }
+        },
+    );
+}
+
+/// The step of an app's code that is good now and later than the one before it.
+pub fn next_step(factor: &Entity, code: &str, now: i64) -> Option<i64> {
+    let secret = factor.text("secret").flatten()?;
+    let last = factor.known(LAST_STEP).and_then(Value::as_i64);
+    totp::steps(secret, code, now).find(|step| last.is_none_or(|last| *step > last))
+}
+
+#[cfg(test)]
+#[path = "sign_in_tests.rs"]
+mod tests;

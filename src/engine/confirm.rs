@@ -31,6 +31,12 @@ impl Confirmation {
     pub const fn holds(&self) -> bool {
         self.race || self.shown == self.tries
     }
+
+    /// Whether others did it: a list that is counted and read one after the other disagrees with itself when somebody adds to
+    /// it meanwhile. Replays have nothing beside them.
+    pub fn was_others(&self, sighted: &Sighted) -> bool {
+        self.shown == 0 && sighted.check == "pagination"
+    }
 }
 
 /// Reduces the sequence of a deviation, with less effort if the cause is `known` from elsewhere, and replays it. A race

@@ -73,7 +73,9 @@ impl Execution<'_> {
         } else if entries.contains(&Entry::Unsure) {
             Checked::Abstain("too little is known of the user, or the tenant asks for more".into())
         } else {
-            Checked::Fail(Deviation { expected: words(&entries[0]), actual: words(&seen) })
+            // One cause, whatever the refusal that is missing.
+            let expected = if seen == Entry::Open { "the user is turned away".to_owned() } else { words(&entries[0]) };
+            Checked::Fail(Deviation { expected, actual: words(&seen) })
         };
         if let Checked::Fail(deviation) = &result {
             self.deviated[step] = true;
@@ -84,7 +86,7 @@ impl Execution<'_> {
                 requirement: requirement.id.clone(),
                 level: requirement.level,
                 deviation: deviation.clone(),
-                detail: format!("sign-in: expected {}, got {}", deviation.expected, deviation.actual),
+                detail: format!("sign-in: expected {}, got {}", words(&entries[0]), deviation.actual),
             });
         }
         let judgements = vec![Judgement { check: CHECK, requirement: requirement.id.clone(), level: requirement.level, result }];

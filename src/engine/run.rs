@@ -644,6 +644,9 @@ async fn confirm_all(stage: &Stage<'_>, traces: &[(usize, Arc<Sequence>, Trace)]
             board.troubles.push(format!("not confirmed, for the run was ended: {}", sighted.detail));
             continue;
         };
+        if confirmation.was_others(sighted) {
+            continue;
+        }
         (options.listener)(&Event::Confirmed { cause: sighted.detail.clone(), shown: confirmation.shown, tries: confirmation.tries });
         board.found.push(Found {
             sighted: sighted.clone(),

@@ -5,11 +5,14 @@
 /// Most JSON values of an answer: five times what a page of a hundred large users holds.
 const VALUES: usize = 50_000;
 
-/// The documents that a deployment publishes of itself may be so many times larger than other answers.
-const DOCUMENT: usize = 4;
+/// Some answers may be so many times larger than others.
+const LARGE: usize = 4;
 
-/// Where such documents lie.
+/// Where the documents lie that a deployment publishes of itself.
 const DOCUMENTS: &str = "/api/.well-known/";
+
+/// Connectors come with their manuals and pictures: few values, each of them long.
+const CONNECTORS: &str = "/api/connector";
 
 /// The size that is accepted of one answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,8 +26,12 @@ pub(super) struct Measure {
 impl Measure {
     /// Of the answer to a request for this path, where ordinary answers have so many bytes at most.
     pub(super) fn of(path: &str, bytes: usize) -> Self {
-        let times = if path.starts_with(DOCUMENTS) { DOCUMENT } else { 1 };
-        Self { bytes: bytes.saturating_mul(times), values: VALUES * times }
+        let (longer, more) = match path {
+            _ if path.starts_with(DOCUMENTS) => (LARGE, LARGE),
+            _ if path.starts_with(CONNECTORS) => (LARGE, 1),
+            _ => (1, 1),
+        };
+        Self { bytes: bytes.saturating_mul(longer), values: VALUES * more }
     }
 }
 
@@ -46,6 +53,16 @@ pub(super) fn values(text: &[u8]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn connectors_may_be_long_and_documents_long_and_detailed() {
+        let of = |path: &str| Measure::of(path, 10);
+        assert_eq!(
+            (of("/api/users").bytes, of("/api/connectors").bytes, of("/api/.well-known/management.openapi.json").bytes),
+            (10, 40, 40)
+        );
+        assert_eq!((of("/api/connector-factories").values, of("/api/.well-known/x").values), (VALUES, 4 * VALUES));
+    }
 
     #[test]
     fn values_are_counted_and_texts_are_one_each() {

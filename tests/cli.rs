@@ -84,9 +84,9 @@ fn a_wrong_command_line_is_usage() {
     let ended = run(&["chekc"]);
     assert_eq!((ended.code, ended.out.as_str()), (2, ""));
     assert!(ended.err.contains("'check'"), "{}", ended.err);
-    let ended = run(&["check", "--report", "har:x"]);
+    let ended = run(&["check", "--report", "hra:x"]);
     assert_eq!(ended.code, 2);
-    assert!(ended.err.contains("the format `har` is not available yet"), "{}", ended.err);
+    assert!(ended.err.contains("`hra` is no format; did you mean `har`?"), "{}", ended.err);
 }
 
 #[test]

@@ -17,6 +17,7 @@ mod reduce;
 mod run;
 mod score;
 mod stage;
+mod telling;
 mod time;
 mod times;
 mod together;

@@ -114,7 +114,8 @@ fn explain_finds_what_is_known_and_names_what_is_near() {
         ("auth.forbidden", "GetProfile: 403 scope(openid)"),
         ("unique", "operations: UpdateProfile"),
         ("secrecy", "requirements: GEN-SECRET-01"),
-        ("4", "exit code 4 incomplete"),
+        ("4", "exit code 4, verdict of a run: incomplete"),
+        ("PATCH /api/my-account", "operation UpdateProfile"),
         ("stale-waiver", "the waiver must go"),
     ] {
         let ended = run(&["explain", id]);
@@ -124,7 +125,7 @@ fn explain_finds_what_is_known_and_names_what_is_near() {
     let ended = run(&["explain", "UpdateProfil"]);
     assert_eq!((ended.code, ended.out.as_str()), (2, ""));
     assert!(
-        ended.err.starts_with("error: `UpdateProfil` is not known to contract 1.43\n  help: the nearest names are `UpdateProfile`, "),
+        ended.err.starts_with("error: `UpdateProfil` is not known to contract 1.43\n  help: the nearest names are `UpdateProfile`; "),
         "{}",
         ended.err
     );

@@ -120,16 +120,15 @@ fn deployments_are_compared_as_they_are_and_with_a_known_run() {
     let (code, comparison) = compare("sound.toml", "broken.toml");
     assert_eq!((code, named(&comparison)), (Some(1), expected()));
     assert_eq!((&comparison["findings"]["gone"], &comparison["caveats"]), (&serde_json::json!([]), &serde_json::json!([])));
-    let (code, same) = compare("sound.toml", "sound.toml");
-    assert_eq!((code, &same["findings"]["new"], &same["requirements"]), (Some(0), &serde_json::json!([]), &serde_json::json!([])));
     // The folder of the first run against the deployment itself.
     let out = dir.join("conformance-out");
     let kept = std::fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().path()).find(|path| {
         let report: Value = serde_json::from_str(&std::fs::read_to_string(path.join("report.json")).unwrap()).unwrap();
-        report["verdict"] == "deviating"
+        report["verdict"] != "deviating"
     });
-    let (code, again) = compare(kept.unwrap().to_str().unwrap(), "broken.toml");
-    assert_eq!((code, &again["findings"]["new"], &again["findings"]["gone"]), (Some(0), &serde_json::json!([]), &serde_json::json!([])));
+    let (code, same) = compare(kept.unwrap().to_str().unwrap(), "sound.toml");
+    let none = serde_json::json!([]);
+    assert_eq!((code, &same["findings"]["new"], &same["findings"]["gone"], &same["requirements"]), (Some(0), &none, &none, &none));
     let _ = std::fs::remove_dir_all(&dir);
 }
 

@@ -12,9 +12,9 @@ use crate::report::{Report, RunVerdict, json};
 
 pub(super) const EXAMPLE: &str = "Example:\n  $ logto-conformance compare before/report.json after/report.json --report markdown:changes.md\n  \
                                   $ logto-conformance compare known.json staging.toml\n\n\
-                                  A configuration file (.toml) is read alone: no flag and no variable overrides it, but for the variables that it\n\
-                                  names. A URL takes everything else from where `check` takes it. What is run is asked for with the profile and\n\
-                                  the seed of the report it is compared with.\n\n\
+                                  A configuration file (.toml) is read alone: variables count where it names them. A URL takes\n\
+                                  everything else from where `check` takes it. A target is asked with the profile and the seed\n\
+                                  of the report that it is compared with.\n\n\
                                   Exit code 1 says that a finding is new or changed; what is gone makes nothing worse.";
 
 /// Arguments of `compare`.

@@ -108,9 +108,10 @@ pub async fn run(settings: &Settings, wish: Wish) -> Result<Report, Failure> {
         Some(Budget::Time(time)) => Some(time),
         _ => None,
     };
-    let recorders = Recorders::begin(recordings(settings, out.as_deref()), &secrets)?;
     let volume = Volume { quiet: wish.quiet || wish.volume.quiet, ..wish.volume };
     let listener = counted(progress::shown(volume, &secrets), settings.run.budget, &stop);
+    let listener = logged(listener, settings.run.log.as_deref(), &secrets)?;
+    let recorders = Recorders::begin(recordings(settings, out.as_deref()), &secrets)?;
     let options = RunOptions {
         client: client.clone(),
         credentials,
@@ -132,7 +133,7 @@ pub async fn run(settings: &Settings, wish: Wish) -> Result<Report, Failure> {
         secrets: secrets.clone(),
         time: Time::new(clock, waits).within(Limits::new(longest, hurry).queueing(settings.run.wait.unwrap_or_default())),
         stop: Arc::clone(&stop),
-        listener: recorders.hear(logged(listener, settings.run.log.as_deref(), &secrets)?),
+        listener: recorders.hear(listener),
     };
     let result = Box::pin(engine::run(options)).await;
     watch.abort();

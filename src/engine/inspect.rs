@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use super::crowd::disordered;
 use super::har::{Recorded, Recording};
 use crate::check::{Deviation, Result as CheckResult, Waivers, judge};
 use crate::contract::guard::Guard;
 use crate::contract::{Collection, Contract};
 use crate::model::wire::{Answer, Request};
-use crate::target::has_symbol;
 use crate::model::{Call, Entity, Key, Kind, Observation, Relation, Route, Scene, State, States, Term, Truth, observe, route};
+use crate::target::has_symbol;
 
 /// Counts of one operation.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -136,6 +137,8 @@ pub(super) struct Moment<'a> {
     file: String,
     /// Milliseconds since 1970; that of the exchange before when the recording does not say it.
     pub(super) now: i64,
+    /// It may depend on which of several calls arrived first.
+    disordered: bool,
 }
 
 impl Moment<'_> {
@@ -150,11 +153,11 @@ pub(super) fn moments(recordings: &[Recording]) -> impl Iterator<Item = Moment<'
     let mut last = 0;
     let entries = recordings.iter().flat_map(|recording| {
         let file = recording.path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-        recording.entries.iter().map(move |entry| (file.clone(), entry))
+        recording.entries.iter().zip(disordered(&recording.entries)).map(move |(entry, disordered)| (file.clone(), entry, disordered))
     });
-    entries.map(move |(file, entry)| {
+    entries.map(move |(file, entry, disordered)| {
         last = entry.started_ms.unwrap_or(last);
-        Moment { entry, file, now: last }
+        Moment { entry, file, now: last, disordered }
     })
 }
 
@@ -190,7 +193,6 @@ pub(super) fn judge_exchange(contract: &Contract, states: &States, moment: &Mome
         states.each(|state| adopt(contract, state, request, answer));
         return Judged { operation: Some(operation), standing: Standing::Abstained(reason), departures: Vec::new(), states };
     }
-    let hides = hides(request, answer);
     let mut departures = Vec::new();
     for judgement in judge(contract, request, answer, &observation) {
         let CheckResult::Fail(deviation) = judgement.result else { continue };
@@ -217,8 +219,8 @@ pub(super) fn judge_exchange(contract: &Contract, states: &States, moment: &Mome
             waived,
         });
     }
-    if hides && !departures.is_empty() {
-        let standing = Standing::Abstained("the recording hides a value that may decide".into());
+    if let Some(doubt) = doubt(moment).filter(|_| !departures.is_empty()) {
+        let standing = Standing::Abstained(doubt.into());
         return Judged { operation: Some(operation), standing, departures: Vec::new(), states: observation.states };
     }
     let standing = match observation.relation {
@@ -230,6 +232,12 @@ pub(super) fn judge_exchange(contract: &Contract, states: &States, moment: &Mome
         Some(Relation::Different(_)) | None => Standing::Wrong,
     };
     Judged { operation: Some(operation), standing, departures, states: observation.states }
+}
+
+/// Why a departure of the exchange would say nothing about the deployment.
+fn doubt(moment: &Moment<'_>) -> Option<&'static str> {
+    let hides = hides(&moment.entry.request, &moment.entry.answer).then_some("the recording hides a value that may decide");
+    hides.or(moment.disordered.then_some("calls were under way together, and the recording does not tell which arrived first"))
 }
 
 /// Whether a symbol stands in place of a value that may decide. Of tokens and proofs it is enough that equal ones are equal.

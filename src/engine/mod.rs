@@ -1,6 +1,7 @@
 //! Runs plans against a target and judges recordings.
 
 mod confirm;
+mod crowd;
 mod diagnosis;
 mod enter;
 mod event;

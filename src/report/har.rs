@@ -15,10 +15,13 @@ use serde_json::{Value, json};
 use url::Url;
 
 use crate::model::time::iso;
-use crate::target::{Exchange, SecretRegister};
+use crate::target::{Exchange, SecretRegister, left_out};
 
 /// Exchanges that wait for the answer to an earlier request; with more of them it is taken for lost.
 const WAITING: usize = 1024;
+
+/// Bytes past which a body is left out: a plan sends a hundred bodies of a megabyte, to see them refused.
+const LONGEST: usize = 64 << 10;
 
 /// A file of exchanges that is being written.
 #[derive(Debug)]
@@ -78,7 +81,7 @@ impl Har {
         draft.file.flush()?;
         let mut file = BufWriter::new(File::create(&self.path)?);
         let (name, version) = (env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
-        let comment = "secrets are replaced, equal ones by the same (secret-N); requests without an answer are left out";
+        let comment = "secrets are replaced, equal ones by the same (secret-N); requests without an answer and bodies over 64 KiB are left out";
         let head = json!({"version": "1.2", "creator": {"name": name, "version": version}, "comment": comment}).to_string();
         write!(file, "{{\"log\":{},\"entries\":[", head.trim_end_matches('}'))?;
         for (index, line) in BufReader::new(File::open(&draft.path)?).lines().enumerate() {
@@ -153,6 +156,9 @@ fn named<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> Value {
 
 /// A body as text, or in base64 where it is none.
 fn text(body: &[u8]) -> (String, Option<&'static str>) {
+    if body.len() > LONGEST {
+        return (left_out(body.len()), None);
+    }
     match std::str::from_utf8(body) {
         Ok(text) => (text.to_owned(), None),
         Err(_) => (BASE64.encode(body), Some("base64")),
@@ -291,6 +297,17 @@ mod tests {
         assert_eq!(bodies[0], r#"{"a": "(secret-1)", "b": "(secret-2)"}"#);
         assert!(bodies[1].contains("(secret-1)"), "{}", bodies[1]);
         assert_eq!(bodies[2], "(secret-2) (secret-3)");
+    }
+
+    #[test]
+    fn a_long_body_is_left_out_and_said_to_be() {
+        let folder = Folder::new("long");
+        let file = Har::create(&folder.path(), SecretRegister::new()).unwrap();
+        file.tell(&exchange(0, &vec![b'a'; LONGEST + 1]));
+        file.finish().unwrap();
+        let entry = &har::read(&folder.path()).unwrap().entries[0];
+        assert_eq!(entry.request.body, b"(left-out-65537)");
+        assert!(crate::target::has_symbol(&entry.request.body));
     }
 
     #[test]

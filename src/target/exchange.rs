@@ -33,7 +33,7 @@ impl fmt::Display for Exchange {
 impl fmt::Debug for Exchange {
     /// Without headers and bodies: a log of thousands must stay readable.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Exchange({self})")
+        write!(f, "{self}")
     }
 }
 

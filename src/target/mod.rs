@@ -54,6 +54,6 @@ pub use ledger::{Header, Intent, Ledger, LedgerError, Record};
 pub use manners::Manners;
 pub use provider::{Account, Consent, Provider, ProviderError};
 pub use provision::{ProvisionError, Provisioned, REDIRECT_URI, Wants, keeps_tokens, namespace, provision};
-pub use secret::{MASK, Redacted, SecretRegister, has_symbol};
+pub use secret::{MASK, Redacted, SecretRegister, has_symbol, left_out};
 pub use sign_in::{OidcClient, SignInError, SignedIn, sign_in};
 pub use vault::Vault;

@@ -143,11 +143,11 @@ impl Forms {
             return spans;
         }
         for start in 0..text.len() {
-            let Some((length, number)) = self.longest_at(&text[start..]) else { continue };
+            // What lies within a longer one says nothing more.
+            let covered = spans.last().map_or(0, |last: &Span| last.end.saturating_sub(start));
+            let Some((length, number)) = self.longest_at(&text[start..], covered) else { continue };
             let end = start + length;
             match spans.last_mut() {
-                // What lies within a longer one says nothing more.
-                Some(last) if end <= last.end => {}
                 Some(last) if start < last.end => {
                     last.end = end;
                     last.numbers.push(number);
@@ -158,10 +158,10 @@ impl Forms {
         spans
     }
 
-    /// Length of the longest form that the text starts with, and the number of its value.
-    fn longest_at(&self, text: &[u8]) -> Option<(usize, usize)> {
+    /// Length of the longest form that the text starts with, if it is longer than `least`, and the number of its value.
+    fn longest_at(&self, text: &[u8], least: usize) -> Option<(usize, usize)> {
         let lengths = self.lengths.get(text.first_chunk::<MIN>()?)?;
-        lengths.iter().rev().find_map(|&length| Some((length, *self.known.get(text.get(..length)?)?)))
+        lengths.range(least + 1..).rev().find_map(|&length| Some((length, *self.known.get(text.get(..length)?)?)))
     }
 }
 
@@ -182,13 +182,24 @@ fn symbol(numbers: &[usize]) -> String {
 /// How every symbol begins.
 const SYMBOL: &str = "(secret-";
 
-/// Whether a symbol stands somewhere in a text.
+/// How what stands for a body that is left out begins.
+const LEFT_OUT: &str = "(left-out-";
+
+/// What stands in place of a body of so many bytes.
+pub fn left_out(bytes: usize) -> String {
+    format!("{LEFT_OUT}{bytes})")
+}
+
+/// Whether a symbol stands somewhere in a text, or in place of it.
 pub fn has_symbol(text: &[u8]) -> bool {
-    let starts = text.windows(SYMBOL.len()).enumerate().filter(|(_, window)| *window == SYMBOL.as_bytes());
-    starts.map(|(start, _)| &text[start + SYMBOL.len()..]).any(|rest| {
+    let ends = |rest: &[u8]| {
         let length = rest.iter().take_while(|byte| byte.is_ascii_digit() || **byte == b'-').count();
         length > 0 && rest.get(length) == Some(&b')')
-    })
+    };
+    let opened = text.iter().enumerate().filter(|(_, byte)| **byte == b'(').map(|(start, _)| &text[start..]);
+    opened
+        .filter_map(|rest| [SYMBOL, LEFT_OUT].into_iter().find_map(|start| rest.strip_prefix(start.as_bytes())))
+        .any(ends)
 }
 
 /// The forms in which a value can appear in a text.

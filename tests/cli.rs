@@ -268,6 +268,29 @@ fn a_reader_that_leaves_early_is_no_error() {
 }
 
 #[test]
+fn the_ledger_of_another_run_is_not_written_over() {
+    let folder = Folder::new("ledger");
+    fs::create_dir_all(folder.0.join("out")).unwrap();
+    folder.file("out/ledger.jsonl", "{}\n");
+    let ended = folder.run(&["check", "--profile", "quick", "--only", "lap/GetProfile", "--out", "out"]);
+    assert_eq!((ended.code, ended.out.as_str()), (2, ""));
+    assert!(ended.err.starts_with("error: out holds the ledger of another run\n  help: choose another folder with --out"), "{}", ended.err);
+    assert_eq!(fs::read_to_string(folder.0.join("out/ledger.jsonl")).unwrap(), "{}\n");
+}
+
+#[test]
+fn quiet_says_the_verdict_and_verbose_each_request_without_secrets() {
+    let folder = Folder::new("volume");
+    let check = ["check", "--profile", "quick", "--only", "lap/GetProfile"];
+    let quiet = folder.run(&[&check[..], &["--quiet"]].concat());
+    assert_eq!((quiet.out.lines().count(), quiet.err.as_str()), (1, ""), "{}", quiet.out);
+    let verbose = folder.run(&[&check[..], &["-vv"]].concat());
+    assert!(verbose.err.contains("\nGET /api/my-account 200 ") && verbose.err.contains("\nepoch 1: "), "{}", verbose.err);
+    assert!(verbose.out.contains("\ncheck status: "), "{}", verbose.out);
+    assert_eq!(folder.run(&["check", "-q", "-v"]).code, 2);
+}
+
+#[test]
 fn results_of_a_run_stand_beside_the_requirements() {
     let folder = Folder::new("results");
     let checked = folder.run(&["check", "--profile", "quick", "--only", "lap/GetProfile", "--report", "json:r.json"]);

@@ -42,7 +42,8 @@ fn schema() -> jsonschema::Validator {
 #[test]
 fn what_a_run_took_down_is_a_recording_that_is_judged_the_same() {
     let folder = Folder::new("run");
-    let check = ["check", "--profile", "quick", "--only", "lap/*", "--only", "UpdatePassword", "--report", "har:run.har", "--report", "json"];
+    let check =
+        ["check", "--profile", "quick", "--only", "lap/*", "--only", "UpdatePassword", "--report", "har:run.har", "--report", "json"];
     let checked = folder.run(&[&check[..], &["--out", "out"]].concat());
     assert_eq!(checked.status.code(), Some(0), "{}", String::from_utf8_lossy(&checked.stdout));
     assert!(!folder.0.join("run.har.part").exists());

@@ -74,7 +74,8 @@ pub(super) fn run(args: &Args) -> Result<RunVerdict, Failure> {
     }
     print(&if args.json { compare::json(&comparison) } else { compare::text(&comparison) })?;
     // What a run left behind, or broke over, counts for more than what it found.
-    let grave = [&base, &new].map(|report| report.verdict).into_iter().filter(|it| [RunVerdict::Residue, RunVerdict::Internal].contains(it));
+    let grave =
+        [&base, &new].map(|report| report.verdict).into_iter().filter(|it| [RunVerdict::Residue, RunVerdict::Internal].contains(it));
     Ok(RunVerdict::worst(grave.chain([comparison.verdict()])))
 }
 

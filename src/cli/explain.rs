@@ -27,7 +27,10 @@ pub(super) fn run(args: &Args, settings: &Settings) -> Result<RunVerdict, Failur
         let faults = faults();
         let known: Vec<&str> = names(&contract).into_iter().chain(faults.iter().map(|fault| fault.id.as_str())).collect();
         let near: Vec<String> = near(&args.id, &known).iter().map(|name| format!("`{name}`")).collect();
-        let remedy = format!("the nearest names are {}; `list` shows all operations, `list --requirements` and `list --guards` the rest", near.join(", "));
+        let remedy = format!(
+            "the nearest names are {}; `list` shows all operations, `list --requirements` and `list --guards` the rest",
+            near.join(", ")
+        );
         return Err(Failure::Usage(format!("`{}` is not known to contract {}\n  help: {remedy}", args.id, contract.version)));
     }
     print(&sections.join("\n"))?;
@@ -59,15 +62,10 @@ fn sections(contract: &Contract, id: &str) -> Vec<String> {
     sections.extend(CHECKS.iter().filter(|check| is(check)).map(|name| check(contract, name)));
     sections.extend(faults().iter().filter(|found| is(&found.id)).map(fault));
     let end = |verdict: &RunVerdict| is(verdict.word()) || is(&verdict.exit_code().to_string());
-    sections.extend(
-        RunVerdict::ALL
-            .into_iter()
-            .filter(end)
-            .map(|verdict| {
-                let (code, meaning, remedy) = (verdict.exit_code(), sentence(verdict.meaning()), after(verdict));
-                format!("exit code {code}, verdict of a run: {verdict}\n  {meaning}\n  next: {remedy}\n")
-            }),
-    );
+    sections.extend(RunVerdict::ALL.into_iter().filter(end).map(|verdict| {
+        let (code, meaning, remedy) = (verdict.exit_code(), sentence(verdict.meaning()), after(verdict));
+        format!("exit code {code}, verdict of a run: {verdict}\n  {meaning}\n  next: {remedy}\n")
+    }));
     sections.extend(
         Verdict::ALL
             .into_iter()
@@ -177,15 +175,20 @@ fn bounds(guard: &Guard) -> String {
 }
 
 fn requirement(contract: &Contract, requirement: &Requirement) -> String {
-    let mut text =
-        format!("requirement {} ({})\n  {}\n  source: {}\n", requirement.id, level(requirement), requirement.text, source(&requirement.source));
+    let mut text = format!(
+        "requirement {} ({})\n  {}\n  source: {}\n",
+        requirement.id,
+        level(requirement),
+        requirement.text,
+        source(&requirement.source)
+    );
     if let Some(reason) = &requirement.excluded {
         let _ = writeln!(text, "  not tested: {reason}");
     }
     let operations = ids(contract, |operation| operation.requirements.contains(&requirement.id));
     let operations = if operations.is_empty() { "all (a general requirement)".to_owned() } else { operations };
     let guards = if requirement.guards.is_empty() { "any".to_owned() } else { requirement.guards.join(" ") };
-    let _ = write!(text, "{}{}  checks: {}\n", listed("operations", &operations), listed("guards", &guards), requirement.checks.join(" "));
+    let _ = writeln!(text, "{}{}  checks: {}", listed("operations", &operations), listed("guards", &guards), requirement.checks.join(" "));
     for need in &requirement.needs {
         let _ = writeln!(text, "  needs: else {}; {}", need.reason(), need.fix());
     }
@@ -193,7 +196,7 @@ fn requirement(contract: &Contract, requirement: &Requirement) -> String {
         faults().into_iter().filter(|fault| fault.requirement == requirement.id && fault.excused.is_none()).collect();
     if let Some(first) = breaking.first() {
         let names: Vec<&str> = breaking.iter().map(|fault| fault.id.as_str()).collect();
-        let _ = write!(text, "{}  see one: logto-conformance check --fault {}\n", listed("broken by faults", &names.join(" ")), first.id);
+        let _ = writeln!(text, "{}  see one: logto-conformance check --fault {}", listed("broken by faults", &names.join(" ")), first.id);
     }
     text
 }
@@ -207,9 +210,7 @@ fn error_code(contract: &Contract, code: &str, found: &ErrorCode) -> String {
     let statuses: Vec<String> = found.statuses.iter().map(u16::to_string).collect();
     let mut text = format!("error code {code} ({})\n  {}\n", statuses.join(", "), found.meaning);
     for operation in &contract.operations {
-        for guard in
-            operation.guards.iter().filter(|guard| guard.refusal().code.as_deref().is_some_and(|known| glob(known, code)))
-        {
+        for guard in operation.guards.iter().filter(|guard| guard.refusal().code.as_deref().is_some_and(|known| glob(known, code))) {
             let _ = writeln!(text, "  {}: {} {}", operation.id, guard.refusal().status, guard.label());
         }
     }

@@ -64,7 +64,7 @@ pub fn shown(volume: Volume, secrets: &SecretRegister) -> Listener {
 /// A bar that does not show yet.
 fn bar() -> ProgressBar {
     let bar = ProgressBar::hidden();
-    if let Ok(style) = ProgressStyle::with_template("{bar:24} {pos}/{len} sequences, {wide_msg}") {
+    if let Ok(style) = ProgressStyle::with_template("{bar:16} {pos}/{len} sequences, {wide_msg}") {
         bar.set_style(style.progress_chars("=> "));
     }
     bar
@@ -199,7 +199,9 @@ mod tests {
             let now = Duration::from_secs(second);
             let mut lines = said(event, verbose);
             lines.extend(progress.is_due(event, now).then(|| progress.line(now)));
-            lines.iter().for_each(|line| text.push_str(&format!("{line}\n")));
+            for line in lines {
+                let _ = writeln!(text, "{line}");
+            }
         }
         text
     }
@@ -231,7 +233,9 @@ mod tests {
     #[test]
     fn the_message_counts_each_cause_once() {
         let mut progress = Progress::default();
-        events().iter().for_each(|event| progress.hear(event));
+        for event in events() {
+            progress.hear(&event);
+        }
         assert_eq!(progress.message(Duration::from_millis(500)), "epoch 1/2, 2 req/s, 1 deviation, 0 s");
     }
 

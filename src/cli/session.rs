@@ -10,10 +10,10 @@ use std::time::Duration;
 use rand::Rng as _;
 use url::Url;
 
-use super::progress::{self, Volume};
-use super::watchers::{Recorders, counted, logged};
 use super::Failure;
+use super::progress::{self, Volume};
 use super::settings::{Budget, Format, ProviderAddress, Settings};
+use super::watchers::{Recorders, counted, logged};
 use crate::check::Waivers;
 use crate::clock::{Clock as _, SkippingClock, SystemClock};
 use crate::contract::{Contract, Files, Version};
@@ -97,6 +97,7 @@ pub async fn run(settings: &Settings, wish: Wish) -> Result<Report, Failure> {
     let out = settings.run.out.clone().unwrap_or_else(|| PathBuf::from("conformance-out").join(&run));
     let out = (!wish.quiet).then_some(out);
     if let Some(out) = &out {
+        without_ledger(out)?;
         create_dir(&out.join("findings"))?;
     }
     let provider = provider(settings.target.provider.as_ref(), mode, reference.is_some()).await?;
@@ -486,6 +487,16 @@ fn keep(out: &Path, report: &Report, reproductions: &BTreeMap<String, Reproducti
         }
     }
     Ok(())
+}
+
+/// A ledger may be all that is known of what another run left behind: nothing is written over it.
+fn without_ledger(out: &Path) -> Result<(), Failure> {
+    let ledger = out.join("ledger.jsonl");
+    if !ledger.exists() {
+        return Ok(());
+    }
+    let remedy = format!("choose another folder with --out, or remove this one after `logto-conformance restore {}`", ledger.display());
+    Err(Failure::Usage(format!("{} holds the ledger of another run\n  help: {remedy}", out.display())))
 }
 
 fn create_dir(path: &Path) -> Result<(), Failure> {

@@ -62,7 +62,9 @@ impl Recorders {
         let recorders = self.clone();
         Arc::new(move |event| {
             if let Event::Exchanged(exchange) = event {
-                recorders.0.iter().for_each(|(_, har)| har.tell(exchange));
+                for (_, har) in recorders.0.iter() {
+                    har.tell(exchange);
+                }
             }
             listener(event);
         })

@@ -101,6 +101,8 @@ mod tests {
         };
         assert!(later("/api/a/1", "/api/a/1", "/api/a/1") && later("/api/a", "/api/a", "/api/a"));
         assert!(later("/api/my-account", "/api/my-account/profile", "/api/users/1"));
-        assert!(!later("/api/a/1", "/api/a/2", "/api/a/1") && !later("/api/a", "/api/a", "/api/a/1") && !later("/api/a", "/api/a", "/api/b"));
+        assert!(
+            !later("/api/a/1", "/api/a/2", "/api/a/1") && !later("/api/a", "/api/a", "/api/a/1") && !later("/api/a", "/api/a", "/api/b")
+        );
     }
 }

@@ -81,7 +81,8 @@ impl Har {
         draft.file.flush()?;
         let mut file = BufWriter::new(File::create(&self.path)?);
         let (name, version) = (env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
-        let comment = "secrets are replaced, equal ones by the same (secret-N); requests without an answer and bodies over 64 KiB are left out";
+        let comment =
+            "secrets are replaced, equal ones by the same (secret-N); requests without an answer and bodies over 64 KiB are left out";
         let head = json!({"version": "1.2", "creator": {"name": name, "version": version}, "comment": comment}).to_string();
         write!(file, "{{\"log\":{},\"entries\":[", head.trim_end_matches('}'))?;
         for (index, line) in BufReader::new(File::open(&draft.path)?).lines().enumerate() {
@@ -246,7 +247,9 @@ mod tests {
         let folder = Folder::new("read");
         let file = Har::create(&folder.path(), SecretRegister::new()).unwrap();
         let told = [exchange(0, b"text"), exchange(1, b""), exchange(2, &[0, 159, 255])];
-        told.iter().for_each(|exchange| file.tell(exchange));
+        for exchange in &told {
+            file.tell(exchange);
+        }
         assert!(!folder.path().exists());
         file.finish().unwrap();
         let read = har::read(&folder.path()).unwrap().entries;
@@ -267,7 +270,9 @@ mod tests {
         }
         assert_eq!(file.draft.lock().unwrap().waiting.len(), 2);
         let most = u64::try_from(WAITING).unwrap();
-        (6..6 + most).for_each(|number| file.tell(&exchange(number, number.to_string().as_bytes())));
+        for number in 6..6 + most {
+            file.tell(&exchange(number, number.to_string().as_bytes()));
+        }
         assert_eq!(file.draft.lock().unwrap().waiting.len(), 0, "request 3 is given up");
         // It came after all: later than its turn is better than not at all.
         file.tell(&exchange(3, b"3"));

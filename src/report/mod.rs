@@ -41,10 +41,10 @@ pub mod verdict;
 pub mod waivers;
 
 pub use assemble::{Circumstances, Reproduction, assemble, plan_text};
-pub use har::Har;
 pub use document::{
     Abstention, CheckCounts, Collection, Finding, Level, LevelRow, Mode, NotTested, OperationCounts, OperationRow, OutcomeCounts,
     OutcomeRow, Place, Report, RequirementCounts, RequirementOperation, RequirementRow, SCHEMA_VERSION, SequenceRow, Summary, Target,
     TargetKind, Timing, Tool,
 };
+pub use har::Har;
 pub use verdict::{RunVerdict, Verdict};

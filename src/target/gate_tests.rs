@@ -38,7 +38,8 @@ async fn a_witness_sees_every_exchange_and_nothing_that_was_not_sent() {
     refused(&gate, "POST", "/api/users", Clearance::write()).await;
     gate.clone().send(&Request::new("GET", "/api/b?x=1"), &Clearance::read()).await.unwrap();
     let seen = seen.0.lock().unwrap();
-    let told: Vec<_> = seen.iter().map(|exchange| (exchange.number, exchange.started_ms, exchange.url.rsplit('/').next().unwrap())).collect();
+    let told: Vec<_> =
+        seen.iter().map(|exchange| (exchange.number, exchange.started_ms, exchange.url.rsplit('/').next().unwrap())).collect();
     assert_eq!(told, [(0, 7, "a"), (1, 7, "b?x=1")]);
     assert!(seen.iter().all(|exchange| exchange.answer.status == 200 && format!("{exchange:?}").starts_with("GET /api/")));
     assert_eq!(gate.secrets().redact("S1-token"), super::super::MASK, "what it is shown is registered");

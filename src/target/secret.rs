@@ -197,9 +197,7 @@ pub fn has_symbol(text: &[u8]) -> bool {
         length > 0 && rest.get(length) == Some(&b')')
     };
     let opened = text.iter().enumerate().filter(|(_, byte)| **byte == b'(').map(|(start, _)| &text[start..]);
-    opened
-        .filter_map(|rest| [SYMBOL, LEFT_OUT].into_iter().find_map(|start| rest.strip_prefix(start.as_bytes())))
-        .any(ends)
+    opened.filter_map(|rest| [SYMBOL, LEFT_OUT].into_iter().find_map(|start| rest.strip_prefix(start.as_bytes()))).any(ends)
 }
 
 /// The forms in which a value can appear in a text.

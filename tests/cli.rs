@@ -84,9 +84,9 @@ fn a_wrong_command_line_is_usage() {
     let ended = run(&["chekc"]);
     assert_eq!((ended.code, ended.out.as_str()), (2, ""));
     assert!(ended.err.contains("'check'"), "{}", ended.err);
-    let ended = run(&["check", "--report", "har:x"]);
+    let ended = run(&["check", "--report", "hra:x"]);
     assert_eq!(ended.code, 2);
-    assert!(ended.err.contains("the format `har` is not available yet"), "{}", ended.err);
+    assert!(ended.err.contains("`hra` is no format; did you mean `har`?"), "{}", ended.err);
 }
 
 #[test]
@@ -114,7 +114,8 @@ fn explain_finds_what_is_known_and_names_what_is_near() {
         ("auth.forbidden", "GetProfile: 403 scope(openid)"),
         ("unique", "operations: UpdateProfile"),
         ("secrecy", "requirements: GEN-SECRET-01"),
-        ("4", "exit code 4 incomplete"),
+        ("4", "exit code 4, verdict of a run: incomplete"),
+        ("PATCH /api/my-account", "operation UpdateProfile"),
         ("stale-waiver", "the waiver must go"),
     ] {
         let ended = run(&["explain", id]);
@@ -124,7 +125,7 @@ fn explain_finds_what_is_known_and_names_what_is_near() {
     let ended = run(&["explain", "UpdateProfil"]);
     assert_eq!((ended.code, ended.out.as_str()), (2, ""));
     assert!(
-        ended.err.starts_with("error: `UpdateProfil` is not known to contract 1.43\n  help: the nearest names are `UpdateProfile`, "),
+        ended.err.starts_with("error: `UpdateProfil` is not known to contract 1.43\n  help: the nearest names are `UpdateProfile`; "),
         "{}",
         ended.err
     );
@@ -264,6 +265,29 @@ fn a_reader_that_leaves_early_is_no_error() {
     drop(child.stdout.take());
     let ended = Ended::from(child.wait_with_output().unwrap());
     assert_eq!((ended.code, ended.err.as_str()), (0, ""));
+}
+
+#[test]
+fn the_ledger_of_another_run_is_not_written_over() {
+    let folder = Folder::new("ledger");
+    fs::create_dir_all(folder.0.join("out")).unwrap();
+    folder.file("out/ledger.jsonl", "{}\n");
+    let ended = folder.run(&["check", "--profile", "quick", "--only", "lap/GetProfile", "--out", "out"]);
+    assert_eq!((ended.code, ended.out.as_str()), (2, ""));
+    assert!(ended.err.starts_with("error: out holds the ledger of another run\n  help: choose another folder with --out"), "{}", ended.err);
+    assert_eq!(fs::read_to_string(folder.0.join("out/ledger.jsonl")).unwrap(), "{}\n");
+}
+
+#[test]
+fn quiet_says_the_verdict_and_verbose_each_request_without_secrets() {
+    let folder = Folder::new("volume");
+    let check = ["check", "--profile", "quick", "--only", "lap/GetProfile"];
+    let quiet = folder.run(&[&check[..], &["--quiet"]].concat());
+    assert_eq!((quiet.out.lines().count(), quiet.err.as_str()), (1, ""), "{}", quiet.out);
+    let verbose = folder.run(&[&check[..], &["-vv"]].concat());
+    assert!(verbose.err.contains("\nGET /api/my-account 200 ") && verbose.err.contains("\nepoch 1: "), "{}", verbose.err);
+    assert!(verbose.out.contains("\ncheck status: "), "{}", verbose.out);
+    assert_eq!(folder.run(&["check", "-q", "-v"]).code, 2);
 }
 
 #[test]

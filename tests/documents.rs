@@ -150,3 +150,20 @@ fn init_writes_what_check_reads_and_replaces_nothing() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let _ = std::fs::remove_dir_all(&dir);
 }
+
+#[test]
+fn the_action_passes_each_input_on_as_the_flag_of_its_name() {
+    let action = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("action.yml")).unwrap();
+    let help = String::from_utf8(run(Path::new("."), &["check".to_owned(), "--help".to_owned()]).stdout).unwrap();
+    let passed: Vec<(&str, &str)> = action
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("LOGTO_CONFORMANCE_")?.split_once(": ${{ inputs."))
+        .map(|(variable, rest)| (variable, rest.split(' ').next().unwrap()))
+        .collect();
+    assert!(passed.len() > 5, "{passed:?}");
+    for (variable, input) in passed {
+        assert_eq!(variable, input.replace('-', "_").to_uppercase());
+        assert!(help.contains(&format!("--{input} ")), "{input} is no flag of `check`");
+        assert!(action.contains(&format!("\n  {input}:\n")), "{input} is no input");
+    }
+}

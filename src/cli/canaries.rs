@@ -128,7 +128,7 @@ impl Field<'_> {
     /// Runs all commands.
     async fn all(&mut self, beside: &Path, exchanges: &Mutex<Vec<(Request, Answer)>>) -> Result<(), HuntError> {
         let check = "check --mode exclusive --profile quick --only lap/* --channel webhook --out out --log events.log \
-                     --report json:r.json --report junit:r.xml --report markdown:r.md --report html:r.html --report plan:p.json";
+                     --report json:r.json --report junit:r.xml --report markdown:r.md --report html:r.html --report plan:p.json --report har:r.har -vv";
         self.at_target(check, &[0, 1, 6]).await?;
         let finding = below(&self.work.join("out/findings"))?.into_iter().find(|path| path.extension().is_some_and(|it| it == "json"));
         let finding = finding.ok_or(HuntError::NothingFound)?;

@@ -6,7 +6,7 @@ use super::list::level;
 use super::settings::Settings;
 use super::{Failure, print};
 use crate::contract::guard::{Guard, GuardKind};
-use crate::contract::{CHECKS, Contract, ErrorCode, Operation, Outcome, Requirement, closest};
+use crate::contract::{CHECKS, Contract, ErrorCode, Operation, Outcome, Requirement, closest, glob};
 use crate::reference::Fault;
 use crate::report::{RunVerdict, Verdict};
 
@@ -15,7 +15,7 @@ pub(super) const EXAMPLE: &str = "Example:\n  $ logto-conformance explain ACC-FI
 /// Arguments of `explain`.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
-    /// An operation, requirement, error code, guard kind, check, fault, verdict or exit code
+    /// An operation or its route, a requirement, error code, status, guard, check, fault, verdict or exit code
     #[arg(value_name = "ID")]
     id: String,
 }
@@ -25,37 +25,52 @@ pub(super) fn run(args: &Args, settings: &Settings) -> Result<RunVerdict, Failur
     let sections = sections(&contract, &args.id);
     if sections.is_empty() {
         let faults = faults();
-        let known = names(&contract).into_iter().chain(faults.iter().map(|fault| fault.id.as_str()));
-        let near: Vec<String> = closest(&args.id, known, 3).iter().map(|name| format!("`{name}`")).collect();
-        let remedy = format!("the nearest names are {}; `list` shows all operations", near.join(", "));
+        let known: Vec<&str> = names(&contract).into_iter().chain(faults.iter().map(|fault| fault.id.as_str())).collect();
+        let near: Vec<String> = near(&args.id, &known).iter().map(|name| format!("`{name}`")).collect();
+        let remedy = format!(
+            "the nearest names are {}; `list` shows all operations, `list --requirements` and `list --guards` the rest",
+            near.join(", ")
+        );
         return Err(Failure::Usage(format!("`{}` is not known to contract {}\n  help: {remedy}", args.id, contract.version)));
     }
     print(&sections.join("\n"))?;
     Ok(RunVerdict::Conformant)
 }
 
+/// Names that hold the word, or else those that differ from it least.
+fn near<'a>(word: &str, known: &[&'a str]) -> Vec<&'a str> {
+    let lower = word.to_lowercase();
+    let holds = |name: &&&str| lower.len() > 2 && name.to_lowercase().contains(&lower);
+    let holding: Vec<&str> = known.iter().filter(holds).copied().take(5).collect();
+    if holding.is_empty() { closest(word, known.iter().copied(), 3) } else { holding }
+}
+
 /// Everything that has this name, letter case aside.
 fn sections(contract: &Contract, id: &str) -> Vec<String> {
-    let is = |name: &str| name.eq_ignore_ascii_case(id);
+    // As a guard is shown with an operation: `field(name,avatar)`.
+    let kind = id.split_once('(').filter(|_| id.ends_with(')')).map_or(id, |(kind, _)| kind);
+    let is = |name: &str| name.eq_ignore_ascii_case(kind);
     let mut sections = Vec::new();
-    sections.extend(contract.operations.iter().filter(|operation| is(&operation.id)).map(|found| operation(contract, found)));
+    let meant = |operation: &Operation| is(&operation.id) || operation.route() == id || operation.path == id;
+    sections.extend(contract.operations.iter().filter(|operation| meant(operation)).map(|found| operation(contract, found)));
     sections.extend(contract.requirements.iter().filter(|requirement| is(&requirement.id)).map(|found| requirement(contract, found)));
-    sections.extend(contract.codes.iter().filter(|(code, _)| is(code)).map(|(code, found)| error_code(contract, code, found)));
+    // Guards may answer with one of several codes: `user.username_*`.
+    let codes = contract.codes.iter().filter(|(code, _)| is(code) || id.contains('.') && glob(id, code));
+    sections.extend(codes.map(|(code, found)| error_code(contract, code, found)));
+    sections.extend(id.parse().ok().filter(|status| (100..600).contains(status)).map(|code| status(contract, code)));
     sections.extend(GuardKind::MEANINGS.iter().filter(|(kind, _)| is(kind)).map(|(kind, meaning)| guard_kind(contract, kind, meaning)));
     sections.extend(CHECKS.iter().filter(|check| is(check)).map(|name| check(contract, name)));
     sections.extend(faults().iter().filter(|found| is(&found.id)).map(fault));
     let end = |verdict: &RunVerdict| is(verdict.word()) || is(&verdict.exit_code().to_string());
-    sections.extend(
-        RunVerdict::ALL
-            .into_iter()
-            .filter(end)
-            .map(|verdict| format!("exit code {} {verdict}\n  {}.\n", verdict.exit_code(), verdict.meaning())),
-    );
+    sections.extend(RunVerdict::ALL.into_iter().filter(end).map(|verdict| {
+        let (code, meaning, remedy) = (verdict.exit_code(), sentence(verdict.meaning()), after(verdict));
+        format!("exit code {code}, verdict of a run: {verdict}\n  {meaning}\n  next: {remedy}\n")
+    }));
     sections.extend(
         Verdict::ALL
             .into_iter()
             .filter(|verdict| is(verdict.word()))
-            .map(|verdict| format!("verdict {verdict}\n  {}\n", meaning_of(verdict))),
+            .map(|verdict| format!("verdict of a requirement: {verdict}\n  {}\n", meaning_of(verdict))),
     );
     sections
 }
@@ -77,8 +92,13 @@ fn faults() -> Vec<Fault> {
 
 fn fault(fault: &Fault) -> String {
     let mut text = format!(
-        "fault {} ({:?} in {:?})\n  {}\n  operation: {}\n  breaks: {}\n",
-        fault.id, fault.class, fault.layer, fault.what, fault.operation, fault.requirement
+        "fault {} ({}, layer {})\n  {}\n  operation: {}\n  breaks: {}\n",
+        fault.id,
+        word(&fault.class),
+        format!("{:?}", fault.layer).to_lowercase(),
+        fault.what,
+        fault.operation,
+        fault.requirement
     );
     if let Some(reason) = &fault.excused {
         let _ = writeln!(text, "  not caught: {reason}");
@@ -104,7 +124,48 @@ fn operation(contract: &Contract, operation: &Operation) -> String {
     for requirement in operation.requirements.iter().filter_map(|id| contract.requirement(id)) {
         let _ = writeln!(text, "    {} {}: {}", requirement.id, level(requirement), requirement.text);
     }
+    let _ = writeln!(text, "\n  try it: logto-conformance check --only {}", operation.id);
     text
+}
+
+/// A status: the error codes that come with it.
+fn status(contract: &Contract, status: u16) -> String {
+    let codes: Vec<&str> =
+        contract.codes.iter().filter(|(_, found)| found.statuses.contains(&status)).map(|(code, _)| code.as_str()).collect();
+    let operations = ids(contract, |operation| operation.outcomes().iter().any(|outcome| outcome.status.admits(status)));
+    format!(
+        "status {status}\n{}{}",
+        listed("error codes", none_if_empty(&codes.join(" "))),
+        listed("operations", none_if_empty(&operations))
+    )
+}
+
+/// A list that may be long, on as many lines as it needs.
+fn listed(name: &str, words: &str) -> String {
+    const WIDTH: usize = 100;
+    let mut text = format!("  {name}:");
+    let mut column = text.len();
+    for word in words.split(' ') {
+        if column + 1 + word.len() > WIDTH {
+            text.push_str("\n   ");
+            column = 3;
+        }
+        text.push(' ');
+        text.push_str(word);
+        column += 1 + word.len();
+    }
+    text + "\n"
+}
+
+/// A word of a closed set as the catalogue writes it, for example `lost-write`.
+fn word(value: &impl serde::Serialize) -> String {
+    serde_json::to_value(value).ok().and_then(|value| Some(value.as_str()?.to_owned())).unwrap_or_default()
+}
+
+/// A fragment as a sentence.
+fn sentence(fragment: &str) -> String {
+    let mut letters = fragment.chars();
+    letters.next().map_or_else(String::new, |first| format!("{}{}.", first.to_uppercase(), letters.as_str()))
 }
 
 fn bounds(guard: &Guard) -> String {
@@ -114,15 +175,20 @@ fn bounds(guard: &Guard) -> String {
 }
 
 fn requirement(contract: &Contract, requirement: &Requirement) -> String {
-    let mut text =
-        format!("requirement {} ({})\n  {}\n  source: {}\n", requirement.id, level(requirement), requirement.text, requirement.source);
+    let mut text = format!(
+        "requirement {} ({})\n  {}\n  source: {}\n",
+        requirement.id,
+        level(requirement),
+        requirement.text,
+        source(&requirement.source)
+    );
     if let Some(reason) = &requirement.excluded {
         let _ = writeln!(text, "  not tested: {reason}");
     }
     let operations = ids(contract, |operation| operation.requirements.contains(&requirement.id));
     let operations = if operations.is_empty() { "all (a general requirement)".to_owned() } else { operations };
     let guards = if requirement.guards.is_empty() { "any".to_owned() } else { requirement.guards.join(" ") };
-    let _ = writeln!(text, "  operations: {operations}\n  guards: {guards}\n  checks: {}", requirement.checks.join(" "));
+    let _ = writeln!(text, "{}{}  checks: {}", listed("operations", &operations), listed("guards", &guards), requirement.checks.join(" "));
     for need in &requirement.needs {
         let _ = writeln!(text, "  needs: else {}; {}", need.reason(), need.fix());
     }
@@ -130,18 +196,21 @@ fn requirement(contract: &Contract, requirement: &Requirement) -> String {
         faults().into_iter().filter(|fault| fault.requirement == requirement.id && fault.excused.is_none()).collect();
     if let Some(first) = breaking.first() {
         let names: Vec<&str> = breaking.iter().map(|fault| fault.id.as_str()).collect();
-        let _ = writeln!(text, "  broken by faults: {}\n  see one: logto-conformance check --fault {}", names.join(" "), first.id);
+        let _ = writeln!(text, "{}  see one: logto-conformance check --fault {}", listed("broken by faults", &names.join(" ")), first.id);
     }
     text
+}
+
+/// Where a requirement comes from; a page of the public documentation unless it is told otherwise.
+fn source(source: &str) -> &str {
+    if source == "wire" { "what real deployments answer; no public page says it" } else { source }
 }
 
 fn error_code(contract: &Contract, code: &str, found: &ErrorCode) -> String {
     let statuses: Vec<String> = found.statuses.iter().map(u16::to_string).collect();
     let mut text = format!("error code {code} ({})\n  {}\n", statuses.join(", "), found.meaning);
     for operation in &contract.operations {
-        for guard in
-            operation.guards.iter().filter(|guard| guard.refusal().code.as_deref().is_some_and(|known| crate::contract::glob(known, code)))
-        {
+        for guard in operation.guards.iter().filter(|guard| guard.refusal().code.as_deref().is_some_and(|known| glob(known, code))) {
             let _ = writeln!(text, "  {}: {} {}", operation.id, guard.refusal().status, guard.label());
         }
     }
@@ -153,17 +222,28 @@ fn guard_kind(contract: &Contract, kind: &str, meaning: &str) -> String {
     let named = |requirement: &&Requirement| requirement.guards.iter().any(|known| known == kind);
     let requirements: Vec<&str> = contract.requirements.iter().filter(named).map(|requirement| requirement.id.as_str()).collect();
     format!(
-        "guard kind {kind}\n  {}\n  operations: {}\n  requirements: {}\n",
+        "guard kind {kind}\n  {}\n{}{}",
         meaning.trim(),
-        none_if_empty(&operations),
-        none_if_empty(&requirements.join(" "))
+        listed("operations", none_if_empty(&operations)),
+        listed("requirements", none_if_empty(&requirements.join(" ")))
     )
 }
 
 fn check(contract: &Contract, name: &str) -> String {
     let named = |requirement: &&Requirement| requirement.checks.iter().any(|known| known == name);
     let requirements: Vec<&str> = contract.requirements.iter().filter(named).map(|requirement| requirement.id.as_str()).collect();
-    format!("check {name}\n  {}\n  requirements: {}\n", judges(name), none_if_empty(&requirements.join(" ")))
+    let breaking: Vec<String> = faults()
+        .into_iter()
+        .filter(|fault| fault.excused.is_none() && requirements.contains(&fault.requirement.as_str()))
+        .map(|fault| fault.id)
+        .take(5)
+        .collect();
+    format!(
+        "check {name}\n  {}\n{}{}",
+        judges(name),
+        listed("requirements", none_if_empty(&requirements.join(" "))),
+        listed("faults it may catch", none_if_empty(&breaking.join(" ")))
+    )
 }
 
 fn ids(contract: &Contract, fits: impl Fn(&Operation) -> bool) -> String {
@@ -193,8 +273,20 @@ fn judges(check: &str) -> &'static str {
         "pagination" => "Totals, links, order and bounds of lists are right.",
         "sign-in" => "Who gives username, password and, where one is asked for, a second factor is let in, and nobody else.",
         "race" => "What calls sent together lead to is what some order of them leads to.",
-        "snapshot" => "The answer's form equals the reviewed snapshot.",
         _ => "Judges exchanges for the requirements below.",
+    }
+}
+
+/// What to do after a run that ended so.
+const fn after(verdict: RunVerdict) -> &'static str {
+    match verdict {
+        RunVerdict::Conformant => "nothing; `not tested` in the report says what was never promised",
+        RunVerdict::Deviating => "each finding names a command that shows it again; a deviation that is accepted gets a waiver",
+        RunVerdict::Usage => "mend what the message points at",
+        RunVerdict::Unreachable => "logto-conformance doctor --target URL",
+        RunVerdict::Incomplete => "mend what `not tested` names, or accept it with --allow-untestable",
+        RunVerdict::Internal => "report it, with the command line",
+        RunVerdict::Residue => "logto-conformance restore conformance-out/RUN/ledger.jsonl",
     }
 }
 
@@ -236,6 +328,29 @@ mod tests {
         for name in CHECKS {
             assert_ne!(judges(name), judges(""), "write what `{name}` judges");
         }
+    }
+
+    #[test]
+    fn what_other_commands_print_is_understood() {
+        let contract = Contract::embedded(Version::NEWEST).unwrap();
+        for (word, first) in [
+            ("field(name,avatar,username,customData)", "guard kind field\n"),
+            ("PATCH /api/my-account", "operation UpdateProfile "),
+            ("422", "status 422\n  error codes: "),
+            ("user.username_*", "error code user.username_"),
+        ] {
+            let sections = sections(&contract, word);
+            assert!(sections.first().is_some_and(|section| section.starts_with(first)), "{word}: {sections:?}");
+        }
+        assert!(sections(&contract, "/api/my-account").len() > 1);
+        assert!(sections(&contract, "ACC-FIELD-01")[0].lines().all(|line| line.len() <= 140));
+    }
+
+    #[test]
+    fn near_misses_hold_the_word_or_differ_least() {
+        let known = ["UpdateProfile", "GetProfile", "waived", "stale-waiver"];
+        assert_eq!(near("profile", &known), ["UpdateProfile", "GetProfile"]);
+        assert_eq!(near("waivd", &known)[0], "waived");
     }
 
     #[test]

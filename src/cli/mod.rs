@@ -17,6 +17,7 @@ mod init;
 mod inspect;
 mod list;
 mod output;
+mod progress;
 pub mod replay;
 pub mod restore;
 pub mod selftest;
@@ -26,6 +27,7 @@ pub mod settings;
 mod spec;
 mod table;
 pub mod trials;
+mod watchers;
 
 pub use command::main;
 pub use failure::Failure;

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::progress::Volume;
 use super::session::{self, Wish};
 use super::{Failure, Settings};
 use crate::contract::Version;
@@ -20,6 +21,9 @@ pub struct Args {
     /// Deviation of the embedded reference, a name of fixtures/faults.yaml (may be repeated)
     #[arg(long, value_name = "NAME")]
     pub fault: Vec<String>,
+    /// How much is said.
+    #[command(flatten)]
+    pub volume: Volume,
 }
 
 /// Runs the file's sequences and judges them.
@@ -54,6 +58,7 @@ pub(super) fn run(args: &Args, settings: &Settings) -> Result<RunVerdict, Failur
         settings.run.mode = Some(Mode::Exclusive);
     }
     let faults = super::serve::faults(&args.fault)?;
-    let report = session::block_on(session::run(&settings, Wish { plan: Some(plan), faults, ..Wish::default() }))?;
-    session::show(&report)
+    let wish = Wish { plan: Some(plan), faults, volume: args.volume, ..Wish::default() };
+    let report = session::block_on(session::run(&settings, wish))?;
+    session::show(&report, args.volume)
 }

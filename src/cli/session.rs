@@ -4,19 +4,20 @@ use std::collections::BTreeMap;
 use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
 use rand::Rng as _;
 use url::Url;
 
 use super::Failure;
+use super::progress::{self, Volume};
 use super::settings::{Budget, Format, ProviderAddress, Settings};
+use super::watchers::{Recorders, counted, logged};
 use crate::check::Waivers;
 use crate::clock::{Clock as _, SkippingClock, SystemClock};
 use crate::contract::{Contract, Files, Version};
-use crate::engine::{self, Event, Limits, Listener, RunError, RunOptions, Time, Waits};
+use crate::engine::{self, Limits, RunError, RunOptions, Time, Waits};
 use crate::model::wire::Request;
 use crate::plan::{Built, Plan, Portion, Profile};
 use crate::reference::{Fault, Reference, ReferenceOptions, Running};
@@ -40,6 +41,8 @@ pub struct Wish {
     pub faults: Vec<Fault>,
     /// Shows no progress and keeps nothing on disk.
     pub quiet: bool,
+    /// How much is said.
+    pub volume: Volume,
 }
 
 /// Milliseconds since 1970.
@@ -94,6 +97,7 @@ pub async fn run(settings: &Settings, wish: Wish) -> Result<Report, Failure> {
     let out = settings.run.out.clone().unwrap_or_else(|| PathBuf::from("conformance-out").join(&run));
     let out = (!wish.quiet).then_some(out);
     if let Some(out) = &out {
+        without_ledger(out)?;
         create_dir(&out.join("findings"))?;
     }
     let provider = provider(settings.target.provider.as_ref(), mode, reference.is_some()).await?;
@@ -105,6 +109,10 @@ pub async fn run(settings: &Settings, wish: Wish) -> Result<Report, Failure> {
         Some(Budget::Time(time)) => Some(time),
         _ => None,
     };
+    let volume = Volume { quiet: wish.quiet || wish.volume.quiet, ..wish.volume };
+    let listener = counted(progress::shown(volume, &secrets), settings.run.budget, &stop);
+    let listener = logged(listener, settings.run.log.as_deref(), &secrets)?;
+    let recorders = Recorders::begin(recordings(settings, out.as_deref()), &secrets)?;
     let options = RunOptions {
         client: client.clone(),
         credentials,
@@ -126,11 +134,13 @@ pub async fn run(settings: &Settings, wish: Wish) -> Result<Report, Failure> {
         secrets: secrets.clone(),
         time: Time::new(clock, waits).within(Limits::new(longest, hurry).queueing(settings.run.wait.unwrap_or_default())),
         stop: Arc::clone(&stop),
-        listener: logged(listener(wish.quiet, settings.run.budget, &stop), settings.run.log.as_deref(), &secrets)?,
+        listener: recorders.hear(listener),
     };
     let result = Box::pin(engine::run(options)).await;
     watch.abort();
+    let recorded = recorders.finish();
     let result = result.map_err(|error| failure(error, &secrets, out.as_deref()))?;
+    recorded?;
     let kind = if reference.is_some() { TargetKind::Embedded } else { TargetKind::Remote };
     let mut waivers = waivers(&waiver_files, &result.contract, kind)?;
     let circumstances = Circumstances {
@@ -156,7 +166,7 @@ pub async fn run(settings: &Settings, wish: Wish) -> Result<Report, Failure> {
     if let Some(out) = &out {
         keep(out, &report, &reproductions)?;
         for target in &settings.run.report {
-            let (name, text) = render(target.format, &report, &result, &reproductions);
+            let Some((name, text)) = render(target.format, &report, &result, &reproductions) else { continue };
             write(&target.path.clone().unwrap_or_else(|| out.join(name)), &text)?;
         }
     }
@@ -439,72 +449,21 @@ impl Signals {
     }
 }
 
-/// Tells every event to a file too, when one is named.
-fn logged(listener: Listener, path: Option<&Path>, secrets: &SecretRegister) -> Result<Listener, Failure> {
-    let Some(path) = path else { return Ok(listener) };
-    create_parent(path)?;
-    let file = std::fs::File::create(path).map_err(|error| Failure::Usage(format!("failed to write {}: {error}", path.display())))?;
-    let (file, secrets) = (std::sync::Mutex::new(file), secrets.clone());
-    Ok(Arc::new(move |event| {
-        let line = format!("{} {}\n", crate::model::time::iso(now()), secrets.redact(&format!("{event:?}")));
-        // A full disk ends the log, not the run.
-        drop(file.lock().unwrap_or_else(std::sync::PoisonError::into_inner).write_all(line.as_bytes()));
-        listener(event);
-    }))
+/// Where the exchanges go, if they are asked for and the run keeps anything.
+fn recordings(settings: &Settings, out: Option<&Path>) -> Vec<PathBuf> {
+    let Some(out) = out else { return Vec::new() };
+    let asked = settings.run.report.iter().filter(|target| target.format == Format::Har);
+    asked.map(|target| target.path.clone().unwrap_or_else(|| out.join("exchanges.har"))).collect()
 }
 
-/// Shows progress on a terminal, and a few plain lines elsewhere.
-fn listener(quiet: bool, budget: Option<Budget>, stop: &Arc<AtomicBool>) -> Listener {
-    let most = match budget {
-        Some(Budget::Requests(most)) => Some(most),
-        _ => None,
-    };
-    let stop = Arc::clone(stop);
-    let sent = AtomicU64::new(0);
-    let bar = ProgressBar::hidden();
-    let terminal = std::io::stderr().is_terminal() && !quiet;
-    Arc::new(move |event| {
-        if let Event::SequenceFinished { requests, .. } = event {
-            let total = sent.fetch_add(*requests as u64, Ordering::Relaxed) + *requests as u64;
-            if most.is_some_and(|most| total >= most) {
-                stop.store(true, Ordering::Relaxed);
-            }
-        }
-        if quiet {
-            return;
-        }
-        match event {
-            Event::Planned { sequences, requests, passwords, epochs } => {
-                let passwords = passwords.map_or_else(String::new, |passwords| format!(", {passwords} password computations"));
-                let text = format!("planned {sequences} sequences in {epochs} settings: {requests} requests{passwords}\n");
-                drop(std::io::stderr().lock().write_all(text.as_bytes()));
-                if terminal {
-                    bar.set_draw_target(indicatif::ProgressDrawTarget::stderr());
-                    bar.set_length(*sequences as u64);
-                    if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} sequences  {elapsed}  {msg}") {
-                        bar.set_style(style);
-                    }
-                }
-            }
-            Event::SequenceFinished { .. } => bar.inc(1),
-            Event::Confirmed { cause, shown, tries } => bar.set_message(format!("{shown}/{tries} {cause}")),
-            Event::CleaningUp => bar.finish_and_clear(),
-            Event::Queued { behind, until } => {
-                let text = format!("waiting for the exclusive run `{behind}`, which holds the settings of this tenant until {until}\n");
-                drop(std::io::stderr().lock().write_all(text.as_bytes()));
-            }
-            Event::EpochStarted { .. } => {}
-        }
-    })
-}
-
+/// A report as text, with the name of its file; exchanges are written while the run goes on.
 fn render(
     format: Format,
     report: &Report,
     result: &engine::RunResult,
     reproductions: &BTreeMap<String, Reproduction>,
-) -> (&'static str, String) {
-    match format {
+) -> Option<(&'static str, String)> {
+    let file = match format {
         Format::Json => ("report.json", report::json::render(report)),
         Format::Junit => ("junit.xml", report::junit::render(report)),
         Format::Markdown => ("summary.md", report::markdown::render(report)),
@@ -513,7 +472,9 @@ fn render(
             ("report.html", report::html::render(report, &Material { scripts, ..Material::of(&result.contract) }))
         }
         Format::Plan => ("plan.json", plan_text(&result.plan)),
-    }
+        Format::Har => return None,
+    };
+    Some(file)
 }
 
 fn keep(out: &Path, report: &Report, reproductions: &BTreeMap<String, Reproduction>) -> Result<(), Failure> {
@@ -528,12 +489,22 @@ fn keep(out: &Path, report: &Report, reproductions: &BTreeMap<String, Reproducti
     Ok(())
 }
 
+/// A ledger may be all that is known of what another run left behind: nothing is written over it.
+fn without_ledger(out: &Path) -> Result<(), Failure> {
+    let ledger = out.join("ledger.jsonl");
+    if !ledger.exists() {
+        return Ok(());
+    }
+    let remedy = format!("choose another folder with --out, or remove this one after `logto-conformance restore {}`", ledger.display());
+    Err(Failure::Usage(format!("{} holds the ledger of another run\n  help: {remedy}", out.display())))
+}
+
 fn create_dir(path: &Path) -> Result<(), Failure> {
     std::fs::create_dir_all(path)
         .map_err(|error| Failure::Usage(format!("failed to create {}: {error}\n  help: choose another folder with --out", path.display())))
 }
 
-fn create_parent(path: &Path) -> Result<(), Failure> {
+pub fn create_parent(path: &Path) -> Result<(), Failure> {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).map_or(Ok(()), create_dir)
 }
 
@@ -553,14 +524,17 @@ pub fn block_on<T>(future: impl Future<Output = Result<T, Failure>>) -> Result<T
 }
 
 /// How the terminal wants its text.
-pub fn style() -> report::terminal::Style {
-    let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    report::terminal::Style { colour, ..report::terminal::Style::default() }
+pub fn style(volume: Volume) -> report::terminal::Style {
+    let stdout = std::io::stdout();
+    // A value that is empty counts as none: https://no-color.org
+    let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let width = terminal_size::terminal_size_of(&stdout).map_or(0, |(terminal_size::Width(width), _)| usize::from(width));
+    report::terminal::Style { colour: stdout.is_terminal() && wanted, width, verbosity: volume.verbosity() }
 }
 
 /// Prints the result of a run and says how it ended.
-pub fn show(report: &Report) -> Result<RunVerdict, Failure> {
-    super::print(&report::terminal::render(report, &style()))?;
+pub fn show(report: &Report, volume: Volume) -> Result<RunVerdict, Failure> {
+    super::print(&report::terminal::render(report, &style(volume)))?;
     super::github::tell(report)?;
     Ok(report.verdict)
 }

@@ -171,7 +171,7 @@ pub struct RunSettings {
     /// End the run, clean-up included, after this much, for example 60s or 5000req
     #[arg(long, value_name = "BUDGET")]
     pub budget: Option<Budget>,
-    /// Write a report: json, junit, markdown, html or plan, with :PATH (may be repeated)
+    /// Write a report: json, junit, markdown, html, plan or har (what went over the wire, without secrets), with :PATH (may be repeated)
     #[arg(long, value_name = "FORMAT[:PATH]")]
     pub report: Vec<ReportTarget>,
     /// Accept that matching requirements cannot be tested; `*` stands for any text (may be repeated)
@@ -219,6 +219,13 @@ impl Settings {
         Self::load(flags, &dir, &environment)
     }
 
+    /// The settings of one file alone, so that several targets can be told apart; variables count where the file names them.
+    ///
+    /// Fails when the file is wrong.
+    pub fn of_file(path: &Path) -> Result<Self, SettingsError> {
+        file::read(path, &|name| env::var(name).ok())
+    }
+
     fn load(flags: Self, dir: &Path, environment: &dyn Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
         let found = dir.ancestors().map(|dir| dir.join(FILE)).find(|path| path.is_file());
         let file = found.map_or_else(|| Ok(Self::default()), |path| file::read(&path, environment))?;
@@ -247,6 +254,14 @@ impl Settings {
             waivers.waivers, target.header, run.report, run.allow_untestable
         )
     }
+}
+
+/// The flags that name a target.
+///
+/// Fails when the text is no address of one.
+pub fn at(target: &str) -> Result<Settings, SettingsError> {
+    let wrong = |what| SettingsError { place: None, what, remedy: String::new() };
+    parse(&[format!("--target={target}")]).map_err(wrong)
 }
 
 /// The names of all settings, as in the file.

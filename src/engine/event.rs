@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use crate::target::Exchange;
+
 /// One thing that happened. Terminal, logs and tests are consumers.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
@@ -23,6 +25,8 @@ pub enum Event {
         /// Epochs (changes of settings).
         epochs: usize,
     },
+    /// A request was answered; also by whatever sets the run up and cleans up after it.
+    Exchanged(Exchange),
     /// An epoch's settings are in force.
     EpochStarted {
         /// Index.
@@ -47,6 +51,8 @@ pub enum Event {
         shown: usize,
         /// Out of how many replays.
         tries: usize,
+        /// It holds, and is the first of its cause.
+        first: bool,
     },
     /// Everything made is being removed.
     CleaningUp,

@@ -38,6 +38,8 @@ pub struct Recorded {
     pub index: usize,
     /// When the request was sent, in milliseconds since 1970; `None` when the file does not say it in RFC 3339.
     pub started_ms: Option<i64>,
+    /// Milliseconds until the answer was there, rounded up; `None` when the file does not say it.
+    pub took_ms: Option<i64>,
     /// Scheme, host and port of the request, for example `https://example.com:8443`.
     pub origin: String,
     /// What was asked.
@@ -200,6 +202,7 @@ struct Log {
 #[serde(rename_all = "camelCase")]
 struct Entry {
     started_date_time: Option<String>,
+    time: Option<Value>,
     request: Option<Sent>,
     response: Option<Received>,
     comment: Option<String>,
@@ -264,7 +267,8 @@ impl Entry {
             body: received.content.map_or(Ok(Vec::new()), Content::bytes)?,
         };
         let started_ms = self.started_date_time.as_deref().and_then(milliseconds);
-        Ok(Recorded { index, started_ms, origin: origin.to_owned(), request, answer, comment: self.comment })
+        let took_ms = self.time.as_ref().and_then(Value::as_f64).and_then(rounded_up);
+        Ok(Recorded { index, started_ms, took_ms, origin: origin.to_owned(), request, answer, comment: self.comment })
     }
 }
 
@@ -308,6 +312,12 @@ fn split_url(url: &str) -> Option<(&str, String)> {
 fn lower_cased(headers: Vec<Header>) -> Vec<(String, String)> {
     let real = headers.into_iter().filter(|header| !header.name.starts_with(':'));
     real.map(|header| (header.name.to_ascii_lowercase(), header.value)).collect()
+}
+
+/// A time that recorders give as a fraction; none is negative.
+fn rounded_up(time: f64) -> Option<i64> {
+    #[expect(clippy::cast_possible_truncation, reason = "within the bounds that are asked for")]
+    (0.0..1e12).contains(&time).then(|| time.ceil() as i64)
 }
 
 fn milliseconds(text: &str) -> Option<i64> {
@@ -404,6 +414,15 @@ mod tests {
             let recording = load(har(&[binary])).unwrap();
             assert_eq!(recording.entries[0].request.body, [0xff, 0], "{key}");
             assert_eq!(recording.entries[0].answer.body, [0, 0xff]);
+        }
+    }
+
+    #[test]
+    fn a_duration_is_read_where_there_is_one() {
+        for (time, took) in [(json!(1.2), Some(2)), (json!(0), Some(0)), (json!(-1), None), (json!("soon"), None), (Value::Null, None)] {
+            let mut timed = entry();
+            timed["time"] = time;
+            assert_eq!(load(har(&[timed])).unwrap().entries[0].took_ms, took);
         }
     }
 

@@ -1,6 +1,7 @@
 //! Runs plans against a target and judges recordings.
 
 mod confirm;
+mod crowd;
 mod diagnosis;
 mod enter;
 mod event;
@@ -17,6 +18,7 @@ mod reduce;
 mod run;
 mod score;
 mod stage;
+mod telling;
 mod time;
 mod times;
 mod together;

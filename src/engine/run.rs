@@ -20,6 +20,7 @@ use super::hold::Hold;
 use super::limits::CutOff;
 use super::reduce::Slice;
 use super::stage::Stage;
+use super::telling::Telling;
 use super::time::Time;
 use super::times::Times;
 use crate::contract::{Contract, Files, Outcome, SpecError, Version};
@@ -213,7 +214,8 @@ pub(super) fn gate_of(options: &RunOptions) -> Result<Gate, RunError> {
     if let Some(provider) = &options.provider {
         options.secrets.register(provider.secret());
     }
-    let gate = Gate::new(client, options.mode, ledger, options.secrets.clone(), namespace(&options.run));
+    let telling = Telling { listener: Arc::clone(&options.listener), time: options.time.clone() };
+    let gate = Gate::new(client, options.mode, ledger, options.secrets.clone(), namespace(&options.run)).witnessed_by(Arc::new(telling));
     gate.declare_unused(UNUSED_ID);
     gate.declare_unused(OVERLONG_ID);
     Ok(gate)
@@ -647,7 +649,12 @@ async fn confirm_all(stage: &Stage<'_>, traces: &[(usize, Arc<Sequence>, Trace)]
         if confirmation.was_others(sighted) {
             continue;
         }
-        (options.listener)(&Event::Confirmed { cause: sighted.detail.clone(), shown: confirmation.shown, tries: confirmation.tries });
+        (options.listener)(&Event::Confirmed {
+            cause: sighted.detail.clone(),
+            shown: confirmation.shown,
+            tries: confirmation.tries,
+            first: confirmation.holds() && !known,
+        });
         board.found.push(Found {
             sighted: sighted.clone(),
             reduced_from: sequence.group(sighted.step).end,

@@ -8,9 +8,10 @@
 //!                       ├─► github    its annotations
 //!                       ├─► html      one page for a browser
 //!                       └─► compare   what changed between two of them
+//! exchanges ──────────────► har       what went over the wire, without the secrets
 //! ```
 //!
-//! [`Report`] is the JSON document itself. Every other format is a plain function of it, so no format can know
+//! [`Report`] is the JSON document itself. Every other format but `har` is a plain function of it, so no format can know
 //! more than the JSON says, and a stored report can be turned into any of them later. Nothing here reads a clock or the
 //! environment, prints, or knows a secret: [`Report::masked`] is the one door through which free text loses its secrets,
 //! and the caller goes through it before it calls a renderer.
@@ -24,6 +25,7 @@ pub mod compare;
 mod curl;
 pub mod document;
 pub mod github;
+mod har;
 pub mod html;
 pub mod json;
 pub mod junit;
@@ -44,4 +46,5 @@ pub use document::{
     OutcomeRow, Place, Report, RequirementCounts, RequirementOperation, RequirementRow, SCHEMA_VERSION, SequenceRow, Summary, Target,
     TargetKind, Timing, Tool,
 };
+pub use har::Har;
 pub use verdict::{RunVerdict, Verdict};

@@ -38,7 +38,7 @@ impl Default for Style {
 /// How much is said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Verbosity {
-    /// The verdict's line only.
+    /// The verdict and what decided it.
     Quiet,
     /// At most one screen.
     #[default]
@@ -85,7 +85,7 @@ impl Layout {
 /// The text, with a line break after each line.
 pub fn render(report: &Report, style: &Style) -> String {
     let rows = match style.verbosity {
-        Verbosity::Quiet => vec![verdict_row(report)],
+        Verbosity::Quiet => join(vec![vec![verdict_row(report)], findings(report, Layout::EVERYTHING)], false),
         Verbosity::Normal => screen(report, style),
         Verbosity::Verbose => join(details::sections(report), true),
     };

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::client::{Client, SendError};
+use super::exchange::{Exchange, Witness};
 use super::ledger::{Intent, Ledger, identity};
 use super::rules::{Aim, may_write, only_reads};
 use super::secret::SecretRegister;
@@ -141,6 +142,7 @@ pub struct Gate {
     sent: Arc<AtomicU64>,
     /// Microseconds that an answer takes, lately.
     pace: Arc<AtomicU64>,
+    witness: Option<Arc<dyn Witness>>,
 }
 
 impl Gate {
@@ -157,6 +159,7 @@ impl Gate {
             unused: Arc::default(),
             sent: Arc::default(),
             pace: Arc::default(),
+            witness: None,
         }
     }
 
@@ -164,6 +167,13 @@ impl Gate {
     #[must_use]
     pub fn with_channel(mut self, kinds: &[MessageKind]) -> Self {
         self.channels = kinds.into();
+        self
+    }
+
+    /// Shows every exchange to `witness`.
+    #[must_use]
+    pub fn witnessed_by(mut self, witness: Arc<dyn Witness>) -> Self {
+        self.witness = Some(witness);
         self
     }
 
@@ -240,14 +250,20 @@ impl Gate {
         self.secrets.harvest_request(request);
         self.judge(request, clearance)?;
         self.announce(&clearance.intents).await?;
-        self.sent.fetch_add(1, Ordering::Relaxed);
+        let started_ms = self.witness.as_ref().map(|witness| witness.now_ms()).unwrap_or_default();
+        let number = self.sent.fetch_add(1, Ordering::Relaxed);
         let begun = Instant::now();
         let answer = self.client.send(request).await?;
-        let took = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let lasted = begun.elapsed();
+        let took = u64::try_from(lasted.as_micros()).unwrap_or(u64::MAX);
         // The newest answer counts for an eighth; one that another task measures meanwhile may be left out.
         let before = self.pace.load(Ordering::Relaxed);
         self.pace.store(if before == 0 { took } else { before - before / 8 + took / 8 }, Ordering::Relaxed);
         self.secrets.harvest(&answer);
+        if let Some(witness) = &self.witness {
+            let url = self.client.url_of(request)?.to_string();
+            witness.saw(Exchange { number, started_ms, took: lasted, url, request: request.clone(), answer: answer.clone() });
+        }
         self.learn(&answer, &clearance.intents)?;
         Ok(answer)
     }

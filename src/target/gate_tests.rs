@@ -16,6 +16,35 @@ fn user(marker: &str) -> Intent {
     Intent::User { marker: marker.into() }
 }
 
+#[derive(Debug, Default)]
+struct Seen(std::sync::Mutex<Vec<Exchange>>);
+
+impl Witness for Seen {
+    fn now_ms(&self) -> i64 {
+        7
+    }
+
+    fn saw(&self, exchange: Exchange) {
+        self.0.lock().unwrap().push(exchange);
+    }
+}
+
+#[tokio::test]
+async fn a_witness_sees_every_exchange_and_nothing_that_was_not_sent() {
+    let (gate, _) = gate(Mode::ReadOnly).await;
+    let seen = Arc::new(Seen::default());
+    let gate = gate.witnessed_by(Arc::clone(&seen) as Arc<dyn Witness>);
+    gate.send(&Request::new("GET", "/api/a"), &Clearance::read()).await.unwrap();
+    refused(&gate, "POST", "/api/users", Clearance::write()).await;
+    gate.clone().send(&Request::new("GET", "/api/b?x=1"), &Clearance::read()).await.unwrap();
+    let seen = seen.0.lock().unwrap();
+    let told: Vec<_> =
+        seen.iter().map(|exchange| (exchange.number, exchange.started_ms, exchange.url.rsplit('/').next().unwrap())).collect();
+    assert_eq!(told, [(0, 7, "a"), (1, 7, "b?x=1")]);
+    assert!(seen.iter().all(|exchange| exchange.answer.status == 200 && format!("{exchange:?}").starts_with("GET /api/")));
+    assert_eq!(gate.secrets().redact("S1-token"), super::super::MASK, "what it is shown is registered");
+}
+
 async fn refused(gate: &Gate, method: &str, target: &str, clearance: Clearance) -> String {
     match gate.send(&Request::new(method, target), &clearance).await {
         Err(GateError::Forbidden { why, .. }) => why,

@@ -31,7 +31,8 @@ pub struct SecretRegister {
 #[derive(Default)]
 struct Forms {
     values: HashSet<Box<str>>,
-    known: HashSet<Box<[u8]>>,
+    /// Each form with the number of its value, from 1.
+    known: HashMap<Box<[u8]>, usize>,
     lengths: HashMap<[u8; MIN], BTreeSet<usize>>,
 }
 
@@ -55,8 +56,9 @@ impl SecretRegister {
         }
         let mut forms = self.forms.write().unwrap_or_else(PoisonError::into_inner);
         forms.values.insert(value.into());
+        let number = forms.values.len();
         for form in encodings(value) {
-            forms.add(form.as_bytes());
+            forms.add(form.as_bytes(), number);
         }
     }
 
@@ -73,6 +75,12 @@ impl SecretRegister {
     /// The text with every registered value replaced by [`MASK`]; overlapping values are masked together.
     pub fn redact(&self, text: &str) -> String {
         self.redact_cow(text).into_owned()
+    }
+
+    /// The text with every registered value replaced by a symbol of its own, such as `(secret-7)`: the same for the same value,
+    /// however it is encoded. Several that overlap make one symbol.
+    pub fn symbolise<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        self.replace(text, symbol)
     }
 
     /// Like [`redact`](Self::redact) for all strings and keys of a document.
@@ -94,15 +102,19 @@ impl SecretRegister {
     }
 
     fn redact_cow<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        self.replace(text, |_| MASK.to_owned())
+    }
+
+    fn replace<'a>(&self, text: &'a str, shown: impl Fn(&[usize]) -> String) -> Cow<'a, str> {
         let spans = self.read(|forms| forms.spans(text.as_bytes()));
         if spans.is_empty() {
             return Cow::Borrowed(text);
         }
         let mut masked = String::with_capacity(text.len());
         let mut rest = 0;
-        for (start, end) in spans {
+        for Span { start, end, numbers } in spans {
             masked.push_str(&text[rest..start]);
-            masked.push_str(MASK);
+            masked.push_str(&shown(&numbers));
             rest = end;
         }
         masked.push_str(&text[rest..]);
@@ -115,36 +127,77 @@ impl SecretRegister {
 }
 
 impl Forms {
-    fn add(&mut self, form: &[u8]) {
+    fn add(&mut self, form: &[u8], number: usize) {
         if let Some(start) = form.first_chunk::<MIN>() {
             self.lengths.entry(*start).or_default().insert(form.len());
-            self.known.insert(form.into());
+            self.known.entry(form.into()).or_insert(number);
         }
     }
 
     /// The stretches of `text` that registered values cover, merged where they overlap.
     ///
     /// Forms are whole UTF-8 texts, so the ends of a stretch are character boundaries of `text`.
-    fn spans(&self, text: &[u8]) -> Vec<(usize, usize)> {
-        let mut spans: Vec<(usize, usize)> = Vec::new();
+    fn spans(&self, text: &[u8]) -> Vec<Span> {
+        let mut spans: Vec<Span> = Vec::new();
         if self.lengths.is_empty() {
             return spans;
         }
         for start in 0..text.len() {
-            let Some(length) = self.longest_at(&text[start..]) else { continue };
+            // What lies within a longer one says nothing more.
+            let covered = spans.last().map_or(0, |last: &Span| last.end.saturating_sub(start));
+            let Some((length, number)) = self.longest_at(&text[start..], covered) else { continue };
             let end = start + length;
             match spans.last_mut() {
-                Some(last) if start < last.1 => last.1 = last.1.max(end),
-                _ => spans.push((start, end)),
+                Some(last) if start < last.end => {
+                    last.end = end;
+                    last.numbers.push(number);
+                }
+                _ => spans.push(Span { start, end, numbers: vec![number] }),
             }
         }
         spans
     }
 
-    fn longest_at(&self, text: &[u8]) -> Option<usize> {
+    /// Length of the longest form that the text starts with, if it is longer than `least`, and the number of its value.
+    fn longest_at(&self, text: &[u8], least: usize) -> Option<(usize, usize)> {
         let lengths = self.lengths.get(text.first_chunk::<MIN>()?)?;
-        lengths.iter().rev().copied().find(|&length| text.get(..length).is_some_and(|form| self.known.contains(form)))
+        lengths.range(least + 1..).rev().find_map(|&length| Some((length, *self.known.get(text.get(..length)?)?)))
     }
+}
+
+/// A stretch of text that registered values cover.
+struct Span {
+    start: usize,
+    end: usize,
+    /// The values, by number.
+    numbers: Vec<usize>,
+}
+
+/// What stands in place of the values with these numbers: `(secret-7)`, which no encoding changes.
+fn symbol(numbers: &[usize]) -> String {
+    let numbers: Vec<String> = numbers.iter().map(ToString::to_string).collect();
+    format!("{SYMBOL}{})", numbers.join("-"))
+}
+
+/// How every symbol begins.
+const SYMBOL: &str = "(secret-";
+
+/// How what stands for a body that is left out begins.
+const LEFT_OUT: &str = "(left-out-";
+
+/// What stands in place of a body of so many bytes.
+pub fn left_out(bytes: usize) -> String {
+    format!("{LEFT_OUT}{bytes})")
+}
+
+/// Whether a symbol stands somewhere in a text, or in place of it.
+pub fn has_symbol(text: &[u8]) -> bool {
+    let ends = |rest: &[u8]| {
+        let length = rest.iter().take_while(|byte| byte.is_ascii_digit() || **byte == b'-').count();
+        length > 0 && rest.get(length) == Some(&b')')
+    };
+    let opened = text.iter().enumerate().filter(|(_, byte)| **byte == b'(').map(|(start, _)| &text[start..]);
+    opened.filter_map(|rest| [SYMBOL, LEFT_OUT].into_iter().find_map(|start| rest.strip_prefix(start.as_bytes()))).any(ends)
 }
 
 /// The forms in which a value can appear in a text.
@@ -334,6 +387,18 @@ mod tests {
         assert_eq!(secrets.redact("-abcdefghijklmnop-"), "-<secret>-");
         assert_eq!(secrets.redact("abcdefabcdef"), "<secret><secret>");
         assert_eq!(secrets.redact("abcde"), "abcde");
+    }
+
+    #[test]
+    fn equal_values_have_equal_symbols_in_every_encoding() {
+        let secrets = register(&["abcdef", "hijklmnop", "defghijk", "abc/def=ghi"]);
+        assert_eq!(secrets.symbolise("abcdef, hijklmnop"), "(secret-1), (secret-2)");
+        assert_eq!(secrets.symbolise("-abcdefghijklmnop-"), "-(secret-1-3-2)-");
+        for form in ["abc/def=ghi".to_owned(), percent("abc/def=ghi"), STANDARD.encode("abc/def=ghi")] {
+            assert_eq!(secrets.symbolise(&form).trim_end_matches('='), "(secret-4)", "{form}");
+        }
+        assert!(has_symbol(b"a (secret-1-3) b") && has_symbol(b"(secret- (secret-7)"));
+        assert!(!has_symbol(b"(secret-) (secret-x) <secret> (secret-1"));
     }
 
     #[test]

@@ -190,9 +190,17 @@ fn a_race_shows_how_often_it_was_observed() {
 }
 
 #[test]
-fn quiet_is_one_line() {
-    let text = render(&sample::full(), &Style { verbosity: Verbosity::Quiet, ..Style::default() });
-    assert_eq!(text, "DEVIATING (exit 1): the target breaks the contract, or a waiver is stale.\n");
+fn quiet_is_the_verdict_and_what_decided_it() {
+    let quiet = Style { verbosity: Verbosity::Quiet, ..Style::default() };
+    insta::assert_snapshot!(render(&sample::full(), &quiet), @r##"
+    DEVIATING (exit 1): the target breaks the contract, or a waiver is stale.
+    FAIL ACC-FIELD-02 UpdateProfile  expected 400 account_center.field_not_editable, got 200
+         logto-conformance replay conformance-out/r1/findings/field-02-a1.json --target https://logto.example
+    STALE WAIVER ACC-PHONE-01 UpdatePrimaryPhone  waivers.toml:3
+    "##);
+    assert_eq!(render(&sample::minimal(), &quiet).lines().count(), 1);
+    let many = render(&many(99, 9, 9), &quiet);
+    assert_eq!(many.lines().filter(|line| line.starts_with("FAIL ")).count(), 99);
 }
 
 #[test]

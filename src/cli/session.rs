@@ -38,6 +38,12 @@ pub struct Wish {
     pub snapshots: Option<PathBuf>,
     /// Faults of the embedded reference.
     pub faults: Vec<Fault>,
+    /// Looks at what deviates after every few sequences.
+    pub impatient: bool,
+    /// Ends the run when it is set.
+    pub stop: Arc<AtomicBool>,
+    /// Told what happens, besides the terminal.
+    pub listener: Option<Listener>,
     /// Shows no progress and keeps nothing on disk.
     pub quiet: bool,
 }
@@ -98,7 +104,7 @@ pub async fn run(settings: &Settings, wish: Wish) -> Result<Report, Failure> {
     }
     let provider = provider(settings.target.provider.as_ref(), mode, reference.is_some()).await?;
     let channel = channel(settings.target.channel.as_ref(), mode, reference.is_some(), &secrets).await?;
-    let stop = Arc::new(AtomicBool::new(false));
+    let stop = Arc::clone(&wish.stop);
     let hurry = Arc::new(AtomicBool::new(false));
     let watch = tokio::spawn(watch(Arc::clone(&stop), Arc::clone(&hurry)));
     let longest = match settings.run.budget {
@@ -119,6 +125,9 @@ pub async fn run(settings: &Settings, wish: Wish) -> Result<Report, Failure> {
         only: wish.only.clone(),
         plan: wish.plan.clone(),
         portion: wish.portion.clone(),
+        // What is chosen by hand is not shared out.
+        partition: settings.run.partition.filter(|_| wish.plan.is_none() && wish.portion.is_none()),
+        impatient: wish.impatient,
         exemplars: wish.snapshots.is_some(),
         run,
         secret: random_text(24),
@@ -126,7 +135,7 @@ pub async fn run(settings: &Settings, wish: Wish) -> Result<Report, Failure> {
         secrets: secrets.clone(),
         time: Time::new(clock, waits).within(Limits::new(longest, hurry).queueing(settings.run.wait.unwrap_or_default())),
         stop: Arc::clone(&stop),
-        listener: logged(listener(wish.quiet, settings.run.budget, &stop), settings.run.log.as_deref(), &secrets)?,
+        listener: logged(listener(wish.quiet, settings.run.budget, &stop, wish.listener), settings.run.log.as_deref(), &secrets)?,
     };
     let result = Box::pin(engine::run(options)).await;
     watch.abort();
@@ -150,7 +159,7 @@ pub async fn run(settings: &Settings, wish: Wish) -> Result<Report, Failure> {
     let (report, reproductions) = assemble(&result, &circumstances, &mut waivers);
     let mut report = report.masked(|text| secrets.redact(text));
     if let Some(folder) = &wish.snapshots {
-        let whole = circumstances.whole && !result.stopped;
+        let whole = circumstances.whole && result.partition.is_none() && !result.stopped;
         compare(folder, &result, whole, &secrets, &mut report)?;
     }
     if let Some(out) = &out {
@@ -208,6 +217,8 @@ pub async fn examined(settings: &Settings) -> Result<(RunOptions, Option<Running
         only: Vec::new(),
         plan: None,
         portion: None,
+        partition: None,
+        impatient: false,
         exemplars: false,
         run: random_text(8),
         secret: random_text(24),
@@ -249,6 +260,8 @@ pub async fn planned(settings: &Settings, profile: Profile, seed: u64) -> Result
         only: Vec::new(),
         plan: None,
         portion: None,
+        partition: None,
+        impatient: false,
         exemplars: false,
         run: random_text(8),
         secret: random_text(24),
@@ -454,7 +467,7 @@ fn logged(listener: Listener, path: Option<&Path>, secrets: &SecretRegister) -> 
 }
 
 /// Shows progress on a terminal, and a few plain lines elsewhere.
-fn listener(quiet: bool, budget: Option<Budget>, stop: &Arc<AtomicBool>) -> Listener {
+fn listener(quiet: bool, budget: Option<Budget>, stop: &Arc<AtomicBool>, other: Option<Listener>) -> Listener {
     let most = match budget {
         Some(Budget::Requests(most)) => Some(most),
         _ => None,
@@ -464,6 +477,9 @@ fn listener(quiet: bool, budget: Option<Budget>, stop: &Arc<AtomicBool>) -> List
     let bar = ProgressBar::hidden();
     let terminal = std::io::stderr().is_terminal() && !quiet;
     Arc::new(move |event| {
+        if let Some(other) = &other {
+            other(event);
+        }
         if let Event::SequenceFinished { requests, .. } = event {
             let total = sent.fetch_add(*requests as u64, Ordering::Relaxed) + *requests as u64;
             if most.is_some_and(|most| total >= most) {
@@ -487,7 +503,7 @@ fn listener(quiet: bool, budget: Option<Budget>, stop: &Arc<AtomicBool>) -> List
                 }
             }
             Event::SequenceFinished { .. } => bar.inc(1),
-            Event::Confirmed { cause, shown, tries } => bar.set_message(format!("{shown}/{tries} {cause}")),
+            Event::Confirmed { cause, shown, tries, .. } => bar.set_message(format!("{shown}/{tries} {cause}")),
             Event::CleaningUp => bar.finish_and_clear(),
             Event::Queued { behind, until } => {
                 let text = format!("waiting for the exclusive run `{behind}`, which holds the settings of this tenant until {until}\n");
@@ -537,7 +553,7 @@ fn create_parent(path: &Path) -> Result<(), Failure> {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).map_or(Ok(()), create_dir)
 }
 
-fn write(path: &Path, text: &str) -> Result<(), Failure> {
+pub fn write(path: &Path, text: &str) -> Result<(), Failure> {
     create_parent(path)?;
     std::fs::write(path, text).map_err(|error| Failure::Usage(format!("failed to write {}: {error}", path.display())))
 }

@@ -47,6 +47,10 @@ pub enum Event {
         shown: usize,
         /// Out of how many replays.
         tries: usize,
+        /// Whether it is a finding.
+        holds: bool,
+        /// Requests that the run had sent when it showed first.
+        after: u64,
     },
     /// Everything made is being removed.
     CleaningUp,

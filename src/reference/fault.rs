@@ -55,7 +55,7 @@ pub enum FaultClass {
 }
 
 /// Where in the deployment a fault sits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FaultLayer {
     /// The contract that the deployment keeps.

@@ -59,9 +59,8 @@ pub(super) fn run(args: &Args, settings: &Settings) -> Result<RunVerdict, Failur
 /// The contract that the reports tell of; another version of the program may have had another.
 fn contract_of(reports: &[(String, Report)]) -> Result<Contract, Failure> {
     let this = Tool::this();
-    let wrong = |name: &str, what: String| {
-        Failure::Usage(format!("{name}: {what}\n  help: put reports together with the program that wrote them"))
-    };
+    let wrong =
+        |name: &str, what: String| Failure::Usage(format!("{name}: {what}\n  help: put reports together with the program that wrote them"));
     let mut version = None;
     for (name, report) in reports {
         if report.tool != this {

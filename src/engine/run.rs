@@ -389,7 +389,11 @@ async fn prepare(options: &RunOptions, opened: &Opened) -> Result<Prepared, RunE
 
 /// The same sequences under the same settings, a few at a time.
 fn in_pieces(epoch: &Epoch) -> impl Iterator<Item = Epoch> {
-    epoch.sequences.chunks(PIECE).map(|sequences| Epoch { settings: epoch.settings.clone(), alone: epoch.alone, sequences: sequences.to_vec() })
+    epoch.sequences.chunks(PIECE).map(|sequences| Epoch {
+        settings: epoch.settings.clone(),
+        alone: epoch.alone,
+        sequences: sequences.to_vec(),
+    })
 }
 
 /// The plan of a run, or the one that it was given, as far as the mode allows.

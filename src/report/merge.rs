@@ -135,7 +135,8 @@ impl Merger<'_> {
         let operations = self.operations();
         let outcomes = self.outcomes();
         let errors = self.errors(&stale);
-        let mut verdicts: Vec<RunVerdict> = self.each().map(|report| report.verdict).filter(|verdict| *verdict != RunVerdict::Incomplete).collect();
+        let mut verdicts: Vec<RunVerdict> =
+            self.each().map(|report| report.verdict).filter(|verdict| *verdict != RunVerdict::Incomplete).collect();
         if !findings.is_empty() || !stale.is_empty() {
             verdicts.push(RunVerdict::Deviating);
         }
@@ -261,9 +262,11 @@ impl Merger<'_> {
         let Some((first, rest)) = lists.split_first() else { return Vec::new() };
         let judged = |waiver: &IdleWaiver| {
             let fits = |row: &&RequirementRow| glob(&waiver.requirement, &row.id);
-            self.each().flat_map(|report| &report.requirements).filter(fits).flat_map(|row| &row.operations).any(|part| {
-                part.evidence > 0 && glob(&waiver.operation, &part.operation)
-            })
+            self.each()
+                .flat_map(|report| &report.requirements)
+                .filter(fits)
+                .flat_map(|row| &row.operations)
+                .any(|part| part.evidence > 0 && glob(&waiver.operation, &part.operation))
         };
         first.iter().filter(|waiver| rest.iter().all(|list| list.contains(waiver)) && judged(waiver)).collect()
     }

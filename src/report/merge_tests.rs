@@ -16,8 +16,8 @@ fn part(index: u32, of: u32) -> Report {
         evidence: 0,
         operations: Vec::new(),
     });
-    let out_of_scope =
-        [("ACC-FIELD-01", ELSEWHERE), ("ACC-AUTH-01", ELSEWHERE), ("MGT-USER-09", "excluded")].map(|(id, why)| sample::not_tested(id, why, "fix"));
+    let out_of_scope = [("ACC-FIELD-01", ELSEWHERE), ("ACC-AUTH-01", ELSEWHERE), ("MGT-USER-09", "excluded")]
+        .map(|(id, why)| sample::not_tested(id, why, "fix"));
     Report { partition: Some(partition), requirements: requirements.into(), out_of_scope: out_of_scope.into(), ..sample::minimal() }
 }
 
@@ -54,7 +54,8 @@ fn what_does_not_belong_together_is_refused() {
     assert_eq!(told(vec![sample::minimal()]), "1.json tells of a whole plan, not of a partition");
     assert_eq!(told(vec![part(2, 3)]), "no report tells of the partitions 1/3, 3/3");
     assert_eq!(told(vec![part(1, 2), part(1, 2)]), "partition 1/2 is there twice: 1.json and 2.json");
-    let cases: [(fn(&mut Report), &str); 8] = [
+    type Change = fn(&mut Report);
+    let cases: [(Change, &str); 8] = [
         (|report| report.seed = 7, "seed: 7 against 1"),
         (|report| report.contract = "1.42".into(), "contract: 1.42 against 1.43"),
         (|report| report.profile = "quick".into(), "profile: quick against standard"),
@@ -104,7 +105,11 @@ fn one_cause_in_several_parts_is_one_finding() {
     let found = |index: u32, steps: u64, operation: &str, level: Level| {
         let mut report = showing(part(index, 2), "ACC-FIELD-01", &[(operation, Verdict::Fail, 1)]);
         let finding = Finding { steps, level, operations: vec![operation.to_owned()], also_seen_in: 2, ..sample::finding() };
-        if level == Level::Must { report.findings.push(finding) } else { report.warnings.push(finding) }
+        if level == Level::Must {
+            report.findings.push(finding);
+        } else {
+            report.warnings.push(finding);
+        }
         report.set_verdict(if level == Level::Must { RunVerdict::Deviating } else { RunVerdict::Conformant });
         report
     };
@@ -124,10 +129,10 @@ fn a_waiver_is_stale_if_no_part_shows_its_deviation_although_one_could() {
         report.partition.as_mut().unwrap().idle_waivers = Some(waivers.to_vec());
         report
     };
-    let stale = merged(vec![idle(1, &[waiver.clone()]), idle(2, &[waiver.clone()])]);
+    let stale = merged(vec![idle(1, std::slice::from_ref(&waiver)), idle(2, std::slice::from_ref(&waiver))]);
     assert_eq!((stale.verdict, stale.errors.as_slice()), (RunVerdict::Deviating, &["stale waiver: w.toml:1: gone".to_owned()][..]));
     assert_eq!(stale.requirements[0].verdict, Verdict::StaleWaiver);
-    let needed = merged(vec![idle(1, &[waiver.clone()]), idle(2, &[])]);
+    let needed = merged(vec![idle(1, std::slice::from_ref(&waiver)), idle(2, &[])]);
     assert_eq!((needed.requirements[0].verdict, needed.errors.len()), (Verdict::Pass, 0));
     let mut stopped = idle(2, &[]);
     stopped.partition.as_mut().unwrap().idle_waivers = None;

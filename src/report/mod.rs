@@ -44,7 +44,7 @@ pub mod waivers;
 pub use assemble::{Circumstances, Reproduction, assemble, plan_text};
 pub use document::{
     Abstention, CheckCounts, Collection, Finding, IdleWaiver, Level, LevelRow, Mode, NotTested, OperationCounts, OperationRow,
-    OutcomeCounts, OutcomeRow, Partition, Place, Report, RequirementCounts, RequirementOperation, RequirementRow, SCHEMA_VERSION, SequenceRow, Summary, Target,
-    TargetKind, Timing, Tool,
+    OutcomeCounts, OutcomeRow, Partition, Place, Report, RequirementCounts, RequirementOperation, RequirementRow, SCHEMA_VERSION,
+    SequenceRow, Summary, Target, TargetKind, Timing, Tool,
 };
 pub use verdict::{RunVerdict, Verdict};

@@ -63,9 +63,7 @@ impl Scope<'_> {
                 "needs settings of the account center that may not be changed in this mode",
                 "use `--mode exclusive` on a deployment that nobody else needs now",
             )),
-            Mode::Exclusive if !self.whole => {
-                Some(("the profile or `--only` left it out", "use `--profile standard` without `--only`"))
-            }
+            Mode::Exclusive if !self.whole => Some(("the profile or `--only` left it out", "use `--profile standard` without `--only`")),
             Mode::Exclusive => None,
         }
     }

@@ -114,7 +114,9 @@ impl Kills {
             .iter()
             .map(|check| {
                 let own = self.own(check);
-                let example = own.first().map_or_else(|| "none".to_owned(), |id| format!("{}: {id}{}", own.len(), if own.len() > 1 { ", …" } else { "" }));
+                let example = own
+                    .first()
+                    .map_or_else(|| "none".to_owned(), |id| format!("{}: {id}{}", own.len(), if own.len() > 1 { ", …" } else { "" }));
                 vec![(*check).to_owned(), self.rows.iter().filter(|row| row.by.contains(*check)).count().to_string(), example]
             })
             .collect();

@@ -46,8 +46,9 @@ pub(super) fn run(args: &Args, settings: &Settings) -> Result<RunVerdict, Failur
             Format::Html => html::render(&report, &Material::of(&contract)),
             _ => json::render(&report),
         };
-        let path = target.path.iter();
-        path.map(|path| session::write(path, &text)).collect::<Result<(), Failure>>()?;
+        if let Some(path) = &target.path {
+            session::write(path, &text)?;
+        }
     }
     if args.report.is_empty() {
         print(&json::render(&report))?;

@@ -116,10 +116,10 @@ async fn trial(args: &Args, settings: &Settings, seed: u64, fault: Option<Fault>
     settings.run = super::settings::RunSettings { profile: Some(args.profile), seed: Some(seed), ..Default::default() };
     let ends_early = fault.is_some() && !args.matrix;
     let (stop, sighted) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(u64::MAX)));
-    let (ended, seen) = (Arc::clone(&stop), Arc::clone(&sighted));
+    let (ended, first) = (Arc::clone(&stop), Arc::clone(&sighted));
     let listener = move |event: &Event| {
         if let Event::Confirmed { holds: true, after, .. } = event {
-            seen.fetch_min(*after, Ordering::Relaxed);
+            first.fetch_min(*after, Ordering::Relaxed);
             ended.fetch_or(ends_early, Ordering::Relaxed);
         }
     };

@@ -49,12 +49,14 @@ fn told(parts: Vec<Report>) -> String {
     merge(named(parts), &contract(), &[]).unwrap_err().to_string()
 }
 
+/// Makes a part one of another plan.
+type Change = fn(&mut Report);
+
 #[test]
 fn what_does_not_belong_together_is_refused() {
     assert_eq!(told(vec![sample::minimal()]), "1.json tells of a whole plan, not of a partition");
     assert_eq!(told(vec![part(2, 3)]), "no report tells of the partitions 1/3, 3/3");
     assert_eq!(told(vec![part(1, 2), part(1, 2)]), "partition 1/2 is there twice: 1.json and 2.json");
-    type Change = fn(&mut Report);
     let cases: [(Change, &str); 8] = [
         (|report| report.seed = 7, "seed: 7 against 1"),
         (|report| report.contract = "1.42".into(), "contract: 1.42 against 1.43"),

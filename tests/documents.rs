@@ -113,6 +113,7 @@ fn the_help_of_each_command_is_the_reviewed_one() {
     for form in ["bundle", "schema"] {
         insta::assert_snapshot!(format!("spec-{form}"), help(&["spec", form]));
     }
+    insta::assert_snapshot!("report-merge", help(&["report", "merge"]));
 }
 
 #[test]

@@ -69,6 +69,8 @@ async fn check(fault: &Fault, only: Vec<String>, seed: u64, profile: Profile, jo
         only,
         plan: None,
         portion: None,
+        partition: None,
+        impatient: false,
         exemplars: false,
         run: format!("trial{seed}"),
         secret: "trial".into(),

@@ -40,6 +40,8 @@ async fn replay(plan: Plan, faults: Vec<Fault>) -> RunResult {
         only: Vec::new(),
         plan: Some(plan),
         portion: None,
+        partition: None,
+        impatient: false,
         exemplars: false,
         run: "replay".into(),
         secret: "replay".into(),

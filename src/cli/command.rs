@@ -5,9 +5,9 @@ use std::panic::{self, UnwindSafe};
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
-use super::settings::{ContractSettings, TargetSettings, WaiverSettings};
+use super::settings::{ContractSettings, RunSettings, TargetSettings, WaiverSettings};
 use super::{
-    Failure, Settings, check, compare, doctor, drift, explain, init, inspect, list, output, replay, restore, selftest, serve, spec,
+    Failure, Settings, check, compare, doctor, drift, explain, init, inspect, list, merge, output, replay, restore, selftest, serve, spec,
 };
 use crate::report::RunVerdict;
 
@@ -110,6 +110,12 @@ enum Command {
         #[command(flatten)]
         args: compare::Args,
     },
+    /// Work on reports that `check` wrote
+    #[command(subcommand_required = true, arg_required_else_help = true, after_help = merge::EXAMPLE)]
+    Report {
+        #[command(subcommand)]
+        act: Act,
+    },
     /// Compare the documents that a deployment publishes of its own API with the contract
     #[command(after_help = drift::EXAMPLE)]
     Drift {
@@ -143,6 +149,16 @@ enum Command {
 
 const COMPLETIONS_EXAMPLE: &str =
     "Example:\n  $ logto-conformance completions bash > ~/.local/share/bash-completion/completions/logto-conformance";
+
+#[derive(Debug, Subcommand)]
+enum Act {
+    /// Make one report of those of all partitions of a plan, with the verdict and exit code of one whole run
+    #[command(after_help = merge::EXAMPLE)]
+    Merge {
+        #[command(flatten)]
+        args: merge::Args,
+    },
+}
 
 #[derive(Debug, Subcommand)]
 enum Form {
@@ -213,6 +229,10 @@ fn dispatch(command: Command) -> RunVerdict {
         Command::List { contract, args } => with(contract_only(contract), &mut |settings| list::run(&args, settings)),
         Command::Explain { contract, args } => with(contract_only(contract), &mut |settings| explain::run(&args, settings)),
         Command::Compare { args } => compare::run(&args).unwrap_or_else(|failure| failure.end()),
+        Command::Report { act: Act::Merge { args } } => {
+            let run = RunSettings { allow_untestable: args.allow_untestable.clone(), ..RunSettings::default() };
+            with(Settings { run, ..Settings::default() }, &mut |settings| merge::run(&args, settings))
+        }
         Command::Drift { contract, target, args } => {
             let flags = Settings { contract, target: (*target).clone(), ..Settings::default() };
             with(flags, &mut |settings| drift::run(&args, settings))

@@ -140,7 +140,7 @@ impl Asked {
 pub(super) fn read(path: &Path) -> Result<Report, Failure> {
     let path = if path.is_dir() { path.join("report.json") } else { path.to_owned() };
     let place = path.display();
-    let remedy = "compare what `check` wrote with `--report json:PATH`, or a folder of conformance-out";
+    let remedy = "give what `check` wrote with `--report json:PATH`, or a folder of conformance-out";
     let text =
         std::fs::read_to_string(&path).map_err(|error| Failure::Usage(format!("failed to read {place}: {error}\n  help: {remedy}")))?;
     json::read(&text).map_err(|error| Failure::Usage(format!("{place}: {error}\n  help: {remedy}")))

@@ -16,6 +16,7 @@ mod github;
 mod init;
 mod inspect;
 mod list;
+mod merge;
 mod output;
 mod progress;
 pub mod replay;

@@ -184,8 +184,8 @@ mod tests {
             exchange(),
             Event::SequenceFinished { id: "lap/GetUser/1".into(), requests: 1, deviations: 0 },
             Event::SequenceFinished { id: "lap/GetUser/2".into(), requests: 1, deviations: 2 },
-            Event::Confirmed { cause: "expected 200, got 500".into(), shown: 3, tries: 3, first: true },
-            Event::Confirmed { cause: "the same elsewhere".into(), shown: 3, tries: 3, first: false },
+            Event::Confirmed { cause: "expected 200, got 500".into(), shown: 3, tries: 3, first: true, holds: true, after: 9 },
+            Event::Confirmed { cause: "the same elsewhere".into(), shown: 3, tries: 3, first: false, holds: true, after: 9 },
             Event::CleaningUp,
         ]
     }

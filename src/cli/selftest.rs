@@ -1,20 +1,27 @@
 //! `selftest`: every fault against every check, and every secret against every output.
 
-use std::collections::BTreeSet;
+mod kills;
+
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use futures_util::StreamExt as _;
+use indicatif::{ProgressBar, ProgressDrawTarget};
 use serde_json::json;
 
 use super::canaries::{Hunt, hunt};
 use super::session::{self, Wish};
-use super::table::table;
 use super::{Failure, Settings, print};
 use crate::contract::glob;
+use crate::engine::Event;
 use crate::plan::Profile;
 use crate::reference::Fault;
 use crate::report::{Report, RunVerdict};
+use kills::{Kills, Row};
 
 pub(super) const EXAMPLE: &str = "Example:\n  $ logto-conformance selftest --only '*-ignored' --seeds 5";
 
@@ -34,30 +41,13 @@ pub struct Args {
     /// Try each fault with this many seeds
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     pub seeds: u64,
+    /// Test to the end with each fault, for all checks that catch it; without, the first finding is enough
+    #[arg(long)]
+    pub matrix: bool,
 }
 
 /// Name of the search for secrets, beside those of the faults.
 const CANARIES: &str = "canaries";
-
-struct Row {
-    fault: Fault,
-    seed: u64,
-    by: BTreeSet<String>,
-    requirements: BTreeSet<String>,
-    operations: BTreeSet<String>,
-    requests: u64,
-}
-
-impl Row {
-    fn killed(&self) -> bool {
-        !self.by.is_empty()
-    }
-
-    /// Whether the operation and the requirement that the catalogue expects are named.
-    fn named(&self) -> bool {
-        self.operations.contains(&self.fault.operation) && self.requirements.contains(&self.fault.requirement)
-    }
-}
 
 /// Runs the catalogue of faults and prints the kill matrix.
 pub(super) fn run(args: &Args, settings: &Settings) -> Result<RunVerdict, Failure> {
@@ -68,71 +58,82 @@ pub(super) fn run(args: &Args, settings: &Settings) -> Result<RunVerdict, Failur
     if chosen.is_empty() && !searches {
         return Err(Failure::Usage("no fault matches `--only`\n  help: the names stand in fixtures/faults.yaml".into()));
     }
-    let (clean, rows, found) = session::block_on(async {
-        let mut clean = Vec::new();
-        for seed in (1..=args.seeds).filter(|_| !chosen.is_empty()) {
-            clean.push(one(settings, args.profile, seed, None).await?);
+    let (kills, found) = session::block_on(async {
+        tokio::select! {
+            // Runs that are dropped end, and their deployments with them.
+            () = session::signal() => Err(Failure::Incomplete("the self-test was ended".into())),
+            done = test(args, settings, chosen, searches) => done,
         }
-        let jobs: Vec<(Fault, u64)> = (1..=args.seeds).flat_map(|seed| chosen.iter().cloned().map(move |fault| (fault, seed))).collect();
-        let rows: Vec<Result<Row, Failure>> = futures_util::stream::iter(jobs)
-            .map(|(fault, seed)| async move { Ok(row(fault.clone(), seed, &one(settings, args.profile, seed, Some(fault)).await?)) })
-            .buffered(2)
-            .collect()
-            .await;
-        let found = if searches { Some(canaries().await?) } else { None };
-        Ok((clean, rows.into_iter().collect::<Result<Vec<Row>, Failure>>()?, found))
     })?;
-    let false_alarms: u64 = clean.iter().map(|report| report.summary.findings + report.warnings.len() as u64).sum();
-    let survivors: Vec<&Row> = rows.iter().filter(|row| !row.killed() && row.fault.excused.is_none()).collect();
     if args.json {
-        let faults: Vec<_> = rows
-            .iter()
-            .map(|row| {
-                json!({"id": row.fault.id, "class": row.fault.class, "seed": row.seed, "killed": row.killed(), "by": row.by, "named": row.named(),
-                       "requirements": row.requirements, "operations": row.operations, "requests": row.requests})
-            })
-            .collect();
-        let checks: Vec<_> = crate::contract::CHECKS
-            .iter()
-            .map(|check| json!({"check": check, "kills": rows.iter().filter(|row| row.by.contains(*check)).count(),
-                                "alone": rows.iter().filter(|row| row.by.len() == 1 && row.by.contains(*check)).map(|row| &row.fault.id).collect::<Vec<_>>()}))
-            .collect();
-        print(&format!(
-            "{:#}\n",
-            json!({"faults": faults, "checks": checks, "false_alarms": false_alarms, "canaries": found.as_ref().map(document)})
-        ))?;
+        let mut all = kills.document();
+        all["canaries"] = found.as_ref().map(document).into();
+        print(&format!("{all:#}\n"))?;
     } else {
-        let lines: Vec<Vec<String>> = rows
-            .iter()
-            .map(|row| {
-                let verdict = if row.killed() { if row.named() { "killed" } else { "killed, other name" } } else { "SURVIVED" };
-                vec![
-                    row.fault.id.clone(),
-                    verdict.into(),
-                    row.by.iter().cloned().collect::<Vec<_>>().join(" "),
-                    row.fault.excused.clone().filter(|_| !row.killed()).unwrap_or_default(),
-                ]
-            })
-            .collect();
-        let mut text = table(&["fault", "verdict", "checks", "note"], &lines);
-        let killed = rows.iter().filter(|row| row.killed()).count();
-        let named = rows.iter().filter(|row| row.killed() && row.named()).count();
-        let _ = writeln!(
-            text,
-            "\n{killed} of {} killed, {named} with the expected operation and requirement; {} findings without a fault",
-            rows.len(),
-            false_alarms
-        );
-        for row in &survivors {
-            let _ = writeln!(text, "survived: {} (seed {}): {}", row.fault.id, row.seed, row.fault.what);
-        }
-        if rows.is_empty() {
-            text.clear();
-        }
+        let mut text = if kills.rows.is_empty() { String::new() } else { kills.text() };
         text.extend(found.as_ref().map(told));
         print(&text)?;
     }
-    Ok(verdict(survivors.len(), false_alarms, found.as_ref()))
+    Ok(verdict(kills.survivors().count(), kills.alarms(), found.as_ref()))
+}
+
+/// Tests the reference without a fault and with each, several side by side, and searches for secrets.
+async fn test(args: &Args, settings: &Settings, chosen: Vec<Fault>, searches: bool) -> Result<(Kills, Option<Hunt>), Failure> {
+    let mut false_alarms = BTreeMap::new();
+    for seed in (1..=args.seeds).filter(|_| !chosen.is_empty()) {
+        let report = trial(args, settings, seed, None).await?.0;
+        false_alarms.insert(seed, report.summary.findings + report.warnings.len() as u64);
+    }
+    let jobs = (1..=args.seeds).flat_map(|seed| chosen.iter().cloned().map(move |fault| (fault, seed))).enumerate();
+    let jobs: Vec<(usize, (Fault, u64))> = jobs.collect();
+    let bar = if std::io::stderr().is_terminal() { ProgressBar::new(jobs.len() as u64) } else { ProgressBar::hidden() };
+    bar.set_draw_target(ProgressDrawTarget::stderr());
+    let side_by_side = std::thread::available_parallelism().map_or(2, usize::from).max(2);
+    let rows: Vec<Result<(usize, Row), Failure>> = futures_util::stream::iter(jobs)
+        .map(|(place, (fault, seed))| {
+            let bar = &bar;
+            async move {
+                let (report, requests) = trial(args, settings, seed, Some(fault.clone())).await?;
+                bar.inc(1);
+                Ok((place, Row::of(fault, seed, &report, requests)))
+            }
+        })
+        .buffer_unordered(side_by_side)
+        .collect()
+        .await;
+    bar.finish_and_clear();
+    // In the order of the catalogue, whichever was done first.
+    let rows = rows.into_iter().collect::<Result<BTreeMap<usize, Row>, Failure>>()?.into_values().collect();
+    let found = if searches { Some(canaries().await?) } else { None };
+    Ok((Kills { profile: args.profile, matrix: args.matrix, rows, false_alarms }, found))
+}
+
+/// What a run reports, and how many requests were sent until what became its first finding was sighted. Unless the whole
+/// matrix is asked for, the first finding ends a run with a fault.
+async fn trial(args: &Args, settings: &Settings, seed: u64, fault: Option<Fault>) -> Result<(Report, Option<u64>), Failure> {
+    let mut settings = settings.clone();
+    settings.target = super::settings::TargetSettings::default();
+    settings.run = super::settings::RunSettings { profile: Some(args.profile), seed: Some(seed), ..Default::default() };
+    let ends_early = fault.is_some() && !args.matrix;
+    let (stop, sighted) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(u64::MAX)));
+    let (ended, first) = (Arc::clone(&stop), Arc::clone(&sighted));
+    let listener = move |event: &Event| {
+        if let Event::Confirmed { holds: true, after, .. } = event {
+            first.fetch_min(*after, Ordering::Relaxed);
+            ended.fetch_or(ends_early, Ordering::Relaxed);
+        }
+    };
+    let wish = Wish {
+        faults: fault.into_iter().collect(),
+        quiet: true,
+        impatient: ends_early,
+        stop,
+        listener: Some(Arc::new(listener)),
+        ..Wish::default()
+    };
+    let report = Box::pin(session::run(&settings, wish)).await?;
+    let sighted = sighted.load(Ordering::Relaxed);
+    Ok((report, (sighted < u64::MAX).then_some(sighted)))
 }
 
 /// How the self-test ends.
@@ -170,25 +171,6 @@ fn told(found: &Hunt) -> String {
 
 fn document(found: &Hunt) -> serde_json::Value {
     json!({"commands": found.commands, "secrets": found.secrets, "files": found.files, "hits": found.hits})
-}
-
-async fn one(settings: &Settings, profile: Profile, seed: u64, fault: Option<Fault>) -> Result<Report, Failure> {
-    let mut settings = settings.clone();
-    settings.target = super::settings::TargetSettings::default();
-    settings.run = super::settings::RunSettings { profile: Some(profile), seed: Some(seed), ..Default::default() };
-    session::run(&settings, Wish { faults: fault.into_iter().collect(), quiet: true, ..Wish::default() }).await
-}
-
-fn row(fault: Fault, seed: u64, report: &Report) -> Row {
-    let all = || report.findings.iter().chain(&report.warnings);
-    Row {
-        fault,
-        seed,
-        by: all().map(|finding| finding.check.clone()).collect(),
-        requirements: all().flat_map(|finding| finding.requirements.iter().cloned()).collect(),
-        operations: all().flat_map(|finding| finding.operations.iter().cloned()).collect(),
-        requests: report.summary.requests,
-    }
 }
 
 #[cfg(test)]

@@ -13,11 +13,11 @@ use url::Url;
 use super::Failure;
 use super::progress::{self, Volume};
 use super::settings::{Budget, Format, ProviderAddress, Settings};
-use super::watchers::{Recorders, counted, logged};
+use super::watchers::{Recorders, both, counted, logged};
 use crate::check::Waivers;
 use crate::clock::{Clock as _, SkippingClock, SystemClock};
 use crate::contract::{Contract, Files, Version};
-use crate::engine::{self, Limits, RunError, RunOptions, Time, Waits};
+use crate::engine::{self, Limits, Listener, RunError, RunOptions, Time, Waits};
 use crate::model::wire::Request;
 use crate::plan::{Built, Plan, Portion, Profile};
 use crate::reference::{Fault, Reference, ReferenceOptions, Running};
@@ -39,6 +39,12 @@ pub struct Wish {
     pub snapshots: Option<PathBuf>,
     /// Faults of the embedded reference.
     pub faults: Vec<Fault>,
+    /// Looks at what deviates after every few sequences.
+    pub impatient: bool,
+    /// Ends the run when it is set.
+    pub stop: Arc<AtomicBool>,
+    /// Told what happens, besides the terminal.
+    pub listener: Option<Listener>,
     /// Shows no progress and keeps nothing on disk.
     pub quiet: bool,
     /// How much is said.
@@ -102,7 +108,7 @@ pub async fn run(settings: &Settings, wish: Wish) -> Result<Report, Failure> {
     }
     let provider = provider(settings.target.provider.as_ref(), mode, reference.is_some()).await?;
     let channel = channel(settings.target.channel.as_ref(), mode, reference.is_some(), &secrets).await?;
-    let stop = Arc::new(AtomicBool::new(false));
+    let stop = Arc::clone(&wish.stop);
     let hurry = Arc::new(AtomicBool::new(false));
     let watch = tokio::spawn(watch(Arc::clone(&stop), Arc::clone(&hurry)));
     let longest = match settings.run.budget {
@@ -110,7 +116,7 @@ pub async fn run(settings: &Settings, wish: Wish) -> Result<Report, Failure> {
         _ => None,
     };
     let volume = Volume { quiet: wish.quiet || wish.volume.quiet, ..wish.volume };
-    let listener = counted(progress::shown(volume, &secrets), settings.run.budget, &stop);
+    let listener = counted(both(progress::shown(volume, &secrets), wish.listener), settings.run.budget, &stop);
     let listener = logged(listener, settings.run.log.as_deref(), &secrets)?;
     let recorders = Recorders::begin(recordings(settings, out.as_deref()), &secrets)?;
     let options = RunOptions {
@@ -127,6 +133,9 @@ pub async fn run(settings: &Settings, wish: Wish) -> Result<Report, Failure> {
         only: wish.only.clone(),
         plan: wish.plan.clone(),
         portion: wish.portion.clone(),
+        // What is chosen by hand is not shared out.
+        partition: settings.run.partition.filter(|_| wish.plan.is_none() && wish.portion.is_none()),
+        impatient: wish.impatient,
         exemplars: wish.snapshots.is_some(),
         run,
         secret: random_text(24),
@@ -160,7 +169,7 @@ pub async fn run(settings: &Settings, wish: Wish) -> Result<Report, Failure> {
     let (report, reproductions) = assemble(&result, &circumstances, &mut waivers);
     let mut report = report.masked(|text| secrets.redact(text));
     if let Some(folder) = &wish.snapshots {
-        let whole = circumstances.whole && !result.stopped;
+        let whole = circumstances.whole && result.partition.is_none() && !result.stopped;
         compare(folder, &result, whole, &secrets, &mut report)?;
     }
     if let Some(out) = &out {
@@ -218,6 +227,8 @@ pub async fn examined(settings: &Settings) -> Result<(RunOptions, Option<Running
         only: Vec::new(),
         plan: None,
         portion: None,
+        partition: None,
+        impatient: false,
         exemplars: false,
         run: random_text(8),
         secret: random_text(24),
@@ -259,6 +270,8 @@ pub async fn planned(settings: &Settings, profile: Profile, seed: u64) -> Result
         only: Vec::new(),
         plan: None,
         portion: None,
+        partition: None,
+        impatient: false,
         exemplars: false,
         run: random_text(8),
         secret: random_text(24),
@@ -508,7 +521,7 @@ pub fn create_parent(path: &Path) -> Result<(), Failure> {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).map_or(Ok(()), create_dir)
 }
 
-fn write(path: &Path, text: &str) -> Result<(), Failure> {
+pub fn write(path: &Path, text: &str) -> Result<(), Failure> {
     create_parent(path)?;
     std::fs::write(path, text).map_err(|error| Failure::Usage(format!("failed to write {}: {error}", path.display())))
 }

@@ -9,7 +9,7 @@ mod file;
 mod proxy;
 mod values;
 
-use crate::plan::Profile;
+use crate::plan::{Partition, Profile};
 use std::env;
 use std::path::{Path, PathBuf};
 
@@ -162,6 +162,9 @@ pub struct RunSettings {
     /// Seed of the plan [default: 1]
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
+    /// Run the M-th of N parts of the plan only; `report merge` puts their reports together
+    #[arg(long, value_name = "M/N")]
+    pub partition: Option<Partition>,
     /// What may be touched: read-only, isolated or exclusive [default: isolated; exclusive for the embedded reference]
     #[arg(long, value_name = "MODE")]
     pub mode: Option<Mode>,
@@ -249,7 +252,7 @@ impl Settings {
         overlay!(
             self, lower;
             contract.contract, target.target, target.client_id, target.client_secret, target.resource, target.insecure, target.ca, target.proxy,
-            target.time_out, target.rate, target.channel, target.provider, run.profile, run.seed, run.mode, run.jobs, run.budget, run.strict, run.allow_waits,
+            target.time_out, target.rate, target.channel, target.provider, run.profile, run.seed, run.partition, run.mode, run.jobs, run.budget, run.strict, run.allow_waits,
             run.wait, run.log, run.out;
             waivers.waivers, target.header, run.report, run.allow_untestable
         )
@@ -345,6 +348,7 @@ mod tests {
             "provider" => "127.0.0.1:0",
             "profile" => "quick",
             "mode" => "read-only",
+            "partition" => "2/8",
             "seed" | "jobs" => "7",
             "report" => "json:x",
             "insecure" | "strict" | "allow-waits" => "true",

@@ -226,7 +226,8 @@ impl Suite {
 
     /// Whether the run sends everything of its profile, and that is enough to see each outcome.
     fn is_whole(&self) -> bool {
-        self.settings.run.profile.unwrap_or_default() != Profile::Quick && self.settings.run.budget.is_none()
+        let run = &self.settings.run;
+        run.profile.unwrap_or_default() != Profile::Quick && run.budget.is_none() && run.partition.is_none()
     }
 
     /// Whether the run is one in which every check has something to judge.

@@ -13,6 +13,15 @@ use crate::model::time::iso;
 use crate::report::Har;
 use crate::target::SecretRegister;
 
+/// Tells every event to another listener too, if there is one.
+pub fn both(listener: Listener, other: Option<Listener>) -> Listener {
+    let Some(other) = other else { return listener };
+    Arc::new(move |event| {
+        other(event);
+        listener(event);
+    })
+}
+
 /// Ends the run when so many requests are sent.
 pub fn counted(listener: Listener, budget: Option<Budget>, stop: &Arc<AtomicBool>) -> Listener {
     let Some(Budget::Requests(most)) = budget else { return listener };

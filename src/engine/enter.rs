@@ -86,6 +86,7 @@ impl Execution<'_> {
                 requirement: requirement.id.clone(),
                 level: requirement.level,
                 deviation: deviation.clone(),
+                after: self.context.sent(),
                 detail: format!("sign-in: expected {}, got {}", words(&entries[0]), deviation.actual),
             });
         }

@@ -53,6 +53,10 @@ pub enum Event {
         tries: usize,
         /// It holds, and is the first of its cause.
         first: bool,
+        /// Whether it is a finding.
+        holds: bool,
+        /// Requests that the run had sent when it showed first.
+        after: u64,
     },
     /// Everything made is being removed.
     CleaningUp,

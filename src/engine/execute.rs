@@ -56,6 +56,13 @@ pub struct Context {
     pub keeps: bool,
 }
 
+impl Context {
+    /// Requests sent so far.
+    pub fn sent(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+}
+
 /// A deviation as it showed in one execution.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sighted {
@@ -73,6 +80,8 @@ pub struct Sighted {
     pub deviation: Deviation,
     /// The difference with its values, for people.
     pub detail: String,
+    /// Requests that the run had sent by then.
+    pub after: u64,
 }
 
 impl Sighted {
@@ -355,6 +364,7 @@ impl Execution<'_> {
                     Some(Relation::Different(difference)) => difference.to_string(),
                     _ => format!("expected {}, got {}", deviation.expected, deviation.actual),
                 },
+                after: self.context.sent(),
             };
             if judgement.check == "robustness" && self.sequence.is_race(index) {
                 sighted.deviation.expected.push_str(", when sent together");

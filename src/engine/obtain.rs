@@ -78,6 +78,7 @@ impl Execution<'_> {
                     level: requirement.level,
                     deviation: Deviation { expected: "a message with a code".into(), actual: "no message".into() },
                     detail: why.to_owned(),
+                    after: self.context.sent(),
                 });
             }
             _ if self.trace.deviations.is_empty() && self.trace.troubles.is_empty() => {

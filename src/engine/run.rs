@@ -26,12 +26,16 @@ use super::times::Times;
 use crate::contract::{Contract, Files, Outcome, SpecError, Version};
 use crate::model::wire::{Answer, Request};
 use crate::plan::{
-    Built, Coverage, Epoch, Facts, OVERLONG_ID, Plan, Portion, Profile, Sequence, Settings, UNUSED_ID, build, build_harmless, harmless,
+    Built, Coverage, Epoch, Facts, OVERLONG_ID, Partition, Plan, Portion, Profile, Sequence, Settings, UNUSED_ID, build, build_harmless,
+    harmless,
 };
 use crate::target::{
     AdminCredentials, Channel, Client, ClientOptions, ConnectError, Gate, Header, Inventory, Ledger, MintError, Mode, Provider, Record,
     SecretRegister, Wants, cleanup, connect, namespace, provision,
 };
+
+/// Sequences after which an impatient run looks at what deviated.
+const PIECE: usize = 8;
 
 /// What a run is to do.
 #[derive(Clone)]
@@ -62,6 +66,10 @@ pub struct RunOptions {
     pub plan: Option<Plan>,
     /// Plans no more than this part.
     pub portion: Option<Portion>,
+    /// Runs no more than this part of what is planned.
+    pub partition: Option<Partition>,
+    /// Confirms what deviates after every few sequences, so that a run that is ended at the first finding ends early.
+    pub impatient: bool,
     /// Keeps an exchange of each outcome of each operation.
     pub exemplars: bool,
     /// Name of the run: lower-case letters and digits.
@@ -141,6 +149,8 @@ pub struct Found {
     pub reduced_from: usize,
     /// How often it showed in the run.
     pub seen: u64,
+    /// Requests that the run had sent when it showed first.
+    pub after: u64,
     /// The settings it showed under.
     pub settings: Option<Settings>,
 }
@@ -161,8 +171,10 @@ pub struct Ran {
 pub struct RunResult {
     /// The contract that was checked.
     pub contract: Contract,
-    /// The plan.
+    /// The plan; of a run of a partition, its share.
     pub plan: Plan,
+    /// The partition, and the digest of the whole plan.
+    pub partition: Option<(Partition, String)>,
     /// Sequences left out because settings may not be changed.
     pub left_out: Vec<String>,
     /// What the plan reaches of the coverage goal; of a whole plan only.
@@ -319,10 +331,11 @@ pub async fn run(options: RunOptions) -> Result<RunResult, RunError> {
     let stopped = options.stop.load(Ordering::Relaxed);
     let residue = put_back(&options, &opened, before.as_ref()).await;
     drop(hold);
-    let Tested { contract, built, requests, board } = settled(result, &residue)?;
+    let Tested { contract, built, partition, requests, board } = settled(result, &residue)?;
     Ok(RunResult {
         contract,
         plan: built.plan,
+        partition,
         left_out: built.left_out,
         coverage: built.coverage,
         requests,
@@ -346,6 +359,7 @@ struct Prepared {
     contract: Contract,
     facts: Facts,
     built: Built,
+    partition: Option<(Partition, String)>,
 }
 
 /// Asks the target what it says of itself, and plans.
@@ -359,11 +373,29 @@ async fn prepare(options: &RunOptions, opened: &Opened) -> Result<Prepared, RunE
     // Off the tasks' threads, so that a run can be ended meanwhile.
     let (planned_for, known, asked) = (contract.clone(), facts.clone(), options.clone());
     let built = tokio::task::spawn_blocking(move || plan_for(&planned_for, &known, &asked)).await;
-    let built = built.map_err(|_| RunError::Internal("planning was ended by a fault of ours".into()))?;
+    let mut built = built.map_err(|_| RunError::Internal("planning was ended by a fault of ours".into()))?;
     if built.plan.epochs.is_empty() {
         return Err(RunError::Incomplete("nothing to run: no planned sequence fits the target's settings, the mode and `--only`".into()));
     }
-    Ok(Prepared { gate, contract, facts, built })
+    // A part of it may well be empty.
+    let partition = options.partition.map(|partition| {
+        let digest = built.plan.digest();
+        partition.keep(&mut built.plan);
+        (partition, digest)
+    });
+    if options.impatient {
+        built.plan.epochs = built.plan.epochs.iter().flat_map(in_pieces).collect();
+    }
+    Ok(Prepared { gate, contract, facts, built, partition })
+}
+
+/// The same sequences under the same settings, a few at a time.
+fn in_pieces(epoch: &Epoch) -> impl Iterator<Item = Epoch> {
+    epoch.sequences.chunks(PIECE).map(|sequences| Epoch {
+        settings: epoch.settings.clone(),
+        alone: epoch.alone,
+        sequences: sequences.to_vec(),
+    })
 }
 
 /// The plan of a run, or the one that it was given, as far as the mode allows.
@@ -384,14 +416,15 @@ fn plan_for(contract: &Contract, facts: &Facts, options: &RunOptions) -> Built {
 struct Tested {
     contract: Contract,
     built: Built,
+    partition: Option<(Partition, String)>,
     requests: u64,
     board: Board,
 }
 
 /// Executes what is planned. Whatever this ends with, what it made is in the ledger.
 async fn test(options: &RunOptions, opened: &Opened, prepared: Prepared) -> Tested {
-    let Prepared { gate, contract, facts, built } = prepared;
-    announce_plan(&options.listener, &built);
+    let Prepared { gate, contract, facts, built, partition } = prepared;
+    announce_plan(&options.listener, &built, partition.is_some());
     let mut board = Board::default();
     let mut requests = 0;
     let writes = options.mode != Mode::ReadOnly;
@@ -456,7 +489,7 @@ async fn test(options: &RunOptions, opened: &Opened, prepared: Prepared) -> Test
             }
         }
     }
-    Tested { contract, built, requests, board }
+    Tested { contract, built, partition, requests, board }
 }
 
 fn ended_early() -> RunError {
@@ -612,9 +645,21 @@ async fn run_epoch(context: &Arc<Context>, options: &RunOptions, admin: &str, in
     }
 }
 
+/// A deviation that was not seen before this epoch.
+struct Fresh<'a> {
+    /// How often it shows in the epoch.
+    seen: u64,
+    /// Requests that the run had sent when it showed first.
+    after: u64,
+    /// Where it is cheapest to show.
+    sequence: &'a Sequence,
+    /// As it showed there.
+    sighted: &'a Sighted,
+}
+
 /// Confirms what deviated in an epoch, each deviation once: where it is cheapest to show.
 async fn confirm_all(stage: &Stage<'_>, traces: &[(usize, Arc<Sequence>, Trace)], options: &RunOptions, board: &mut Board) {
-    let mut fresh: Vec<(u64, &Sequence, &Sighted)> = Vec::new();
+    let mut fresh: Vec<Fresh<'_>> = Vec::new();
     for (sequence, sighted) in traces.iter().flat_map(|(_, sequence, trace)| trace.deviations.iter().map(|sighted| (&**sequence, sighted)))
     {
         if let Some(known) = board.found.iter_mut().find(|known| known.sighted.same(sighted)) {
@@ -622,17 +667,18 @@ async fn confirm_all(stage: &Stage<'_>, traces: &[(usize, Arc<Sequence>, Trace)]
             continue;
         }
         let cost = |sequence: &Sequence, sighted: &Sighted| Slice::new(sequence, sighted.step).cost();
-        match fresh.iter_mut().find(|(_, _, known)| known.same(sighted)) {
-            Some((seen, place, known)) => {
-                *seen += 1;
-                if cost(sequence, sighted) < cost(place, known) {
-                    (*place, *known) = (sequence, sighted);
+        match fresh.iter_mut().find(|known| known.sighted.same(sighted)) {
+            Some(known) => {
+                known.seen += 1;
+                known.after = known.after.min(sighted.after);
+                if cost(sequence, sighted) < cost(known.sequence, known.sighted) {
+                    (known.sequence, known.sighted) = (sequence, sighted);
                 }
             }
-            None => fresh.push((1, sequence, sighted)),
+            None => fresh.push(Fresh { seen: 1, after: sighted.after, sequence, sighted }),
         }
     }
-    for (seen, sequence, sighted) in fresh {
+    for Fresh { seen, after, sequence, sighted } in fresh {
         let alike = |found: &Found| found.sighted.check == sighted.check && found.sighted.deviation == sighted.deviation;
         let known = board.found.iter().any(|found| alike(found) && found.confirmation.holds());
         if options.stop.load(Ordering::Relaxed) {
@@ -649,16 +695,20 @@ async fn confirm_all(stage: &Stage<'_>, traces: &[(usize, Arc<Sequence>, Trace)]
         if confirmation.was_others(sighted) {
             continue;
         }
+        let holds = confirmation.holds();
         (options.listener)(&Event::Confirmed {
             cause: sighted.detail.clone(),
             shown: confirmation.shown,
             tries: confirmation.tries,
-            first: confirmation.holds() && !known,
+            first: holds && !known,
+            holds,
+            after,
         });
         board.found.push(Found {
             sighted: sighted.clone(),
             reduced_from: sequence.group(sighted.step).end,
             seen,
+            after,
             settings: stage.settings.cloned(),
             confirmation,
         });
@@ -669,12 +719,12 @@ fn unreachable(error: &MintError) -> RunError {
     RunError::Unreachable(error.to_string())
 }
 
-fn announce_plan(listener: &Listener, built: &Built) {
+fn announce_plan(listener: &Listener, built: &Built, shared_out: bool) {
     let plan = &built.plan;
     listener(&Event::Planned {
         sequences: plan.sequences().count(),
         requests: plan.sequences().map(Sequence::requests).sum(),
-        passwords: built.coverage.as_ref().map(|coverage| coverage.passwords),
+        passwords: built.coverage.as_ref().filter(|_| !shared_out).map(|coverage| coverage.passwords),
         epochs: plan.epochs.len(),
     });
 }

@@ -55,6 +55,7 @@ impl Execution<'_> {
                     level: judgement.level,
                     detail: format!("expected {}, got {seen}", deviation.expected),
                     deviation: deviation.clone(),
+                    after: self.context.sent(),
                 });
             }
             let place = first + went[..member].iter().filter(|(_, answer)| answer.is_some()).count();

@@ -9,6 +9,7 @@ mod goal;
 mod harmless;
 mod lives;
 mod matrix;
+mod partition;
 mod portion;
 mod probe;
 mod proofs;
@@ -28,6 +29,7 @@ mod walk;
 pub use build::{Built, Profile, build};
 pub use goal::{Coverage, DIMENSIONS, OperationCoverage, Reached, Unreached};
 pub use harmless::{build_harmless, harmless};
+pub use partition::Partition;
 pub use portion::{Portion, Reach, flows, raced};
 pub use script::{flaw, foresee, signed_in, start};
 pub use sequence::{

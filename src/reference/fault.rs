@@ -52,10 +52,42 @@ pub enum FaultClass {
     Secret,
     /// Requests that come at the same time are not kept apart.
     Race,
+    /// A page, or what is said about the pages, is another one.
+    Pagination,
+    /// What is not given becomes something else.
+    WrongDefault,
+}
+
+impl FaultClass {
+    /// Every class.
+    pub const ALL: [Self; 22] = [
+        Self::GuardDropped,
+        Self::GuardsSwapped,
+        Self::WrongStatus,
+        Self::WrongCode,
+        Self::Visibility,
+        Self::Merge,
+        Self::Normalisation,
+        Self::OffByOne,
+        Self::Record,
+        Self::ChangedAlthoughRefused,
+        Self::LostWrite,
+        Self::StaleRead,
+        Self::Revocation,
+        Self::Credential,
+        Self::Uniqueness,
+        Self::ServerError,
+        Self::SchemaDrift,
+        Self::Headers,
+        Self::Secret,
+        Self::Race,
+        Self::Pagination,
+        Self::WrongDefault,
+    ];
 }
 
 /// Where in the deployment a fault sits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FaultLayer {
     /// The contract that the deployment keeps.
@@ -213,6 +245,8 @@ pub enum Change {
     Truncate { property: String, to: usize },
     /// `storage`: another property gets this value.
     AlsoSet { property: String, value: Value },
+    /// `storage`: another value is stored where the request gives none.
+    DefaultTo { property: String, value: Value },
     /// `storage`: every user gets the new value.
     Everyone { property: String },
     /// `storage`: a number becomes smaller by this.
@@ -287,6 +321,13 @@ pub enum Change {
     Divide { pointer: String, by: i64 },
     /// `http`: a value is written as text.
     AsText { pointer: String },
+    /// `http`: a list, the body or what a pointer names, lacks its last entry.
+    LoseEntry {
+        #[serde(default)]
+        pointer: String,
+    },
+    /// `http`: the header that says how many entries there are in all is off by this.
+    Miscount { by: i64 },
     /// `http`: the body shows a stored secret of the user.
     Leak { property: String },
     /// `http`: one status is sent in place of another.

@@ -29,10 +29,15 @@ pub struct Deed<'a> {
 }
 
 impl Deed<'_> {
-    /// The entities the call is about.
+    /// The entities the call is about, each once.
     pub fn keys(&self) -> Vec<Key> {
         let settings = self.call.operation.settings().map(|name| Key::new(Kind::Settings, name));
-        [self.born.cloned(), self.call.caller(self.view), self.call.subject()].into_iter().flatten().chain(settings).collect()
+        let own = [self.born.cloned(), self.call.caller(self.view), self.call.subject()].into_iter().flatten();
+        let mut keys: Vec<Key> = own.chain(settings).collect();
+        keys.extend(named(self.call, self.before));
+        let mut seen = std::collections::BTreeSet::new();
+        keys.retain(|key| seen.insert(key.clone()));
+        keys
     }
 
     fn input(&self, name: &str) -> Option<&Value> {
@@ -46,6 +51,12 @@ impl Deed<'_> {
     fn subject_token(&self) -> Option<Key> {
         self.input("subject_token").and_then(Value::as_str).map(|text| Key::new(Kind::SubjectToken, text))
     }
+}
+
+/// The entities whose ids stand in the path.
+fn named<'a>(call: &'a Call<'_>, state: &'a State) -> impl Iterator<Item = Key> + 'a {
+    let keys = call.path.values().flat_map(|id| Kind::ALL.iter().map(|kind| Key::new(*kind, id.clone())));
+    keys.filter(|key| state.get(key).is_some())
 }
 
 /// The faults of a running reference.
@@ -178,7 +189,8 @@ impl Faults {
                     }
                 }
                 Change::StaleRead => {
-                    for key in [caller, call.subject(), Some(Key::account_center())].into_iter().flatten() {
+                    let named: Vec<Key> = named(call, view).collect();
+                    for key in [caller, call.subject(), Some(Key::account_center())].into_iter().flatten().chain(named) {
                         if let Some(old) = previous.get(&key) {
                             view.insert(key.clone(), old.clone());
                             blurred.push(key);
@@ -271,7 +283,8 @@ fn store(change: &Change, deed: &Deed<'_>, next: &mut State) {
         }),
         Change::ReplaceInstead { property } => each(&|entity, _| {
             if entity.known(property).is_some() {
-                entity.set(property.clone(), deed.call.input.clone());
+                // The object is the body, or a member of it.
+                entity.set(property.clone(), deed.input(property).unwrap_or(&deed.call.input).clone());
             }
         }),
         Change::MergeMember { property, member } => each(&|entity, old| {
@@ -304,6 +317,13 @@ fn store(change: &Change, deed: &Deed<'_>, next: &mut State) {
             }
         }),
         Change::AlsoSet { property, value } => each(&|entity, _| entity.set(property.clone(), value.clone())),
+        Change::DefaultTo { property, value } if deed.input(property).is_none() => {
+            each(&|entity, _| {
+                if entity.known(property).is_some() {
+                    entity.set(property.clone(), value.clone());
+                }
+            });
+        }
         Change::TurnBack { property, by } => each(&|entity, old| {
             let number = old.unwrap_or(entity).known(property).and_then(Value::as_i64);
             if let Some(number) = number {
@@ -442,6 +462,18 @@ fn send(change: &Change, state: &State, answer: &mut Answer) {
                 object.insert(key.to_owned(), text.into());
             }
         }),
+        Change::LoseEntry { pointer } if concerns(On::Success) => {
+            let Some(mut body) = answer.json() else { return };
+            if let Some(list) = body.pointer_mut(pointer).and_then(Value::as_array_mut) {
+                list.pop();
+                answer.body = body.to_string().into_bytes();
+            }
+        }
+        Change::Miscount { by } => {
+            for (_, value) in answer.headers.iter_mut().filter(|(name, _)| name == "total-number") {
+                *value = value.parse().map_or_else(|_| value.clone(), |total: i64| (total + by).to_string());
+            }
+        }
         Change::Leak { property } if concerns(On::Success) => edit(answer, &format!("/{property}"), |object, key, whole| {
             let user = whole["id"].as_str().and_then(|id| state.find(Kind::User, id));
             if let Some(secret) = user.and_then(|user| user.known(property)).filter(|secret| !secret.is_null()) {

@@ -7,15 +7,16 @@ use sha2::{Digest, Sha256};
 
 use super::curl;
 use super::document::{
-    Abstention, CheckCounts, Collection, Finding, Level, Mode, NotTested, OperationCounts, OperationRow, OutcomeCounts, OutcomeRow, Place,
-    Report, RequirementCounts, RequirementOperation, RequirementRow, SCHEMA_VERSION, SequenceRow, Summary, Target, TargetKind, Timing,
-    Tool,
+    Abstention, CheckCounts, Collection, Finding, IdleWaiver, Level, Mode, NotTested, OperationCounts, OperationRow, OutcomeCounts,
+    OutcomeRow, Partition, Place, Report, RequirementCounts, RequirementOperation, RequirementRow, SCHEMA_VERSION, SequenceRow, Summary,
+    Target, TargetKind, Timing, Tool,
 };
 use super::levels;
+use super::scope::Scope;
 use super::verdict::{RunVerdict, Verdict};
 use crate::check::{Waiver, Waivers};
 use crate::contract::guard::Status;
-use crate::contract::{self, Need, Operation, Origin, PUBLISHED_AT, PublishedOperation, Requirement, Unprobed, glob};
+use crate::contract::{self, Need, Operation, Origin, PublishedOperation, Requirement, Unprobed, glob};
 use crate::engine::{Found, Ran, RunResult};
 use crate::plan::{Action, Epoch, Facts, Plan};
 
@@ -53,7 +54,7 @@ pub struct Reproduction {
 pub fn assemble(result: &RunResult, circumstances: &Circumstances, waivers: &mut Waivers) -> (Report, BTreeMap<String, Reproduction>) {
     let mut assembly = Assembly { result, circumstances, waived: BTreeMap::new(), failed: BTreeSet::new(), flaky: BTreeMap::new() };
     let (mut findings, mut warnings, reproductions) = assembly.findings(waivers);
-    let stale = assembly.stale(waivers);
+    let (idle, stale) = (assembly.idle(waivers), assembly.stale(waivers));
     let requirements = assembly.requirements(&stale);
     let (untestable, out_of_scope) = assembly.not_tested(&requirements);
     findings.sort_by(|a, b| a.id.cmp(&b.id));
@@ -81,6 +82,14 @@ pub fn assemble(result: &RunResult, circumstances: &Circumstances, waivers: &mut
     if result.stopped {
         errors.push("the run was ended before the plan was done".into());
     }
+    let listed: BTreeSet<&str> = assembly.published().filter_map(|listed| Some(result.contract.listed(listed)?.id.as_str())).collect();
+    let rows: Vec<OperationRow> = result
+        .contract
+        .operations
+        .iter()
+        .filter(|operation| operation.origin == Origin::Contract || assembly.is_exercised(operation))
+        .map(|operation| OperationRow { published: listed.contains(operation.id.as_str()), ..assembly.operation(operation) })
+        .collect();
     let succeeded = result
         .contract
         .specified()
@@ -96,13 +105,7 @@ pub fn assemble(result: &RunResult, circumstances: &Circumstances, waivers: &mut
             exercised: count(result.contract.specified().filter(|operation| assembly.is_exercised(operation)).count()),
             succeeded: count(succeeded),
             published: count(assembly.published().count()),
-            published_exercised: count(
-                assembly
-                    .published()
-                    .filter_map(|listed| result.contract.listed(listed))
-                    .filter(|operation| assembly.is_exercised(operation))
-                    .count(),
-            ),
+            published_exercised: count(rows.iter().filter(|row| row.published && row.requests > 0).count()),
         },
         outcomes: OutcomeCounts {
             specified: count(outcomes.len()),
@@ -127,21 +130,17 @@ pub fn assemble(result: &RunResult, circumstances: &Circumstances, waivers: &mut
         seed: result.plan.seed,
         profile: circumstances.profile.clone(),
         mode: circumstances.mode,
+        partition: result.partition.as_ref().map(|(partition, digest)| Partition {
+            index: partition.index(),
+            of: partition.of(),
+            plan: digest.clone(),
+            idle_waivers: idle,
+        }),
         verdict,
         exit_code: verdict.exit_code(),
         summary,
-        operations: result
-            .contract
-            .operations
-            .iter()
-            .filter(|operation| operation.origin == Origin::Contract || assembly.is_exercised(operation))
-            .map(|operation| assembly.operation(operation))
-            .collect(),
-        facts: BTreeMap::from([
-            ("account_center".to_owned(), result.plan.facts.account_center.clone()),
-            ("sign_in_experience".to_owned(), result.plan.facts.sign_in_experience.clone()),
-            ("can_sign_in".to_owned(), json!(result.plan.facts.can_sign_in)),
-        ]),
+        operations: rows,
+        facts: facts(&result.plan.facts),
         requirements,
         outcomes,
         coverage: result.coverage.clone(),
@@ -160,6 +159,16 @@ pub fn assemble(result: &RunResult, circumstances: &Circumstances, waivers: &mut
         out: circumstances.out.clone(),
     };
     (report, reproductions)
+}
+
+fn facts(facts: &Facts) -> BTreeMap<String, Value> {
+    let mut told = BTreeMap::from([
+        ("account_center".to_owned(), facts.account_center.clone()),
+        ("sign_in_experience".to_owned(), facts.sign_in_experience.clone()),
+        ("can_sign_in".to_owned(), json!(facts.can_sign_in)),
+    ]);
+    told.extend(facts.unpublished.iter().map(|why| ("unpublished".to_owned(), json!(why))));
+    told
 }
 
 fn sequence(ran: &Ran) -> SequenceRow {
@@ -270,9 +279,24 @@ impl Assembly<'_> {
         Plan { epochs: vec![epoch], facts, ..self.result.plan.clone() }
     }
 
+    /// Whether a deviation that does not show is gone.
+    fn misses_waivers(&self) -> bool {
+        self.circumstances.whole && self.circumstances.mode == Mode::Exclusive && !self.result.stopped
+    }
+
+    /// Waivers whose deviation a part of the plan did not show.
+    fn idle(&self, waivers: &Waivers) -> Option<Vec<IdleWaiver>> {
+        let idle = |waiver: &Waiver| IdleWaiver {
+            requirement: waiver.requirement.get_ref().clone(),
+            operation: waiver.operation.get_ref().clone(),
+            text: waiver.outlived().to_string(),
+        };
+        self.misses_waivers().then(|| waivers.stale(|_| true).into_iter().map(idle).collect())
+    }
+
     /// Waivers whose deviation could have shown and did not.
     fn stale<'w>(&self, waivers: &'w Waivers) -> Vec<&'w Waiver> {
-        if !self.circumstances.whole || self.circumstances.mode != Mode::Exclusive || self.result.stopped {
+        if !self.misses_waivers() || self.result.partition.is_some() {
             return Vec::new();
         }
         let judged = |requirement: &str, operation: &str| {
@@ -356,7 +380,7 @@ impl Assembly<'_> {
             Verdict::Waived
         } else if has(Verdict::Pass) || router {
             Verdict::Pass
-        } else if requirement.excluded.is_some() || self.unmet(requirement).is_some() || self.narrowed() {
+        } else if requirement.excluded.is_some() || self.unmet(requirement).is_some() || self.scope().narrowed() {
             Verdict::OutOfScope
         } else {
             Verdict::Untestable
@@ -368,39 +392,21 @@ impl Assembly<'_> {
         requirement.needs.iter().copied().find(|need| !self.result.plan.facts.meet(*need))
     }
 
-    /// Less was planned than could be.
-    fn narrowed(&self) -> bool {
-        !self.circumstances.whole || self.circumstances.mode != Mode::Exclusive
+    fn scope(&self) -> Scope<'_> {
+        Scope {
+            mode: self.circumstances.mode,
+            whole: self.circumstances.whole,
+            partition: self.result.partition.is_some(),
+            can_sign_in: self.result.plan.facts.can_sign_in,
+            unpublished: self.result.plan.facts.unpublished.as_deref(),
+        }
     }
 
     fn not_tested(&self, rows: &[RequirementRow]) -> (Vec<NotTested>, Vec<NotTested>) {
         let (mut untestable, mut out_of_scope) = (Vec::new(), Vec::new());
         for row in rows {
             let requirement = self.result.contract.requirement(&row.id);
-            let excluded = requirement.and_then(|requirement| requirement.excluded.clone());
-            let unmet = requirement.and_then(|requirement| self.unmet(requirement));
-            let mode = self.circumstances.mode != Mode::Exclusive;
-            let unpublished = self.result.plan.facts.unpublished.clone().filter(|_| self.speaks_of_document(&row.id));
-            let (reason, fix) = match excluded {
-                Some(reason) => (reason, "not planned by this version".to_owned()),
-                None if unpublished.is_some() => (unpublished.unwrap_or_default(), format!("let the deployment serve {PUBLISHED_AT}")),
-                None if let Some(need) = unmet => (need.reason().to_owned(), need.fix().to_owned()),
-                None if self.circumstances.mode == Mode::ReadOnly => (
-                    "needs something to be written, which this mode forbids".into(),
-                    "use `--mode isolated`, or `--mode exclusive` on a deployment that nobody else needs now".into(),
-                ),
-                None if mode => (
-                    "needs settings of the account center that may not be changed in this mode".into(),
-                    "use `--mode exclusive` on a deployment that nobody else needs now".into(),
-                ),
-                None if self.narrowed() => {
-                    ("the profile or `--only` left it out".into(), "use `--profile standard` without `--only`".into())
-                }
-                None if !self.result.plan.facts.can_sign_in => {
-                    ("nobody can sign in with username and password".into(), "allow it in the sign-in experience".into())
-                }
-                None => ("no exchange gave evidence".into(), "see the errors of the run".into()),
-            };
+            let (reason, fix) = self.scope().reason(requirement, requirement.and_then(|requirement| self.unmet(requirement)));
             let entry = NotTested { requirement: row.id.clone(), reason, fix };
             match row.verdict {
                 Verdict::Untestable => untestable.push(entry),
@@ -410,10 +416,6 @@ impl Assembly<'_> {
         }
         out_of_scope.extend(self.unprobed());
         (untestable, out_of_scope)
-    }
-
-    fn speaks_of_document(&self, requirement: &str) -> bool {
-        self.result.contract.requirement(requirement).is_some_and(|requirement| requirement.document)
     }
 
     fn outcomes(&self) -> Vec<OutcomeRow> {
@@ -486,6 +488,7 @@ impl Assembly<'_> {
             path: operation.path.clone(),
             requests: tally.statuses.values().sum(),
             statuses: tally.statuses,
+            published: false,
             checks: tally.checks.into_iter().map(|(name, (pass, fail, abstain))| (name, CheckCounts { pass, fail, abstain })).collect(),
             time: (time.answers > 0).then_some(time),
         }

@@ -31,6 +31,9 @@ pub struct Report {
     pub profile: String,
     /// What the run was allowed to touch.
     pub mode: Mode,
+    /// The part of the plan that was run; absent when it was the whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partition: Option<Partition>,
     /// How the run ended.
     pub verdict: RunVerdict,
     /// [`RunVerdict::exit_code`] of the verdict.
@@ -51,7 +54,7 @@ pub struct Report {
     /// What was asked under each level of each field of the account center.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub levels: Vec<LevelRow>,
-    /// One row per sequence that was run, in the order of the plan.
+    /// One row per sequence that was run, in the order of the plan; of reports put together, by name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sequences: Vec<SequenceRow>,
     /// Confirmed deviations that decide the verdict; one cause, one finding.
@@ -151,6 +154,31 @@ impl fmt::Display for Mode {
     }
 }
 
+/// One of the parts that a plan was shared out into.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Partition {
+    /// Its number, counted from 1.
+    pub index: u32,
+    /// How many there are.
+    pub of: u32,
+    /// Digest of the whole plan: parts with the same digest belong together.
+    pub plan: String,
+    /// Waivers whose deviation this part did not show, another one may; absent where none can be missed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle_waivers: Option<Vec<IdleWaiver>>,
+}
+
+/// A waiver whose deviation did not show.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IdleWaiver {
+    /// The requirement it names; `*` stands for any text.
+    pub requirement: String,
+    /// The operation it names; `*` stands for any text.
+    pub operation: String,
+    /// What is to be said if no part shows its deviation.
+    pub text: String,
+}
+
 /// The run in numbers.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Summary {
@@ -158,7 +186,7 @@ pub struct Summary {
     pub requests: u64,
     /// Sequences run.
     pub sequences: u64,
-    /// Milliseconds from the first request to the last answer.
+    /// Milliseconds from the first request to the last answer; of reports put together, the sum of theirs.
     pub duration_ms: u64,
     /// Requests per second over that time; see [`Summary::rate`].
     pub requests_per_second: f64,
@@ -305,6 +333,9 @@ pub struct OperationRow {
     pub requests: u64,
     /// Answers by status. Their sum is below `requests` when some got no answer.
     pub statuses: BTreeMap<u16, u64>,
+    /// Whether the deployment's own document lists it.
+    #[serde(default)]
+    pub published: bool,
     /// Judgements of each check on this operation, by the check's name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub checks: BTreeMap<String, CheckCounts>,

@@ -27,6 +27,8 @@ impl Report {
         }
         self.abstained.iter_mut().for_each(|row| apply(&mut row.reason));
         self.errors.iter_mut().for_each(apply);
+        let idle = self.partition.iter_mut().filter_map(|partition| partition.idle_waivers.as_mut());
+        idle.flatten().for_each(|waiver| apply(&mut waiver.text));
         self
     }
 }
@@ -56,7 +58,7 @@ fn each_string(value: &mut Value, apply: &impl Fn(&mut String)) {
 
 #[cfg(test)]
 mod tests {
-    use crate::report::{document::Report, json, sample};
+    use crate::report::{IdleWaiver, Partition, document::Report, json, sample};
     use serde_json::json;
 
     /// A canary in every free text of the full sample.
@@ -83,6 +85,8 @@ mod tests {
         }
         report.abstained.iter_mut().for_each(|row| row.reason.push_str(" canary"));
         report.errors.push("canary".to_owned());
+        let idle = IdleWaiver { requirement: "*".to_owned(), operation: "*".to_owned(), text: "canary".to_owned() };
+        report.partition = Some(Partition { index: 1, of: 2, plan: "0".to_owned(), idle_waivers: Some(vec![idle]) });
         report
     }
 

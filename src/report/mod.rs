@@ -7,7 +7,8 @@
 //!                       ├─► markdown  the step summary of a GitHub workflow
 //!                       ├─► github    its annotations
 //!                       ├─► html      one page for a browser
-//!                       └─► compare   what changed between two of them
+//!                       ├─► compare   what changed between two of them
+//!                       └─► merge     one of the reports of all partitions
 //! exchanges ──────────────► har       what went over the wire, without the secrets
 //! ```
 //!
@@ -33,18 +34,20 @@ mod levels;
 mod line;
 pub mod markdown;
 mod mask;
+pub mod merge;
 mod not_tested;
 #[cfg(test)]
 pub(crate) mod sample;
+mod scope;
 pub mod terminal;
 pub mod verdict;
 pub mod waivers;
 
 pub use assemble::{Circumstances, Reproduction, assemble, plan_text};
 pub use document::{
-    Abstention, CheckCounts, Collection, Finding, Level, LevelRow, Mode, NotTested, OperationCounts, OperationRow, OutcomeCounts,
-    OutcomeRow, Place, Report, RequirementCounts, RequirementOperation, RequirementRow, SCHEMA_VERSION, SequenceRow, Summary, Target,
-    TargetKind, Timing, Tool,
+    Abstention, CheckCounts, Collection, Finding, IdleWaiver, Level, LevelRow, Mode, NotTested, OperationCounts, OperationRow,
+    OutcomeCounts, OutcomeRow, Partition, Place, Report, RequirementCounts, RequirementOperation, RequirementRow, SCHEMA_VERSION,
+    SequenceRow, Summary, Target, TargetKind, Timing, Tool,
 };
 pub use har::Har;
 pub use verdict::{RunVerdict, Verdict};

@@ -17,6 +17,7 @@ pub(crate) fn minimal() -> Report {
         seed: 1,
         profile: "standard".to_owned(),
         mode: Mode::Exclusive,
+        partition: None,
         verdict: RunVerdict::Conformant,
         exit_code: 0,
         summary: Summary::default(),
@@ -159,6 +160,7 @@ fn operation(id: &str, collection: Collection, method: &str, path: &str) -> Oper
         path: path.to_owned(),
         requests: 30,
         statuses: BTreeMap::from([(200, 20), (400, 9)]),
+        published: collection == Collection::Management,
         checks: BTreeMap::from([("status".to_owned(), CheckCounts { pass: 28, fail: 1, abstain: 1 })]),
         time: Some(Timing { answers: 30, total_us: 60_000, slowest_us: 9_100 }),
     }

@@ -55,6 +55,8 @@ fn a_fault_of_ours_in_the_middle_leaves_nothing_behind() {
                 only: vec!["lap/*".into(), "toggles/*".into()],
                 plan: None,
                 portion: None,
+                partition: None,
+                impatient: false,
                 exemplars: false,
                 run: format!("panic{number}"),
                 secret: "panic".into(),

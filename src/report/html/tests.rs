@@ -1,4 +1,4 @@
-//! The page as text. What a browser makes of it is tested in `tests/html.rs`.
+//! The page as text. What a browser makes of it is tested in `tests/suite/html.rs`.
 
 use super::*;
 use crate::report::{Finding, sample};

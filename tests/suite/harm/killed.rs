@@ -124,7 +124,7 @@ impl Dice {
     }
 }
 
-/// By hand: `HARM_KILLS=60 HARM_SEED=1 cargo test --test harm -- --ignored --nocapture`.
+/// By hand: `HARM_KILLS=60 HARM_SEED=1 cargo test --test suite harm -- --ignored --nocapture`.
 #[cfg(unix)]
 #[test]
 #[ignore = "takes minutes"]

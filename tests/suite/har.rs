@@ -34,7 +34,7 @@ impl Drop for Folder {
 }
 
 fn schema() -> jsonschema::Validator {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/har.schema.json");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/suite/har.schema.json");
     let schema: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
     jsonschema::options().should_validate_formats(true).build(&schema).unwrap()
 }

@@ -2,7 +2,6 @@
 //! words that say what happened, and never with a secret in them.
 #![expect(clippy::unwrap_used, reason = "in tests `unwrap` is the shortest honest assertion, in their set-up too")]
 
-#[path = "hostile/server.rs"]
 mod server;
 
 use std::fs::{self, File};

@@ -4,7 +4,7 @@
 //! Also which faults the profile `quick` finds. The short versions run with the other tests. All faults with ten seeds each:
 //!
 //! ```sh
-//! cargo test --release --test reduction -- --ignored --nocapture
+//! cargo test --release --test suite reduction -- --ignored --nocapture
 //! ```
 #![expect(clippy::unwrap_used, reason = "in tests `unwrap` is the shortest honest assertion, in their set-up too")]
 #![expect(clippy::print_stdout, reason = "the trial's table is what it is run for")]
@@ -22,7 +22,7 @@ use serde::Deserialize;
 /// Sequences at a time.
 const JOBS: usize = 8;
 
-const MINIMA: &str = include_str!("../fixtures/reductions.yaml");
+const MINIMA: &str = include_str!("../../fixtures/reductions.yaml");
 
 #[derive(Debug, Deserialize)]
 struct Entry {

@@ -9,7 +9,7 @@ use super::state::{Entity, Key, Kind, State, Term, Truth};
 use crate::contract::MessageKind;
 use crate::contract::guard::{MessageRule, SentCodeRule};
 
-/// Messages that one recipient gets at most within [`WINDOW_MS`].
+/// Messages that one recipient gets at most within `WINDOW_MS`.
 pub const MOST_MESSAGES: u64 = 10;
 /// The time within which messages are counted, in milliseconds.
 const WINDOW_MS: i64 = 600_000;

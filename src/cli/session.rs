@@ -214,29 +214,12 @@ pub async fn examined(settings: &Settings) -> Result<(RunOptions, Option<Running
     }
     let channel = channel(settings.target.channel.as_ref(), mode, reference.is_some(), &secrets).await?;
     let options = RunOptions {
-        client,
-        credentials,
-        mode,
         channel,
-        provider: None,
         profile: Profile::Quick,
-        seed: 1,
-        jobs: 1,
         version: settings.contract.contract.or_else(|| reference.is_some().then_some(Version::NEWEST)),
-        specs: Files::embedded(),
-        only: Vec::new(),
-        plan: None,
-        portion: None,
-        partition: None,
-        impatient: false,
-        exemplars: false,
-        run: random_text(8),
-        secret: random_text(24),
-        ledger: None,
         secrets,
         time: Time::new(clock, Waits::Never),
-        stop: Arc::default(),
-        listener: Arc::new(|_| {}),
+        ..RunOptions::new(client, credentials, mode, random_text(8), random_text(24))
     };
     Ok((options, reference))
 }
@@ -259,29 +242,14 @@ pub async fn planned(settings: &Settings, profile: Profile, seed: u64) -> Result
     let (client, credentials, reference) = embedded(settings, Vec::new(), Arc::clone(&clock)).await?;
     let secrets = SecretRegister::new();
     let options = RunOptions {
-        client,
-        credentials,
-        mode: Mode::Exclusive,
-        profile,
-        seed,
-        jobs: 1,
-        version: Some(settings.contract.or_newest()),
-        specs: Files::embedded(),
-        only: Vec::new(),
-        plan: None,
-        portion: None,
-        partition: None,
-        impatient: false,
-        exemplars: false,
-        run: random_text(8),
-        secret: random_text(24),
-        ledger: None,
-        secrets: secrets.clone(),
         channel: channel(None, Mode::Exclusive, true, &secrets).await?,
         provider: provider(None, Mode::Exclusive, true).await?,
+        profile,
+        seed,
+        version: Some(settings.contract.or_newest()),
+        secrets: secrets.clone(),
         time: Time::new(clock, Waits::Skipping),
-        stop: Arc::default(),
-        listener: Arc::new(|_| {}),
+        ..RunOptions::new(client, credentials, Mode::Exclusive, random_text(8), random_text(24))
     };
     let built = engine::plan(&options).await.map_err(|error| failure(error, &secrets, None));
     reference.shutdown().await.map_err(|error| Failure::Internal(error.to_string()))?;

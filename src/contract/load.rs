@@ -15,6 +15,7 @@ use super::guard::{Guard, GuardKind, Refusal, Status};
 use super::operation::{Operation, Origin, Parameter};
 use super::requirement::{ErrorCode, Requirement, Sighting};
 use super::schema::{Schema, resolve};
+use super::sign_in::SignInRefusals;
 use super::version::Version;
 use super::yaml;
 use super::{Contract, Prefixes, glob};
@@ -101,7 +102,9 @@ impl Files {
             file: file.to_owned(),
             line: None,
             what: "is missing".into(),
-            remedy: "the specification folder needs the documents, errors.yaml, requirements.yaml, sightings.yaml and schemas/".into(),
+            remedy:
+                "the specification folder needs the documents, errors.yaml, requirements.yaml, sightings.yaml, sign-in.yaml and schemas/"
+                    .into(),
         })
     }
 
@@ -150,6 +153,7 @@ pub(super) fn load(files: &Files, version: Version) -> Result<Contract, SpecErro
     let (requirements, others): (Vec<_>, Vec<_>) =
         sentences.into_iter().partition(|requirement| alive(version, requirement.since, requirement.until));
     let sightings: Vec<Sighting> = files.yaml("sightings.yaml")?;
+    let sign_in: Arc<SignInRefusals> = Arc::new(files.yaml("sign-in.yaml")?);
     let schemas = files.schemas()?;
     let error = resolve(&error_reference(), &schemas, &mut Vec::new()).and_then(Schema::compile);
     let error = error.map_err(|what| files.error("schemas/error.json", &[], what, "it describes the body of every error"))?;
@@ -174,7 +178,7 @@ pub(super) fn load(files: &Files, version: Version) -> Result<Contract, SpecErro
     }
     operations.sort_by(|a, b| (a.collection, &a.path, &a.method).cmp(&(b.collection, &b.path, &b.method)));
     let (requirements, codes, sightings) = (Arc::new(requirements), Arc::new(codes), Arc::new(sightings));
-    let contract = Contract { version, operations, requirements, codes, sightings, prefixes };
+    let contract = Contract { version, operations, requirements, codes, sign_in, sightings, prefixes };
     check(files, &contract)?;
     Ok(contract)
 }
@@ -394,23 +398,11 @@ fn check(files: &Files, contract: &Contract) -> Result<(), SpecError> {
             }
         }
         for guard in &operation.guards {
-            let refusal = guard.refusal();
-            let Some(code) = refusal.code.as_deref().filter(|code| !code.ends_with('*')) else { continue };
-            match contract.codes.get(code) {
-                None => {
-                    let hint = nearest(code, contract.codes.keys().map(String::as_str));
-                    return Err(near(code, format!("error code `{code}` is not in errors.yaml"), &hint));
-                }
-                Some(known) if !known.statuses.iter().any(|status| refusal.status.admits(*status)) => {
-                    return Err(near(
-                        code,
-                        format!("`{code}` does not come with status {}", refusal.status),
-                        "see its `statuses` in errors.yaml",
-                    ));
-                }
-                Some(_) => {}
-            }
+            check_refusal(contract, guard.refusal()).map_err(|(code, what, remedy)| near(&code, what, &remedy))?;
         }
+    }
+    for refusal in contract.sign_in.all() {
+        check_refusal(contract, refusal).map_err(|(code, what, remedy)| files.error("sign-in.yaml", &[&code], what, &remedy))?;
     }
     for requirement in contract.requirements.iter() {
         let near = |what: String, remedy: &str| {
@@ -435,6 +427,19 @@ fn check(files: &Files, contract: &Contract) -> Result<(), SpecError> {
         }
     }
     Ok(())
+}
+
+/// That errors.yaml knows the code of a refusal with its status; else the code, what is wrong, and what to do.
+fn check_refusal(contract: &Contract, refusal: &Refusal) -> Result<(), (String, String, String)> {
+    let Some(code) = refusal.code.as_deref().filter(|code| !code.ends_with('*')) else { return Ok(()) };
+    let (what, remedy) = match contract.codes.get(code) {
+        None => (format!("error code `{code}` is not in errors.yaml"), nearest(code, contract.codes.keys().map(String::as_str))),
+        Some(known) if !known.statuses.iter().any(|status| refusal.status.admits(*status)) => {
+            (format!("`{code}` does not come with status {}", refusal.status), "see its `statuses` in errors.yaml".to_owned())
+        }
+        Some(_) => return Ok(()),
+    };
+    Err((code.to_owned(), what, remedy))
 }
 
 /// `did you mean …?` with the candidate that differs least.

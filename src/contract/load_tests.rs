@@ -29,6 +29,14 @@ const MANAGEMENT: &str = "openapi: 3.1.0\ninfo: {}\ncomponents: {}\nx-collection
 
 const REQUIREMENTS: &str = "- id: ACC-ONE\n  level: MUST\n  text: One.\n  source: wire\n  guards: [field]\n  checks: [status]\n";
 
+const SIGN_IN: &str = "\
+password: [401, auth.missing]
+suspended: [401, auth.missing]
+unproved: [401, auth.missing]
+totp: [400, center.field]
+backup-code: [400, center.field]
+";
+
 fn small() -> Files {
     let mut files = Files::default();
     files.insert("account.openapi.yaml", ACCOUNT);
@@ -36,6 +44,7 @@ fn small() -> Files {
     files.insert("errors.yaml", "auth.missing: {statuses: [401], meaning: None.}\ncenter.field: {statuses: [400], meaning: No.}\n");
     files.insert("requirements.yaml", REQUIREMENTS);
     files.insert("sightings.yaml", "[]\n");
+    files.insert("sign-in.yaml", SIGN_IN);
     files.insert("schemas/error.json", "{\"type\": \"object\"}");
     files.insert("schemas/update.json", "{\n  \"type\": \"object\"\n}\n");
     files
@@ -94,6 +103,14 @@ fn a_schema_that_is_no_json_is_named_with_its_line() {
     assert_eq!(
         complaint("schemas/update.json", "\"object\"\n", "\"object\",\n"),
         "schemas/update.json:3: is no JSON: trailing comma at line 3 column 1\n  help: schemas are written in strict JSON"
+    );
+}
+
+#[test]
+fn what_sign_ins_are_refused_for_must_be_listed() {
+    assert_eq!(
+        complaint("sign-in.yaml", "password: [401, auth.missing]", "password: [401, auth.mising]"),
+        "sign-in.yaml:1: error code `auth.mising` is not in errors.yaml\n  help: did you mean `auth.missing`?"
     );
 }
 

@@ -18,6 +18,7 @@ mod published;
 mod repair;
 pub mod requirement;
 pub mod schema;
+mod sign_in;
 mod source;
 mod version;
 mod yaml;
@@ -37,6 +38,7 @@ pub use operation::{Collection, Operation, Origin, Outcome};
 pub use published::{EMPTY_BODIES, PUBLISHED_AT, Payload, Published, PublishedError, PublishedOperation, Unprobed};
 pub use requirement::{ErrorCode, Facet, Level, Need, Requirement, Sighting};
 pub use schema::Schema;
+pub use sign_in::SignInRefusals;
 pub use source::{Flaw, MessageKind, Source};
 pub use version::Version;
 
@@ -73,6 +75,8 @@ pub struct Contract {
     pub requirements: Arc<Vec<Requirement>>,
     /// Error codes.
     pub codes: Arc<BTreeMap<String, ErrorCode>>,
+    /// What sign-ins are refused for.
+    pub sign_in: Arc<SignInRefusals>,
     /// What other traffic teaches.
     pub sightings: Arc<Vec<Sighting>>,
     /// Prefixes whose paths are all known (specified or sighted), so that any other path is none.

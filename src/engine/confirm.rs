@@ -54,3 +54,31 @@ pub async fn confirm(stage: &Stage<'_>, sequence: &Sequence, sighted: &Sighted, 
     }
     Confirmation { shown, tries, race, sequence, requests }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::Deviation;
+    use crate::contract::Level;
+
+    #[test]
+    fn a_page_that_never_shows_it_again_was_changed_by_others() {
+        let deviation = Deviation { expected: "as many entries as Total-Number and the page say".into(), actual: "fewer".into() };
+        let sighted = |check| Sighted {
+            step: 0,
+            operation: "ListUsers".into(),
+            check,
+            requirement: "MGT-PAGE-01".into(),
+            level: Level::Must,
+            deviation: deviation.clone(),
+            detail: String::new(),
+            after: 0,
+        };
+        let sequence = Sequence { id: "lap/ListUsers".into(), steps: Vec::new() };
+        let shown = |shown| Confirmation { shown, tries: REPLAYS, race: false, sequence: sequence.clone(), requests: 0 };
+        assert!(shown(0).was_others(&sighted("pagination")));
+        assert!(!shown(1).was_others(&sighted("pagination")), "it is flaky");
+        assert!(!shown(0).was_others(&sighted("status")), "of everything else that is flaky");
+        assert!(shown(REPLAYS).holds() && !shown(REPLAYS).was_others(&sighted("pagination")));
+    }
+}

@@ -6,7 +6,7 @@ use super::execute::{Execution, Judged, Sighted};
 use crate::check::{About, Deviation, Judgement, Result as Checked, requirement_for};
 use crate::contract::Outcome;
 use crate::contract::guard::Status;
-use crate::model::{Entry, SecondFactor, doubt_factors, signed_in_through, totp_code};
+use crate::model::{Entry, SecondFactor, States, doubt_factors, signed_in_through, totp_code};
 use crate::plan::{SignIn, Through, signed_in};
 use crate::target::{Account, Login, OidcClient, ProviderError, SecondCode, SignInError, SignedIn, sign_in, sign_in_through};
 
@@ -29,7 +29,7 @@ impl Execution<'_> {
             None => (self.enter(client, &known, &scopes).await, None),
             Some(through) => self.enter_through(client, through, &scopes).await,
         };
-        let entries: Vec<Entry> = self.states.iter().map(|state| known.entry(state)).collect();
+        let entries: Vec<Entry> = self.states.iter().map(|state| known.entry(&self.context.contract.sign_in, state)).collect();
         match entered {
             Ok(signed) => {
                 self.judge_entry(step, &entries, None);
@@ -52,10 +52,8 @@ impl Execution<'_> {
                 }
             }
             // After a deviation it is no wonder that too little is known.
-            Err(error) if self.trace.deviations.is_empty() => {
-                self.trace.troubles.push(format!("{error} (sign-in of {})", self.sequence.id));
-            }
-            Err(_) => {}
+            Err(SignInError::Refused { .. }) if !self.trace.deviations.is_empty() => {}
+            Err(error) => self.trace.troubles.push(format!("{error} (sign-in of {})", self.sequence.id)),
         }
         if self.deviated[step] {
             self.states.each(|state| doubt_factors(state, &known.user));
@@ -69,6 +67,9 @@ impl Execution<'_> {
         let contract = &self.context.contract;
         let Some(requirement) = requirement_for(contract, contract.operation(OPERATION), CHECK, About::Answer) else { return };
         let result = if entries.contains(&seen) {
+            let explains = |entry: &Entry| *entry == seen || *entry == Entry::Unsure;
+            let left = self.states.iter().zip(entries).filter(|(_, entry)| explains(entry)).map(|(state, _)| state.clone()).collect();
+            self.states = States::any_of(left);
             Checked::Pass
         } else if entries.contains(&Entry::Unsure) {
             Checked::Abstain("too little is known of the user, or the tenant asks for more".into())

@@ -88,6 +88,38 @@ pub struct RunOptions {
     pub listener: Listener,
 }
 
+impl RunOptions {
+    /// A run of the whole standard plan with seed 1, which nobody hears of and nobody ends. `run` names it on the target, `secret`
+    /// makes the passwords of its users.
+    pub fn new(client: ClientOptions, credentials: AdminCredentials, mode: Mode, run: String, secret: String) -> Self {
+        Self {
+            client,
+            credentials,
+            mode,
+            channel: None,
+            provider: None,
+            profile: Profile::Standard,
+            seed: 1,
+            jobs: 1,
+            version: None,
+            specs: Files::embedded(),
+            only: Vec::new(),
+            plan: None,
+            portion: None,
+            partition: None,
+            impatient: false,
+            exemplars: false,
+            run,
+            secret,
+            ledger: None,
+            secrets: SecretRegister::new(),
+            time: Time::default(),
+            stop: Arc::default(),
+            listener: Arc::new(|_| {}),
+        }
+    }
+}
+
 /// Why a run brought no verdict.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use super::state::{Entity, Key, Kind, State, Term, Truth};
 use super::totp;
-use crate::contract::Outcome;
-use crate::contract::guard::Status;
+use crate::contract::guard::Refusal;
+use crate::contract::{Outcome, SignInRefusals};
 
 /// Of an authenticator app: the step of the last code that let its user in, null where that is not known.
 const LAST_STEP: &str = "lastUsedStep";
@@ -22,6 +22,22 @@ pub enum SecondFactor {
 }
 
 impl SecondFactor {
+    /// The kind, as factors have it in `type`.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Totp(_) => "Totp",
+            Self::BackupCode(_) => "BackupCode",
+        }
+    }
+
+    /// What a wrong one is refused with.
+    pub fn refusal<'a>(&self, refusals: &'a SignInRefusals) -> &'a Refusal {
+        match self {
+            Self::Totp(_) => &refusals.totp,
+            Self::BackupCode(_) => &refusals.backup_code,
+        }
+    }
+
     /// The secret or the code.
     pub const fn text(&self) -> &String {
         match self {
@@ -41,29 +57,29 @@ pub enum Entry {
     Unsure,
 }
 
-impl Entry {
-    fn refused(status: u16, code: &str) -> Self {
-        Self::Refused(Outcome { status: Status::Exact(status), code: Some(code.to_owned()) })
+impl From<&Refusal> for Entry {
+    fn from(refusal: &Refusal) -> Self {
+        Self::Refused(refusal.into())
     }
 }
 
 /// What becomes of a sign-in with username and password, and this second factor at hand.
-pub fn entry(state: &State, user: &str, password: &str, shown: Option<&SecondFactor>) -> Entry {
+pub fn entry(refusals: &SignInRefusals, state: &State, user: &str, password: &str, shown: Option<&SecondFactor>) -> Entry {
     let Some(account) = state.find(Kind::User, user).filter(|account| account.exists()) else { return Entry::Unsure };
     let (Some(right), Some(suspended)) = (account.text("password"), account.flag("isSuspended")) else { return Entry::Unsure };
     if !takes_passwords(state) {
         return Entry::Unsure;
     }
     if right != Some(password) {
-        return Entry::refused(422, "session.invalid_credentials");
+        return (&refusals.password).into();
     }
     if suspended {
-        return Entry::refused(401, "user.suspended");
+        return (&refusals.suspended).into();
     }
     match (asks_for_factor(state, user), shown) {
         (Truth::No, _) => Entry::Open,
-        (Truth::Yes, None) => Entry::refused(403, "session.mfa.require_mfa_verification"),
-        (Truth::Yes, Some(shown)) => proof(state, user, shown),
+        (Truth::Yes, None) => (&refusals.unproved).into(),
+        (Truth::Yes, Some(shown)) => proof(refusals, state, user, shown),
         _ => Entry::Unsure,
     }
 }
@@ -114,11 +130,8 @@ pub fn asks_for_factor(state: &State, user: &str) -> Truth {
 }
 
 /// What becomes of a second factor that is shown.
-fn proof(state: &State, user: &str, shown: &SecondFactor) -> Entry {
-    let (kind, wrong) = match shown {
-        SecondFactor::Totp(_) => ("Totp", "session.mfa.invalid_totp_code"),
-        SecondFactor::BackupCode(_) => ("BackupCode", "session.mfa.invalid_backup_code"),
-    };
+fn proof(refusals: &SignInRefusals, state: &State, user: &str, shown: &SecondFactor) -> Entry {
+    let kind = shown.kind();
     let mut own = state
         .all(Kind::Factor)
         .filter(|(_, factor)| factor.text("owner") == Some(Some(user)) && factor.known("type").is_none_or(|known| known == kind));
@@ -138,15 +151,14 @@ fn proof(state: &State, user: &str, shown: &SecondFactor) -> Entry {
     };
     match good {
         Some(true) => Entry::Open,
-        Some(false) => Entry::refused(400, wrong),
+        Some(false) => shown.refusal(refusals).into(),
         None => Entry::Unsure,
     }
 }
 
 /// Uses up what a sign-in was let in by: a backup code at a moment, or an app's code of a step; null where that is not known.
 pub fn use_factor(state: &mut State, user: &str, shown: &SecondFactor, when: &Value) {
-    let kind = if matches!(shown, SecondFactor::Totp(_)) { "Totp" } else { "BackupCode" };
-    let of_user = |factor: &Entity| factor.text("owner") == Some(Some(user)) && factor.text("type") == Some(Some(kind));
+    let of_user = |factor: &Entity| factor.text("owner") == Some(Some(user)) && factor.text("type") == Some(Some(shown.kind()));
     let Some(key) = state.all(Kind::Factor).find(|(_, factor)| of_user(factor)).map(|(id, _)| Key::new(Kind::Factor, id)) else {
         return;
     };

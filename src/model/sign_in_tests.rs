@@ -1,4 +1,5 @@
 use super::*;
+use crate::contract::{Contract, Version};
 
 const USER: &str = "ann";
 const SECRET: &str = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP";
@@ -36,7 +37,8 @@ fn backup(code: &str) -> SecondFactor {
 
 /// The error code that a sign-in ends with, if it does.
 fn ends(state: &State, password: &str, shown: Option<&SecondFactor>) -> Option<String> {
-    match entry(state, USER, password, shown) {
+    let contract = Contract::embedded(Version::NEWEST).unwrap();
+    match entry(&contract.sign_in, state, USER, password, shown) {
         Entry::Open => None,
         Entry::Refused(outcome) => outcome.code,
         Entry::Unsure => Some("unsure".into()),

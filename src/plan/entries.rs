@@ -5,10 +5,9 @@ use serde_json::{Value, json};
 use super::lives::{as_admin, as_user};
 use super::script::{ALL_SCOPES, Client, Script, Traits};
 use super::sequence::Persona;
+use super::stand_in::APP_SECRET;
 use crate::model::SecondFactor;
 
-/// Secret of the user's authenticator app.
-const SECRET: &str = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP";
 /// Secret of another one.
 const OTHER_SECRET: &str = "KRSXG5CTMVRXEZLUKRSXG5CTMVRXEZLU";
 
@@ -30,7 +29,7 @@ pub fn entries(script: &mut Script<'_>) {
         script.look(user, of);
     };
     script.signs_in("nothing but the password", user, &password, None);
-    asks(script, "an app", "CreateUserMfaVerification", json!({"type": "Totp", "secret": SECRET}));
+    asks(script, "an app", "CreateUserMfaVerification", json!({"type": "Totp", "secret": APP_SECRET}));
     asks(script, "backup codes", "CreateUserMfaVerification", json!({"type": "BackupCode", "codes": codes}));
     script.signs_in("no second factor", user, &password, None);
     script.signs_in("a backup code that is none", user, &password, backup("ffffffffff"));
@@ -40,7 +39,7 @@ pub fn entries(script: &mut Script<'_>) {
     script.signs_in("the same code again", user, &password, backup(&codes[3]));
     reads(script, "one code is used up");
     script.signs_in("the code of another app", user, &password, app(OTHER_SECRET));
-    script.signs_in("the code of the app", user, &password, app(SECRET));
+    script.signs_in("the code of the app", user, &password, app(APP_SECRET));
     reads(script, "the app uses up nothing");
     asks(script, "no second factor is wanted", "UpdateUserLogtoConfigs", json!({"mfa": {"skipMfaOnSignIn": true}}));
     script.signs_in("nobody asks", user, &password, None);

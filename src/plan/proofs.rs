@@ -8,6 +8,7 @@ use super::epoch::Need;
 use super::lives::{as_admin, as_user, open};
 use super::script::{ALL_SCOPES, Client, Script, Traits, User, call_with, exchange_form, token_call};
 use super::sequence::{Facts, Persona, Purpose};
+use super::stand_in::APP_SECRET;
 use crate::contract::{Contract, MessageKind, Source};
 use crate::model::{MOST_MESSAGES, MOST_TRIES};
 
@@ -21,8 +22,6 @@ const RECORD_LIFE: u32 = 600;
 const CODE_LIFE: u32 = 60;
 /// Seconds more, so that clocks may differ.
 const MARGIN: u32 = 45;
-/// Secret of an authenticator app.
-const SECRET: &str = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP";
 
 /// All stories that the target has the means for.
 pub fn proofs<'a>(contract: &'a Contract, facts: &'a Facts) -> Vec<Draft<'a>> {
@@ -450,19 +449,19 @@ fn second_factors(script: &mut Script<'_>) {
         let call = script.admin_call("ListUserMfaVerifications", target, None);
         script.call(Persona::Admin, Purpose::Look(of), call, &[]);
     };
-    let app = |code: &str| json!({"type": "Totp", "secret": SECRET, "code": code});
+    let app = |code: &str| json!({"type": "Totp", "secret": APP_SECRET, "code": code});
     let codes: Vec<String> = (0..10).map(|number| format!("{number:010}")).collect();
     let codes = json!({"type": "BackupCode", "codes": codes});
     let of = caller.does(script, "backup codes alone", "AddMfaVerification", Some(&proof), &codes);
     look(script, of);
     let of = caller.does(script, "an app with a wrong code", "AddMfaVerification", Some(&proof), &app("000000x"));
     look(script, of);
-    let code = script.obtain(Persona::User, Source::Totp { secret: SECRET.to_owned() });
+    let code = script.obtain(Persona::User, Source::Totp { secret: APP_SECRET.to_owned() });
     let of = caller.does(script, "an app", "AddMfaVerification", Some(&proof), &app(&code));
     look(script, of);
     let of = caller.does(script, "a second app", "AddMfaVerification", Some(&proof), &app(&code));
     look(script, of);
-    let body = json!({"secret": SECRET, "code": code});
+    let body = json!({"secret": APP_SECRET, "code": code});
     let of = caller.does(script, "an app in its place", "CreateOrReplaceTotpMfaVerification", Some(&proof), &body);
     look(script, of);
     let of = caller.does(script, "backup codes", "AddMfaVerification", Some(&proof), &codes);

@@ -8,6 +8,7 @@ use super::epoch::Need;
 use super::lives::open;
 use super::script::{ALL_SCOPES, Client, Script, Traits, User, call_with, exchange_form, token_call};
 use super::sequence::{Call, Facts, Persona, Purpose};
+use super::stand_in::APP_SECRET;
 use crate::contract::{Contract, MessageKind};
 use crate::model::{MOST_MESSAGES, MOST_TRIES};
 
@@ -256,7 +257,7 @@ fn totp(script: &mut Script<'_>, _: &Facts) {
 /// The same by the user.
 fn own_totp(script: &mut Script<'_>, _: &Facts) {
     let (user, token, record) = caller(script);
-    let body = json!({"type": "Totp", "secret": "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"});
+    let body = json!({"type": "Totp", "secret": APP_SECRET});
     let calls = vec![by_user(script, "AddMfaVerification", &token, Some(&record), Some(&body)); 2];
     let of = together(script, "two authenticator apps", Persona::User, calls, &[]);
     look_at(script, "ListUserMfaVerifications", &[&user.id()], of);

@@ -207,7 +207,8 @@ impl<'a> Script<'a> {
 
     /// Lets a sign-in have happened; the refusal, if the user is turned away.
     fn signed_in(&mut self, sign_in: &SignIn) -> Option<String> {
-        if let Ok(Entry::Refused(outcome)) = sign_in.resolved(&self.binding).map(|resolved| resolved.entry(&self.state)) {
+        let entry = sign_in.resolved(&self.binding).map(|resolved| resolved.entry(&self.contract.sign_in, &self.state));
+        if let Ok(Entry::Refused(outcome)) = entry {
             for symbol in [&sign_in.token, &sign_in.id_token] {
                 self.binding.set_nothing(symbol);
             }

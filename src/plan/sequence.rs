@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::symbol::{Binding, Unbound, symbols};
-use crate::contract::{MessageKind, Need, Published, Source, Version};
+use crate::contract::{MessageKind, Need, Published, SignInRefusals, Source, Version};
 use crate::model::wire::Request;
 use crate::model::{Entry, SecondFactor, State, entry};
 
@@ -333,11 +333,11 @@ impl SignIn {
     }
 
     /// What becomes of it; symbols have their meaning.
-    pub fn entry(&self, state: &State) -> Entry {
+    pub fn entry(&self, refusals: &SignInRefusals, state: &State) -> Entry {
         if self.through.is_some() {
             return Entry::Unsure;
         }
-        entry(state, &self.user, &self.password, self.second.as_ref())
+        entry(refusals, state, &self.user, &self.password, self.second.as_ref())
     }
 }
 

@@ -11,6 +11,9 @@ use crate::model::{Fresh, Got, passkey_answer, time, totp_code};
 /// The moment plans are thought through at; any would do.
 pub const PLAN_NOW: i64 = 1_800_000_000_000;
 
+/// Secret of the authenticator app of users in stories.
+pub const APP_SECRET: &str = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP";
+
 /// Where the target stands in plans.
 const PLAN_HOST: &str = "plan.example";
 
@@ -44,7 +47,7 @@ pub fn stand_in(fresh: Fresh, number: u64, now: i64) -> Value {
         Fresh::SubjectToken => json!(format!("sub_{number:021}")),
         Fresh::PersonalAccessToken => json!(format!("pat_{number:021}")),
         Fresh::IsoNow => json!(time::iso(now)),
-        Fresh::TotpSecret => json!("JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"),
+        Fresh::TotpSecret => json!(APP_SECRET),
         Fresh::BackupCodes => (0..10).map(|code| json!(format!("{code:010}"))).collect(),
         Fresh::QrCode => json!("data:image/png;base64,"),
         Fresh::RecordId | Fresh::OpaqueToken | Fresh::Jwt | Fresh::Digest | Fresh::Secret => json!(format!("plan{number:017}")),

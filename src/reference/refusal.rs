@@ -28,6 +28,19 @@ pub fn coded(status: u16, code: &str) -> Answer {
     json_answer(status, &error_body(code, None))
 }
 
+/// The answer of a refusal with an error code.
+pub fn refused(Refusal { status, code }: &Refusal) -> Answer {
+    coded(exact(*status), code.as_deref().unwrap_or_default())
+}
+
+/// The status that is sent.
+const fn exact(status: Status) -> u16 {
+    match status {
+        Status::Exact(status) => status,
+        Status::AnyRefusal => 400,
+    }
+}
+
 fn error_body(code: &str, data: Option<Value>) -> Value {
     let mut body = Map::from_iter([("code".to_owned(), json!(code))]);
     body.extend(data.map(|data| ("data".to_owned(), data)));
@@ -49,10 +62,7 @@ fn message(code: &str) -> String {
 /// The answer of a broken guard.
 pub fn refusal(scene: &Scene<'_>, guard: &Guard) -> Answer {
     let Refusal { status, code } = guard.refusal();
-    let status = match status {
-        Status::Exact(status) => *status,
-        Status::AnyRefusal => 400,
-    };
+    let status = exact(*status);
     match (code.as_deref(), &guard.kind) {
         (None, GuardKind::Parsable(_)) => json_answer(status, &json!({"message": "The body cannot be parsed."})),
         (None, GuardKind::PasswordPolicy(_)) => {

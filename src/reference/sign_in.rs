@@ -10,7 +10,7 @@ use url::Url;
 
 use super::enterprise;
 use super::fault::Change;
-use super::refusal::{coded, empty_answer, json_answer, text_answer};
+use super::refusal::{coded, empty_answer, json_answer, refused, text_answer};
 use super::support::{Visit, invalid};
 use crate::model::time::iso;
 use crate::model::wire::{Answer, Request};
@@ -235,7 +235,7 @@ pub fn verify_password(visit: &mut Visit<'_>) -> Answer {
     }
     let found = visit.store.state.all(Kind::User).find(|(_, user)| user.text(property) == Some(Some(value)));
     let Some((user, _)) = found.filter(|(_, user)| user.text("password") == Some(Some(password))) else {
-        return coded(422, "session.invalid_credentials");
+        return refused(&visit.deployment.contract.sign_in.password);
     };
     let user = user.to_owned();
     let record = visit.store.mint.id(21);
@@ -270,7 +270,7 @@ pub fn identify(visit: &mut Visit<'_>) -> Answer {
     match verified {
         Some(user) => match visit.store.state.find(Kind::User, &user).map(|user| user.flag("isSuspended")) {
             None => coded(404, "user.user_not_exist"),
-            Some(Some(true)) => coded(401, "user.suspended"),
+            Some(Some(true)) => refused(&visit.deployment.contract.sign_in.suspended),
             Some(_) => {
                 advance(visit, &id, Stage::Identified { user });
                 empty_answer(204)
@@ -282,34 +282,31 @@ pub fn identify(visit: &mut Visit<'_>) -> Answer {
 
 /// `POST /api/experience/verification/totp/verify`
 pub fn verify_app(visit: &mut Visit<'_>) -> Answer {
-    show_factor(visit, ("Totp", "session.mfa.invalid_totp_code"), |app, code, now| {
-        Some((SecondFactor::Totp(app.text("secret")??.to_owned()), json!(next_step(app, code, now)?)))
-    })
+    show_factor(visit, SecondFactor::Totp, |app, code, now| Some(json!(next_step(app, code, now)?)))
 }
 
 /// `POST /api/experience/verification/backup-code/verify`
 pub fn verify_backup_code(visit: &mut Visit<'_>) -> Answer {
-    show_factor(visit, ("BackupCode", "session.mfa.invalid_backup_code"), |set, code, now| {
+    show_factor(visit, SecondFactor::BackupCode, |set, code, now| {
         let unused = set.known("codes")?.as_array()?.iter().any(|unused| unused == code);
-        unused.then(|| (SecondFactor::BackupCode(code.to_owned()), iso(now).into()))
+        unused.then(|| iso(now).into())
     })
 }
 
-/// Takes a code, if the user has a factor of the kind and `good` says that the code is: what it uses up, and when.
-fn show_factor(
-    visit: &mut Visit<'_>,
-    (kind, wrong): (&str, &str),
-    good: impl Fn(&Entity, &str, i64) -> Option<(SecondFactor, Value)>,
-) -> Answer {
+/// Takes a code, if the user has a factor of the kind and `good` says when the code is used up.
+fn show_factor(visit: &mut Visit<'_>, kind: impl Fn(String) -> SecondFactor, good: impl Fn(&Entity, &str, i64) -> Option<Value>) -> Answer {
     let Some(id) = interaction_id(visit) else { return no_session() };
     let body = visit.body();
     let Some(code) = body.get("code").and_then(Value::as_str) else { return invalid("code") };
     let Some(Stage::Identified { user }) = stage(visit, &id) else { return coded(404, "session.identifier_not_found") };
-    let own = |factor: &Entity| factor.text("owner") == Some(Some(&user)) && factor.text("type") == Some(Some(kind));
+    let shown = kind(code.to_owned());
+    let own = |factor: &Entity| factor.text("owner") == Some(Some(&user)) && factor.text("type") == Some(Some(shown.kind()));
     let found = visit.store.state.all(Kind::Factor).find(|(_, factor)| own(factor));
-    let Some((factor, when)) = found.and_then(|(_, factor)| good(factor, code, visit.now)) else { return coded(400, wrong) };
+    let Some(when) = found.and_then(|(_, factor)| good(factor, code, visit.now)) else {
+        return refused(shown.refusal(&visit.deployment.contract.sign_in));
+    };
     if !visit.deployment.signs_in_with(&Change::ReusableCode) {
-        use_factor(&mut visit.store.state, &user, &factor, &when);
+        use_factor(&mut visit.store.state, &user, &shown, &when);
     }
     if let Some(interaction) = visit.store.sign_ins.interactions.get_mut(&id) {
         interaction.proved = true;
@@ -323,7 +320,7 @@ pub fn submit(visit: &mut Visit<'_>) -> Answer {
     let Some(Stage::Identified { user }) = stage(visit, &id) else { return coded(404, "session.identifier_not_found") };
     let proved = visit.store.sign_ins.interactions.get(&id).is_some_and(|interaction| interaction.proved);
     if !proved && asks_for_factor(&visit.store.state, &user) == Truth::Yes && !visit.deployment.signs_in_with(&Change::NoFactorAsked) {
-        return coded(403, "session.mfa.require_mfa_verification");
+        return refused(&visit.deployment.contract.sign_in.unproved);
     }
     let (now, client) = (visit.now, visit.store.sign_ins.interactions.get(&id).map(|interaction| interaction.client.clone()));
     visit.store.state.update(&Key::new(Kind::User, user.clone()), |user| {

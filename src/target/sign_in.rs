@@ -16,8 +16,8 @@ use crate::model::wire::{Answer, Request};
 /// The cookie that keeps a browser signed in.
 const SESSION_COOKIE: &str = "_session";
 
-/// Code of the refusal that asks for a second factor.
-const FACTOR_ASKED: &str = "session.mfa.require_mfa_verification";
+/// Status of the refusal that asks for a second factor.
+const FACTOR_ASKED: u16 = 403;
 
 /// Longest chain of redirects that is followed.
 const MAX_STEPS: usize = 10;
@@ -118,7 +118,7 @@ pub enum SecondCode<'a> {
 }
 
 /// Signs a user in and exchanges the code for tokens; consents on behalf of the user where a third-party application
-/// asks for it. Who has a second factor and no code for it is refused at `submit` (`session.mfa.require_mfa_verification`).
+/// asks for it. Who has a second factor and no code for it is refused at `submit`.
 pub async fn sign_in(
     gate: &Gate,
     client: &OidcClient,
@@ -173,7 +173,7 @@ impl<'a> Flow<'a> {
         let identify = Request::new("POST", "/api/experience/identification").with_json(&json!({"verificationId": verification}));
         self.expect("identification", identify, &[204]).await?;
         let submitted = match (self.submit().await, second) {
-            (Err(SignInError::Refused { code: Some(code), .. }), Some(second)) if code == FACTOR_ASKED => {
+            (Err(SignInError::Refused { status: FACTOR_ASKED, .. }), Some(second)) => {
                 let (factor, code) = match second {
                     SecondCode::Totp(code) => ("totp", code),
                     SecondCode::Backup(code) => ("backup-code", code),

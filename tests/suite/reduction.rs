@@ -9,14 +9,11 @@
 #![expect(clippy::unwrap_used, reason = "in tests `unwrap` is the shortest honest assertion, in their set-up too")]
 #![expect(clippy::print_stdout, reason = "the trial's table is what it is run for")]
 
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-
-use logto_conformance::contract::{Contract, Files, Version};
-use logto_conformance::engine::{Found, RunOptions, RunResult, Time, run};
+use logto_conformance::contract::{Contract, Version};
+use logto_conformance::engine::{Found, RunOptions, RunResult, run};
 use logto_conformance::plan::Profile;
 use logto_conformance::reference::{Fault, Reference, ReferenceOptions};
-use logto_conformance::target::{AdminCredentials, ClientOptions, Mode, SecretRegister};
+use logto_conformance::target::{AdminCredentials, ClientOptions, Mode};
 use serde::Deserialize;
 
 /// Sequences at a time.
@@ -51,34 +48,19 @@ async fn check(fault: &Fault, only: Vec<String>, seed: u64, profile: Profile, jo
     let contract = Contract::embedded(Version::NEWEST).unwrap();
     let running =
         Reference::start(ReferenceOptions { faults: vec![fault.clone()], seed, ..ReferenceOptions::new(contract) }).await.unwrap();
+    let client = ClientOptions::new(running.endpoint.parse().unwrap());
+    let credentials = AdminCredentials {
+        client_id: running.client_id.clone(),
+        client_secret: running.client_secret.clone(),
+        resource: running.resource.clone(),
+    };
     let options = RunOptions {
-        client: ClientOptions::new(running.endpoint.parse().unwrap()),
-        credentials: AdminCredentials {
-            client_id: running.client_id.clone(),
-            client_secret: running.client_secret.clone(),
-            resource: running.resource.clone(),
-        },
-        mode: Mode::Exclusive,
-        channel: None,
-        provider: None,
         profile,
         seed,
         jobs,
         version: Some(Version::NEWEST),
-        specs: Files::embedded(),
         only,
-        plan: None,
-        portion: None,
-        partition: None,
-        impatient: false,
-        exemplars: false,
-        run: format!("trial{seed}"),
-        secret: "trial".into(),
-        ledger: None,
-        secrets: SecretRegister::new(),
-        time: Time::default(),
-        stop: Arc::new(AtomicBool::new(false)),
-        listener: Arc::new(|_| {}),
+        ..RunOptions::new(client, credentials, Mode::Exclusive, format!("trial{seed}"), "trial".into())
     };
     let result = run(options).await.unwrap();
     running.shutdown().await.unwrap();

@@ -7,14 +7,12 @@ use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
-use logto_conformance::contract::{Contract, Files, Version};
-use logto_conformance::engine::{REPLAYS, RunOptions, RunResult, Time, run};
-use logto_conformance::plan::{PLAN_SCHEMA, Plan, Profile};
+use logto_conformance::contract::{Contract, Version};
+use logto_conformance::engine::{REPLAYS, RunOptions, RunResult, run};
+use logto_conformance::plan::{PLAN_SCHEMA, Plan};
 use logto_conformance::reference::{Fault, Reference, ReferenceOptions};
-use logto_conformance::target::{AdminCredentials, ClientOptions, Mode, SecretRegister};
+use logto_conformance::target::{AdminCredentials, ClientOptions, Mode};
 use serde_json::Value;
 
 /// Replays a plan against the reference.
@@ -22,34 +20,17 @@ async fn replay(plan: Plan, faults: Vec<Fault>) -> RunResult {
     drop(rustls::crypto::ring::default_provider().install_default());
     let contract = Contract::embedded(plan.contract).unwrap();
     let running = Reference::start(ReferenceOptions { faults, ..ReferenceOptions::new(contract) }).await.unwrap();
+    let client = ClientOptions::new(running.endpoint.parse().unwrap());
+    let credentials = AdminCredentials {
+        client_id: running.client_id.clone(),
+        client_secret: running.client_secret.clone(),
+        resource: running.resource.clone(),
+    };
     let result = run(RunOptions {
-        client: ClientOptions::new(running.endpoint.parse().unwrap()),
-        credentials: AdminCredentials {
-            client_id: running.client_id.clone(),
-            client_secret: running.client_secret.clone(),
-            resource: running.resource.clone(),
-        },
-        mode: Mode::Exclusive,
-        channel: None,
-        provider: None,
-        profile: Profile::Standard,
         seed: plan.seed,
-        jobs: 1,
         version: Some(Version::NEWEST),
-        specs: Files::embedded(),
-        only: Vec::new(),
         plan: Some(plan),
-        portion: None,
-        partition: None,
-        impatient: false,
-        exemplars: false,
-        run: "replay".into(),
-        secret: "replay".into(),
-        ledger: None,
-        secrets: SecretRegister::new(),
-        time: Time::default(),
-        stop: Arc::new(AtomicBool::new(false)),
-        listener: Arc::new(|_| {}),
+        ..RunOptions::new(client, credentials, Mode::Exclusive, "replay".into(), "replay".into())
     });
     let result = result.await.unwrap();
     running.shutdown().await.unwrap();

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use logto_conformance::contract::{Contract, Files, Version};
-use logto_conformance::engine::{Event, RunError, RunOptions, Time, run};
+use logto_conformance::contract::{Contract, Version};
+use logto_conformance::engine::{Event, RunError, RunOptions, run};
 use logto_conformance::plan::Profile;
 use logto_conformance::reference::{Reference, ReferenceOptions};
 use logto_conformance::target::{AdminCredentials, Channel, ChannelKind, ChannelOptions, ClientOptions, Mode, SecretRegister};
@@ -61,29 +61,14 @@ async fn break_in_the_middle(endpoint: &str, credentials: &AdminCredentials, onl
         let seen = AtomicU64::new(0);
         let secrets = SecretRegister::new();
         let channel = ChannelOptions { kind: ChannelKind::local_webhook(), secrets: secrets.clone() };
+        let client = ClientOptions::new(endpoint.parse().unwrap());
         let result = run(RunOptions {
-            client: ClientOptions::new(endpoint.parse().unwrap()),
-            credentials: credentials.clone(),
-            mode: Mode::Exclusive,
             channel: Some(Arc::new(Channel::open(&channel).await.unwrap())),
-            provider: None,
             profile: Profile::Quick,
-            seed: 1,
             jobs: 8,
             version: Some(Version::NEWEST),
-            specs: Files::embedded(),
             only: only.iter().map(|pattern| (*pattern).to_owned()).collect(),
-            plan: None,
-            portion: None,
-            partition: None,
-            impatient: false,
-            exemplars: false,
-            run: format!("panic{number}"),
-            secret: "panic".into(),
-            ledger: None,
             secrets,
-            time: Time::default(),
-            stop: Arc::default(),
             listener: Arc::new(move |event: &Event| {
                 if matches!(event, Event::Exchanged(_)) {
                     return;
@@ -91,6 +76,7 @@ async fn break_in_the_middle(endpoint: &str, credentials: &AdminCredentials, onl
                 let now = seen.fetch_add(1, Ordering::SeqCst) + 1;
                 assert!(now != at, "planted at {event:?}");
             }),
+            ..RunOptions::new(client, credentials.clone(), Mode::Exclusive, format!("panic{number}"), "panic".into())
         });
         match result.await {
             Err(RunError::Internal(text)) => {

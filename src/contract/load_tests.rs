@@ -35,6 +35,8 @@ suspended: [401, auth.missing]
 unproved: [401, auth.missing]
 totp: [400, center.field]
 backup-code: [400, center.field]
+passkey: [400, center.field]
+no-passkey: [400, center.field]
 ";
 
 fn small() -> Files {

@@ -18,11 +18,15 @@ pub struct SignInRefusals {
     pub totp: Refusal,
     /// The code is none of the user's unused backup codes.
     pub backup_code: Refusal,
+    /// What the authenticator answers does not fit what was asked.
+    pub passkey: Refusal,
+    /// The user has no passkey that could be asked for.
+    pub no_passkey: Refusal,
 }
 
 impl SignInRefusals {
     /// All of them.
-    pub const fn all(&self) -> [&Refusal; 5] {
-        [&self.password, &self.suspended, &self.unproved, &self.totp, &self.backup_code]
+    pub const fn all(&self) -> [&Refusal; 7] {
+        [&self.password, &self.suspended, &self.unproved, &self.totp, &self.backup_code, &self.passkey, &self.no_passkey]
     }
 }

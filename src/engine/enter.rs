@@ -8,7 +8,7 @@ use crate::contract::Outcome;
 use crate::contract::guard::Status;
 use crate::model::{Entry, SecondFactor, States, doubt_factors, signed_in_through, totp_code};
 use crate::plan::{SignIn, Through, signed_in};
-use crate::target::{Account, Login, OidcClient, ProviderError, SecondCode, SignInError, SignedIn, sign_in, sign_in_through};
+use crate::target::{Account, Login, OidcClient, ProviderError, Shown, SignInError, SignedIn, sign_in, sign_in_through};
 
 /// Name of the check.
 const CHECK: &str = "sign-in";
@@ -96,16 +96,14 @@ impl Execution<'_> {
         self.trace.exchanges.push(Judged { operation, status, matched: None, judgements, shared: false, wire: None });
     }
 
-    async fn enter(&self, client: &OidcClient, plan: &SignIn, scopes: &[&str]) -> Result<SignedIn, SignInError> {
-        let shown = match &plan.second {
-            Some(SecondFactor::Totp(secret)) => totp_code(secret, self.context.time.now()),
-            Some(SecondFactor::BackupCode(code)) => Some(code.clone()),
+    async fn enter(&mut self, client: &OidcClient, plan: &SignIn, scopes: &[&str]) -> Result<SignedIn, SignInError> {
+        let origin = self.binding.get("origin").unwrap_or_default();
+        let second = match &plan.second {
+            Some(SecondFactor::Totp(secret)) => totp_code(secret, self.context.time.now()).map(Shown::Totp),
+            Some(SecondFactor::BackupCode(code)) => Some(Shown::Backup(code.clone())),
+            Some(SecondFactor::Passkey(flaw)) => Some(Shown::Passkey { device: &mut self.authenticator, origin: &origin, flaw: *flaw }),
             None => None,
         };
-        let second = plan.second.as_ref().zip(shown.as_deref()).map(|(factor, code)| match factor {
-            SecondFactor::Totp(_) => SecondCode::Totp(code),
-            SecondFactor::BackupCode(_) => SecondCode::Backup(code),
-        });
         let login = Login { username: &plan.username, password: &plan.password, second };
         sign_in(&self.context.gate, client, login, scopes, None).await
     }

@@ -16,7 +16,7 @@ pub mod multipart;
 mod observe;
 mod obtained;
 mod one_time;
-mod passkey;
+pub mod passkey;
 mod pattern;
 mod predict;
 mod proof;

@@ -1,4 +1,5 @@
-//! What an authenticator says when a passkey is registered (`WebAuthn` Level 2, 7.1), as far as a server looks at it.
+//! What an authenticator says when a passkey is registered or used (`WebAuthn` Level 2, 7.1 and 7.2), as far as a server looks
+//! at it.
 
 use base64::Engine as _;
 use base64::engine::DecodePaddingMode;
@@ -36,12 +37,27 @@ pub fn proves(proof: &Value, challenge: Option<&str>, admits: impl Fn(&str) -> T
     answers.and(text("origin").map_or(Truth::No, admits)).and(attested(proof))
 }
 
-fn decoded(proof: &Value, name: &str) -> Option<Vec<u8>> {
+/// A part of an authenticator's answer.
+pub fn decoded(proof: &Value, name: &str) -> Option<Vec<u8>> {
     BASE64.decode(proof.get("response")?.get(name)?.as_str()?).ok()
 }
 
-fn client_data(proof: &Value) -> Option<Value> {
+/// What the browser says that it was asked, and where.
+pub fn client_data(proof: &Value) -> Option<Value> {
     serde_json::from_slice(&decoded(proof, "clientDataJSON")?).ok()
+}
+
+/// The authenticator data within an attestation in base64.
+pub fn authenticator_data(attestation: &str) -> Option<Vec<u8>> {
+    let (Item::Map(members), _) = read(&BASE64.decode(attestation).ok()?, MOST_DEPTH)? else { return None };
+    match member(&members, "authData") {
+        Some(Item::Bytes(data)) => Some(data.clone()),
+        _ => None,
+    }
+}
+
+fn member<'a>(members: &'a [(Item, Item)], name: &str) -> Option<&'a Item> {
+    members.iter().find(|(key, _)| matches!(key, Item::Text(key) if key == name)).map(|(_, value)| value)
 }
 
 /// Whether the attestation says that the user was there, was verified, and has a new credential.
@@ -49,13 +65,12 @@ fn attested(proof: &Value) -> Truth {
     let Some((Item::Map(members), _)) = decoded(proof, "attestationObject").as_deref().and_then(|bytes| read(bytes, MOST_DEPTH)) else {
         return Truth::No;
     };
-    let member = |name: &str| members.iter().find(|(key, _)| *key == Item::Text(name.to_owned())).map(|(_, value)| value);
-    let Some(Item::Bytes(data)) = member("authData") else { return Truth::No };
+    let Some(Item::Bytes(data)) = member(&members, "authData") else { return Truth::No };
     let wanted = USER_PRESENT | USER_VERIFIED | CREDENTIAL_INCLUDED;
     if data.get(FLAGS_AT).is_none_or(|flags| flags & wanted != wanted) {
         return Truth::No;
     }
-    match (member("fmt"), member("attStmt")) {
+    match (member(&members, "fmt"), member(&members, "attStmt")) {
         (Some(Item::Text(format)), Some(Item::Map(statement))) if format == "none" => Truth::of(statement.is_empty()),
         _ => Truth::Unknown,
     }

@@ -3,13 +3,16 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::state::{Entity, Key, Kind, State, Term, Truth};
+use super::state::{Entity, Fresh, Key, Kind, State, Term, Truth};
 use super::totp;
 use crate::contract::guard::Refusal;
-use crate::contract::{Outcome, SignInRefusals};
+use crate::contract::{Flaw, Outcome, SignInRefusals};
 
 /// Of an authenticator app: the step of the last code that let its user in, null where that is not known.
 const LAST_STEP: &str = "lastUsedStep";
+
+/// Of a passkey: when it let its user in last.
+const LAST_USE: &str = "lastUsedAt";
 
 /// A second factor that is shown where a sign-in asks for one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +22,8 @@ pub enum SecondFactor {
     Totp(String),
     /// A backup code.
     BackupCode(String),
+    /// A passkey of the device that makes those of the sequence, used rightly or not.
+    Passkey(Option<Flaw>),
 }
 
 impl SecondFactor {
@@ -27,6 +32,7 @@ impl SecondFactor {
         match self {
             Self::Totp(_) => "Totp",
             Self::BackupCode(_) => "BackupCode",
+            Self::Passkey(_) => "WebAuthn",
         }
     }
 
@@ -35,13 +41,23 @@ impl SecondFactor {
         match self {
             Self::Totp(_) => &refusals.totp,
             Self::BackupCode(_) => &refusals.backup_code,
+            Self::Passkey(_) => &refusals.passkey,
         }
     }
 
-    /// The secret or the code.
-    pub const fn text(&self) -> &String {
+    /// The secret or the code, in which symbols can stand.
+    pub const fn text(&self) -> Option<&String> {
         match self {
-            Self::Totp(text) | Self::BackupCode(text) => text,
+            Self::Totp(text) | Self::BackupCode(text) => Some(text),
+            Self::Passkey(_) => None,
+        }
+    }
+
+    /// The same, to change.
+    pub const fn text_mut(&mut self) -> Option<&mut String> {
+        match self {
+            Self::Totp(text) | Self::BackupCode(text) => Some(text),
+            Self::Passkey(_) => None,
         }
     }
 }
@@ -118,7 +134,7 @@ pub fn asks_for_factor(state: &State, user: &str) -> Truth {
         Some(kind) if kind == "BackupCode" => Truth::maybe(factor.known("remainCodes").map(|left| left != 0)),
         Some(_) => Truth::Yes,
     });
-    let all = Truth::maybe(state.knows_all(Kind::Factor, Some(&Key::new(Kind::User, user))).then_some(false));
+    let all = Truth::maybe(knows_factors(state, user).then_some(false));
     let has = counts.fold(all, Truth::or);
     let choice = |name: &str| state.find(Kind::User, user)?.known(&format!("logtoConfig.mfa.{name}")).cloned();
     let wanted = match (choice("enabled"), choice("skipMfaOnSignIn")) {
@@ -129,6 +145,11 @@ pub fn asks_for_factor(state: &State, user: &str) -> Truth {
     has.and(wanted)
 }
 
+/// Whether all factors of the user are known.
+fn knows_factors(state: &State, user: &str) -> bool {
+    state.knows_all(Kind::Factor, Some(&Key::new(Kind::User, user)))
+}
+
 /// What becomes of a second factor that is shown.
 fn proof(refusals: &SignInRefusals, state: &State, user: &str, shown: &SecondFactor) -> Entry {
     let kind = shown.kind();
@@ -137,7 +158,8 @@ fn proof(refusals: &SignInRefusals, state: &State, user: &str, shown: &SecondFac
         .filter(|(_, factor)| factor.text("owner") == Some(Some(user)) && factor.known("type").is_none_or(|known| known == kind));
     let unused = |app: &Entity| !app.iter().any(|(name, _)| name == LAST_STEP);
     let good = match (own.next(), own.next(), shown) {
-        (None, _, _) => state.knows_all(Kind::Factor, Some(&Key::new(Kind::User, user))).then_some(false),
+        (None, _, SecondFactor::Passkey(_)) if knows_factors(state, user) => return (&refusals.no_passkey).into(),
+        (None, _, _) => knows_factors(state, user).then_some(false),
         // After one code has let the user in, no code of that time does again.
         (Some((_, app)), None, SecondFactor::Totp(secret)) => match app.known("secret") {
             Some(known) if known != secret => Some(false),
@@ -147,6 +169,8 @@ fn proof(refusals: &SignInRefusals, state: &State, user: &str, shown: &SecondFac
         (Some((_, set)), None, SecondFactor::BackupCode(code)) => {
             set.known("codes").and_then(Value::as_array).map(|codes| codes.iter().any(|unused| unused == code))
         }
+        // Whatever is wrong with it, the server looks.
+        (Some((_, known)), None, SecondFactor::Passkey(flaw)) if known.known("type").is_some() => Some(flaw.is_none()),
         _ => None,
     };
     match good {
@@ -156,7 +180,8 @@ fn proof(refusals: &SignInRefusals, state: &State, user: &str, shown: &SecondFac
     }
 }
 
-/// Uses up what a sign-in was let in by: a backup code at a moment, or an app's code of a step; null where that is not known.
+/// Uses what a sign-in was let in by: a backup code or a passkey at a moment, or an app's code of a step; null where that is
+/// not known.
 pub fn use_factor(state: &mut State, user: &str, shown: &SecondFactor, when: &Value) {
     let of_user = |factor: &Entity| factor.text("owner") == Some(Some(user)) && factor.text("type") == Some(Some(shown.kind()));
     let Some(key) = state.all(Kind::Factor).find(|(_, factor)| of_user(factor)).map(|(id, _)| Key::new(Kind::Factor, id)) else {
@@ -171,6 +196,8 @@ pub fn use_factor(state: &mut State, user: &str, shown: &SecondFactor, when: &Va
             factor.set("remainCodes", json!(codes.iter().filter(|code| code.is_string()).count()));
             factor.set("codes", Value::Array(codes));
         }
+        SecondFactor::Passkey(_) if when.is_null() => factor.set(LAST_USE, Term::Fresh(Fresh::IsoNow)),
+        SecondFactor::Passkey(_) => factor.set(LAST_USE, when.clone()),
     });
 }
 
@@ -180,7 +207,7 @@ pub fn doubt_factors(state: &mut State, user: &str) {
         Kind::Factor,
         |factor| factor.text("owner") == Some(Some(user)),
         |factor| {
-            for name in ["codes", "remainCodes", LAST_STEP] {
+            for name in ["codes", "remainCodes", LAST_STEP, LAST_USE] {
                 factor.set(name, Term::Unknown);
             }
         },

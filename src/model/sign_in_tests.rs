@@ -114,3 +114,16 @@ fn an_app_lets_in_once_in_its_time() {
     assert_eq!(step(&state), None);
     assert_eq!(ends(&state, "right", Some(&own)).unwrap(), "unsure", "it depends on the time");
 }
+
+#[test]
+fn a_passkey_is_used_rightly_or_not_and_only_where_there_is_one() {
+    let mut with = state(&["WebAuthn"], &[json!({"type": "WebAuthn", "lastUsedAt": null})]);
+    assert_eq!(ends(&with, "right", None).unwrap(), "session.mfa.require_mfa_verification");
+    assert_eq!(ends(&with, "right", Some(&SecondFactor::Passkey(None))), None);
+    let wrong = SecondFactor::Passkey(Some(Flaw::WrongOrigin));
+    assert_eq!(ends(&with, "right", Some(&wrong)).unwrap(), "session.mfa.webauthn_verification_failed");
+    let without = state(&["Totp", "WebAuthn"], &[app()]);
+    assert_eq!(ends(&without, "right", Some(&wrong)).unwrap(), "session.mfa.webauthn_verification_not_found");
+    use_factor(&mut with, USER, &SecondFactor::Passkey(None), &Value::Null);
+    assert_eq!(with.find(Kind::Factor, "factor 0").unwrap().get(LAST_USE), &Term::Fresh(Fresh::IsoNow));
+}

@@ -1,11 +1,12 @@
-//! The story of who is let in with a password, and who is asked for a second factor.
+//! The stories of who is let in with a password, and who is asked for a second factor.
 
 use serde_json::{Value, json};
 
 use super::lives::{as_admin, as_user};
-use super::script::{ALL_SCOPES, Client, Script, Traits};
-use super::sequence::Persona;
+use super::script::{ALL_SCOPES, Client, Script, Traits, User, call_with};
+use super::sequence::{Persona, Purpose};
 use super::stand_in::APP_SECRET;
+use crate::contract::{Flaw, Source};
 use crate::model::SecondFactor;
 
 /// Secret of another one.
@@ -51,4 +52,53 @@ pub fn entries(script: &mut Script<'_>) {
     script.signs_in("while suspended", user, &new, None);
     asks(script, "restored", "UpdateUserIsSuspended", json!({"isSuspended": false}));
     script.signs_in("as before", user, &new, None);
+}
+
+/// A passkey lets its user in, and nothing does that only looks like its answer. Who has none cannot be asked for one.
+pub fn passkeys(script: &mut Script<'_>) {
+    let user = script.user(Traits { password: true, email: true });
+    let token = script.token(user, ALL_SCOPES, Client::First);
+    let password = script.password(user);
+    adds_passkey(script, user, &token);
+    let shown = |flaw: Option<Flaw>| Some(SecondFactor::Passkey(flaw));
+    let reads = |script: &mut Script<'_>, label: &str| {
+        as_admin(script, label, "ListUserMfaVerifications", user, None);
+        as_user(script, Persona::User, label, "GetMfaVerifications", &token, None, None);
+    };
+    script.signs_in("no second factor", user, &password, None);
+    script.signs_in("the answer to another challenge", user, &password, shown(Some(Flaw::WrongChallenge)));
+    script.signs_in("the answer on another page", user, &password, shown(Some(Flaw::WrongOrigin)));
+    script.signs_in("the answer of whoever was there", user, &password, shown(Some(Flaw::UserNotVerified)));
+    reads(script, "the passkey was not used");
+    let entered = script.signs_in("the passkey", user, &password, shown(None));
+    as_user(script, Persona::User, "the token of that", "GetProfile", &entered, None, None);
+    reads(script, "the passkey was used");
+    let other = script.user(Traits { password: true, email: false });
+    as_admin(script, "only an app", "CreateUserMfaVerification", other, Some(&json!({"type": "Totp", "secret": APP_SECRET})));
+    let password = script.password(other);
+    script.signs_in("a passkey of whoever has none", other, &password, shown(None));
+}
+
+/// Registers a passkey and adds it to the user's factors.
+fn adds_passkey(script: &mut Script<'_>, user: User, token: &str) {
+    let proof = script.record(user);
+    let (options, record) = (script.symbol("options"), script.symbol("verification"));
+    let call = |script: &mut Script<'_>, operation: &str, body: Option<String>, capture: &[(&str, &str)]| {
+        let Some(known) = script.contract().operation(operation) else { return };
+        let mut call = call_with(operation, known.method.clone(), known.path.clone(), &format!("Bearer {token}"), None);
+        call.headers.push(("logto-verification-id".into(), proof.clone()));
+        call.headers.push(("origin".into(), "{{origin}}".into()));
+        if body.is_some() {
+            call.headers.push(("content-type".into(), "application/json".into()));
+        }
+        call.body = body;
+        script.call(Persona::User, Purpose::Setup, call, capture);
+    };
+    call(script, "GenerateWebAuthnRegistrationOptions", None, &[(&options, "/registrationOptions"), (&record, "/verificationRecordId")]);
+    let (options, record) = (format!("{{{{{options}}}}}"), format!("{{{{{record}}}}}"));
+    let made = script.obtain(Persona::User, Source::Passkey { options, record: record.clone(), flaw: None });
+    // What an authenticator answers is JSON as it is.
+    call(script, "VerifyWebAuthnRegistration", Some(format!(r#"{{"verificationRecordId":"{record}","payload":{made}}}"#)), &[]);
+    let factor = json!({"type": "WebAuthn", "newIdentifierVerificationRecordId": record, "name": "own key"});
+    call(script, "AddMfaVerification", Some(factor.to_string()), &[]);
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::build::Draft;
-use super::entries::entries;
+use super::entries::{entries, passkeys};
 use super::epoch::Need;
 use super::lives::{as_admin, as_user, open};
 use super::script::{ALL_SCOPES, Client, Script, Traits, User, call_with, exchange_form, token_call};
@@ -37,6 +37,7 @@ pub fn proofs<'a>(contract: &'a Contract, facts: &'a Facts) -> Vec<Draft<'a>> {
     let mut drafts = vec![draft("factors", factors(), false, Box::new(second_factors))];
     if facts.can_sign_in {
         drafts.push(draft("entries", factors(), false, Box::new(entries)));
+        drafts.push(draft("passkeys", factors(), false, Box::new(passkeys)));
     }
     if both {
         drafts.push(draft("codes", open(), false, Box::new(codes)));

@@ -316,7 +316,7 @@ impl SignIn {
     /// The texts in which symbols can stand.
     pub fn texts(&self) -> Vec<&str> {
         let through = self.through.iter().flat_map(|through| [&through.connector, &through.account, &through.email]);
-        let second = self.second.iter().map(SecondFactor::text);
+        let second = self.second.iter().filter_map(SecondFactor::text);
         [&self.user, &self.username, &self.password].into_iter().chain(through).chain(second).map(String::as_str).collect()
     }
 
@@ -326,7 +326,7 @@ impl SignIn {
         for text in [&mut resolved.user, &mut resolved.username, &mut resolved.password] {
             *text = binding.resolve(text)?;
         }
-        if let Some(SecondFactor::Totp(text) | SecondFactor::BackupCode(text)) = &mut resolved.second {
+        if let Some(text) = resolved.second.as_mut().and_then(SecondFactor::text_mut) {
             *text = binding.resolve(text)?;
         }
         Ok(resolved)

@@ -283,6 +283,8 @@ pub enum Change {
     NoFactorAsked,
     /// `tokens`: a backup code is not used up.
     ReusableCode,
+    /// `tokens`: any answer of a passkey lets its user in, whatever was asked.
+    AnyPasskeyAnswer,
     /// `clock`: what was made is expired from the start.
     Stillborn,
     /// `clock`: an expired record still proves the caller's identity.

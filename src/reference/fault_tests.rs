@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, OnceLock};
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
 use super::super::deployment::Deployment;
@@ -176,29 +176,64 @@ fn race_limits(tape: &mut Tape, admin: &str, token: &str) {
     tape.together(vec![request(token, "POST /api/verifications/verification-code/verify", wrong); 2]);
 }
 
-/// Somebody with second factors signs in: without one, with a backup code, with the same once more.
-fn sign_ins(tape: &mut Tape, admin: &str) {
+/// Somebody with second factors signs in: without one, with a backup code, with the same once more. The application is returned.
+fn sign_ins(tape: &mut Tape, admin: &str) -> String {
     let metadata = json!({"redirectUris": ["http://127.0.0.1:9/back"], "postLogoutRedirectUris": []});
     let body = json!({"name": "page", "type": "Traditional", "oidcClientMetadata": metadata});
-    let app = &text(&tape.call(admin, "POST /api/applications", body), "id");
+    let app = text(&tape.call(admin, "POST /api/applications", body), "id");
     let fay = text(&tape.call(admin, "POST /api/users", json!({"username": "fay", "password": PASSWORD})), "id");
-    tape.call(admin, "PATCH /api/sign-in-exp", json!({"mfa": {"factors": ["Totp", "BackupCode"], "policy": "NoPrompt"}}));
+    tape.call(admin, "PATCH /api/sign-in-exp", json!({"mfa": {"factors": ["Totp", "WebAuthn", "BackupCode"], "policy": "NoPrompt"}}));
     let codes: Vec<String> = (0..10).map(|number| format!("{number:010}")).collect();
     for factor in [json!({"type": "Totp"}), json!({"type": "BackupCode", "codes": codes})] {
         tape.call(admin, &format!("POST /api/users/{fay}/mfa-verifications"), factor);
     }
     for code in ["", "0000000003", "0000000003"] {
-        let fields = "response_type=code&scope=openid&redirect_uri=http%3A%2F%2F127.0.0.1%3A9%2Fback";
-        tape.send(Request::new("GET", format!("/oidc/auth?client_id={app}&{fields}")));
-        let begun = tape.answers.last().unwrap().1.header("set-cookie").unwrap().to_owned();
-        let mut send = |line: &str, body: Value| tape.send(request("", line, body).with_header("cookie", begun.split(';').next().unwrap()));
-        send("PUT /api/experience", json!({"interactionEvent": "SignIn"}));
-        let body = json!({"identifier": {"type": "username", "value": "fay"}, "password": PASSWORD});
-        let proof = send("POST /api/experience/verification/password", body);
-        send("POST /api/experience/identification", json!({"verificationId": proof["verificationId"]}));
-        send("POST /api/experience/verification/backup-code/verify", json!({"code": code}));
-        send("POST /api/experience/submit", Value::Null);
+        sign_in(tape, &app, "fay", |send| {
+            send("POST /api/experience/verification/backup-code/verify", json!({"code": code}));
+        });
     }
+    app
+}
+
+/// Signs a user in; `prove` shows a second factor.
+fn sign_in(tape: &mut Tape, app: &str, username: &str, prove: impl Fn(&mut dyn FnMut(&str, Value) -> Value)) {
+    let fields = "response_type=code&scope=openid&redirect_uri=http%3A%2F%2F127.0.0.1%3A9%2Fback";
+    tape.send(Request::new("GET", format!("/oidc/auth?client_id={app}&{fields}")));
+    let begun = tape.answers.last().unwrap().1.header("set-cookie").unwrap().to_owned();
+    let mut send = |line: &str, body: Value| tape.send(request("", line, body).with_header("cookie", begun.split(';').next().unwrap()));
+    send("PUT /api/experience", json!({"interactionEvent": "SignIn"}));
+    let body = json!({"identifier": {"type": "username", "value": username}, "password": PASSWORD});
+    let proof = send("POST /api/experience/verification/password", body);
+    send("POST /api/experience/identification", json!({"verificationId": proof["verificationId"]}));
+    prove(&mut send);
+    send("POST /api/experience/submit", Value::Null);
+}
+
+/// The attestation of a passkey `lcpk` that has no secret key.
+const ATTESTATION: &str = "o2NmbXRkbm9uZWdhdHRTdG10oGhhdXRoRGF0YViIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAABFAAAAAAAAAAAAAAAAAAAAAAAAAAAABGxjcGulAQIDJiABIVggAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEiWCABAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQ";
+
+/// Somebody adds a passkey, and signs in with an answer that nobody has signed.
+fn passkey(tape: &mut Tape, token: &str, proof: &str, app: &str) {
+    let options = tape.call(token, "POST /api/verifications/web-authn/registration", Value::Null);
+    let said = |kind: &str, challenge: &Value| {
+        URL_SAFE_NO_PAD.encode(json!({"type": kind, "challenge": challenge, "origin": "http://localhost"}).to_string())
+    };
+    let answer = |response: Value| json!({"type": "WebAuthn", "id": "bGNwaw", "rawId": "bGNwaw", "response": response, "clientExtensionResults": {}});
+    let made =
+        json!({"clientDataJSON": said("webauthn.create", &options["registrationOptions"]["challenge"]), "attestationObject": ATTESTATION});
+    let record = text(&options, "verificationRecordId");
+    let body = json!({"verificationRecordId": record, "payload": answer(made)});
+    tape.send(request(token, "POST /api/verifications/web-authn/registration/verify", body).with_header("origin", "http://localhost"));
+    let factor = json!({"type": "WebAuthn", "newIdentifierVerificationRecordId": record});
+    tape.proven(token, proof, "POST /api/my-account/mfa-verifications", factor);
+    tape.call(token, "GET /api/my-account/mfa-verifications", Value::Null);
+    sign_in(tape, app, "gus", |send| {
+        let asked = send("POST /api/experience/verification/web-authn/authentication", Value::Null);
+        let used = json!({"clientDataJSON": said("webauthn.get", &json!("another")), "authenticatorData": "AA", "signature": "AA"});
+        let body = json!({"verificationId": asked["verificationId"], "payload": answer(used)});
+        send("POST /api/experience/verification/web-authn/authentication/verify", body);
+    });
+    tape.call(token, "GET /api/my-account/mfa-verifications", Value::Null);
 }
 
 fn text(value: &Value, key: &str) -> String {
@@ -377,15 +412,15 @@ fn exercise(tape: &mut Tape) {
     let proof = record(tape, &token, PASSWORD);
     tape.proven(&token, &proof, "PATCH /api/my-account", json!({"username": null}));
     race(tape, admin, first);
-    sign_ins(tape, admin);
-    own_parts(tape, admin, first);
+    let page = sign_ins(tape, admin);
+    own_parts(tape, admin, first, &page);
     parts_of_users(tape, admin);
     codes(tape, admin);
     tenant(tape, admin, first.0);
 }
 
 /// What users have besides account and password.
-fn own_parts(tape: &mut Tape, admin: &str, app: (&str, &str)) {
+fn own_parts(tape: &mut Tape, admin: &str, app: (&str, &str), page: &str) {
     let fields =
         ["name", "avatar", "profile", "email", "phone", "password", "username", "social", "customData", "mfa", "passkey", "session"];
     let fields: Value = fields.iter().map(|field| ((*field).to_owned(), json!("Edit"))).collect::<serde_json::Map<_, _>>().into();
@@ -415,6 +450,7 @@ fn own_parts(tape: &mut Tape, admin: &str, app: (&str, &str)) {
     }
     tape.proven(token, proof, &format!("DELETE /api/my-account/mfa-verifications/{}", text(&factors[0], "id")), Value::Null);
     tape.call(token, "GET /api/my-account/mfa-verifications", Value::Null);
+    passkey(tape, token, proof, page);
     tape.proven(token, proof, "PATCH /api/my-account/logto-configs", json!({"passkeySignIn": {"skipped": true}}));
     tape.call(token, "GET /api/my-account/logto-configs", Value::Null);
     let begun = json!({"connectorId": "nobody", "state": "s", "redirectUri": "https://example.com/back"});

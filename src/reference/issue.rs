@@ -9,6 +9,7 @@ use super::sign_in::{Grant, SignIns};
 use crate::contract::Named;
 use crate::model::rules::oidc_page;
 use crate::model::time::after;
+use crate::model::wire::Request;
 use crate::model::{Call, Entity, Key, Kind, State};
 
 /// Scopes that the machine-to-machine administrator may have.
@@ -98,14 +99,19 @@ pub fn furnish(kind: Kind, entity: &mut Entity, call: &Call<'_>, mint: &mut Mint
     }
 }
 
+/// The host that a request is for, without the port.
+pub fn host_of(request: &Request) -> &str {
+    let host = request.header("host").unwrap_or("localhost");
+    host.rsplit_once(':').map_or(host, |(name, _)| name)
+}
+
 /// What a browser needs to make a passkey for the caller.
 pub fn registration_options(mint: &mut Mint, call: &Call<'_>, view: &State) -> Value {
     let caller = call.caller(view);
     let user = caller.as_ref().and_then(|caller| view.get(caller));
     let text = |name: &str| user.and_then(|user| user.text(name).flatten()).filter(|text| !text.is_empty());
     let identifier = text("username").or(text("primaryEmail")).or(text("primaryPhone")).unwrap_or("Unnamed User");
-    let host = call.request.header("host").unwrap_or("localhost");
-    let host = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    let host = host_of(call.request);
     json!({
         "rp": {"name": host, "id": host},
         "user": {

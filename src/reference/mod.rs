@@ -21,6 +21,7 @@ mod mutation;
 mod outbox;
 mod outside;
 mod pages;
+mod passkey;
 mod paths;
 mod published;
 mod refusal;

@@ -10,6 +10,7 @@ use url::Url;
 
 use super::enterprise;
 use super::fault::Change;
+use super::passkey;
 use super::refusal::{coded, empty_answer, json_answer, refused, text_answer};
 use super::support::{Visit, invalid};
 use crate::model::time::iso;
@@ -39,6 +40,8 @@ struct Interaction {
     stage: Stage,
     /// What was begun at an enterprise provider.
     enterprise: Option<enterprise::Proof>,
+    /// What was asked of a passkey.
+    asked: Option<passkey::Asked>,
     /// Whether a second factor was shown.
     proved: bool,
 }
@@ -82,6 +85,18 @@ impl SignIns {
     pub fn begin_enterprise(&mut self, id: &str, proof: enterprise::Proof) {
         if let Some(interaction) = self.interactions.get_mut(id) {
             interaction.enterprise = Some(proof);
+        }
+    }
+
+    /// What was asked of a passkey in a sign-in.
+    pub fn asked(&self, id: &str) -> Option<&passkey::Asked> {
+        self.interactions.get(id)?.asked.as_ref()
+    }
+
+    /// Notes what is asked of a passkey.
+    pub fn ask(&mut self, id: &str, asked: passkey::Asked) {
+        if let Some(interaction) = self.interactions.get_mut(id) {
+            interaction.asked = Some(asked);
         }
     }
 
@@ -149,6 +164,7 @@ pub fn authorize(visit: &mut Visit<'_>) -> Answer {
         challenge: field("code_challenge").map(str::to_owned),
         stage: Stage::Begun,
         enterprise: None,
+        asked: None,
         proved: false,
     };
     let id = visit.store.mint.opaque();
@@ -185,7 +201,7 @@ fn callback<'a>(redirect_uri: &str, fields: impl Iterator<Item = (&'a str, &'a s
     )
 }
 
-fn no_session() -> Answer {
+pub(super) fn no_session() -> Answer {
     coded(400, "session.not_found")
 }
 
@@ -298,7 +314,7 @@ fn show_factor(visit: &mut Visit<'_>, kind: impl Fn(String) -> SecondFactor, goo
     let Some(id) = interaction_id(visit) else { return no_session() };
     let body = visit.body();
     let Some(code) = body.get("code").and_then(Value::as_str) else { return invalid("code") };
-    let Some(Stage::Identified { user }) = stage(visit, &id) else { return coded(404, "session.identifier_not_found") };
+    let Some(user) = identified(visit, &id) else { return coded(404, "session.identifier_not_found") };
     let shown = kind(code.to_owned());
     let own = |factor: &Entity| factor.text("owner") == Some(Some(&user)) && factor.text("type") == Some(Some(shown.kind()));
     let found = visit.store.state.all(Kind::Factor).find(|(_, factor)| own(factor));
@@ -308,16 +324,29 @@ fn show_factor(visit: &mut Visit<'_>, kind: impl Fn(String) -> SecondFactor, goo
     if !visit.deployment.signs_in_with(&Change::ReusableCode) {
         use_factor(&mut visit.store.state, &user, &shown, &when);
     }
-    if let Some(interaction) = visit.store.sign_ins.interactions.get_mut(&id) {
+    proved(visit, &id);
+    json_answer(200, &json!({"verificationId": visit.store.mint.id(21)}))
+}
+
+/// Notes that a second factor was shown.
+pub fn proved(visit: &mut Visit<'_>, id: &str) {
+    if let Some(interaction) = visit.store.sign_ins.interactions.get_mut(id) {
         interaction.proved = true;
     }
-    json_answer(200, &json!({"verificationId": visit.store.mint.id(21)}))
+}
+
+/// Whom a sign-in has identified.
+pub fn identified(visit: &Visit<'_>, id: &str) -> Option<String> {
+    match stage(visit, id)? {
+        Stage::Identified { user } => Some(user),
+        _ => None,
+    }
 }
 
 /// `POST /api/experience/submit`
 pub fn submit(visit: &mut Visit<'_>) -> Answer {
     let Some(id) = interaction_id(visit) else { return no_session() };
-    let Some(Stage::Identified { user }) = stage(visit, &id) else { return coded(404, "session.identifier_not_found") };
+    let Some(user) = identified(visit, &id) else { return coded(404, "session.identifier_not_found") };
     let proved = visit.store.sign_ins.interactions.get(&id).is_some_and(|interaction| interaction.proved);
     if !proved && asks_for_factor(&visit.store.state, &user) == Truth::Yes && !visit.deployment.signs_in_with(&Change::NoFactorAsked) {
         return refused(&visit.deployment.contract.sign_in.unproved);

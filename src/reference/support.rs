@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use super::deployment::{Deployment, Store};
+use super::passkey;
 use super::refusal::{empty_answer, json_answer};
 use super::{enterprise, files, paths, sign_in};
 use crate::contract::{PUBLISHED_AT, Version};
@@ -64,6 +65,8 @@ const ENDPOINTS: &[Endpoint] = &[
     open("POST", "/api/experience/verification/sso/{connectorId}/verify", enterprise::verify),
     open("POST", "/api/experience/verification/totp/verify", sign_in::verify_app),
     open("POST", "/api/experience/verification/backup-code/verify", sign_in::verify_backup_code),
+    open("POST", "/api/experience/verification/web-authn/authentication", passkey::ask),
+    open("POST", "/api/experience/verification/web-authn/authentication/verify", passkey::verify),
     open("POST", "/api/experience/identification", sign_in::identify),
     open("POST", "/api/experience/submit", sign_in::submit),
     open("GET", "/oidc/auth/{id}", sign_in::resume),

@@ -55,5 +55,5 @@ pub use manners::Manners;
 pub use provider::{Account, Consent, Provider, ProviderError};
 pub use provision::{ProvisionError, Provisioned, REDIRECT_URI, Wants, keeps_tokens, namespace, provision};
 pub use secret::{MASK, Redacted, SecretRegister, has_symbol, left_out};
-pub use sign_in::{Login, OidcClient, SecondCode, SignInError, SignedIn, sign_in};
+pub use sign_in::{Login, OidcClient, Shown, SignInError, SignedIn, sign_in};
 pub use vault::Vault;

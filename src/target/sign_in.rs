@@ -8,9 +8,11 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use url::{Url, form_urlencoded};
 
+use super::authenticator::Authenticator;
 use super::cookies::Jar;
 use super::form;
 use super::gate::{Clearance, Gate, GateError};
+use crate::contract::Flaw;
 use crate::model::wire::{Answer, Request};
 
 /// The cookie that keeps a browser signed in.
@@ -98,27 +100,34 @@ pub enum SignInError {
 }
 
 /// Who signs in, and by what.
-#[derive(Clone, Copy)]
 pub struct Login<'a> {
     /// Username.
     pub username: &'a str,
     /// Password.
     pub password: &'a str,
-    /// The code that is given where a second factor is asked for.
-    pub second: Option<SecondCode<'a>>,
+    /// What is shown where a second factor is asked for.
+    pub second: Option<Shown<'a>>,
 }
 
-/// A code of a second factor.
-#[derive(Clone, Copy)]
-pub enum SecondCode<'a> {
+/// A second factor that is shown.
+pub enum Shown<'a> {
     /// What an authenticator app shows.
-    Totp(&'a str),
+    Totp(String),
     /// A backup code.
-    Backup(&'a str),
+    Backup(String),
+    /// A passkey.
+    Passkey {
+        /// The device that has it.
+        device: &'a mut Authenticator,
+        /// Where the page says it is from.
+        origin: &'a str,
+        /// What is wrong with the answer.
+        flaw: Option<Flaw>,
+    },
 }
 
 /// Signs a user in and exchanges the code for tokens; consents on behalf of the user where a third-party application
-/// asks for it. Who has a second factor and no code for it is refused at `submit`.
+/// asks for it. Who has a second factor and shows none is refused at `submit`.
 pub async fn sign_in(
     gate: &Gate,
     client: &OidcClient,
@@ -169,24 +178,40 @@ impl<'a> Flow<'a> {
 
     /// Signs in whoever a verified record identifies, by a second factor where one is asked for, and exchanges the code that
     /// this brings.
-    pub(super) async fn finish(mut self, verification: &str, second: Option<SecondCode<'_>>) -> Result<SignedIn, SignInError> {
+    pub(super) async fn finish(mut self, verification: &str, second: Option<Shown<'_>>) -> Result<SignedIn, SignInError> {
         let identify = Request::new("POST", "/api/experience/identification").with_json(&json!({"verificationId": verification}));
         self.expect("identification", identify, &[204]).await?;
         let submitted = match (self.submit().await, second) {
             (Err(SignInError::Refused { status: FACTOR_ASKED, .. }), Some(second)) => {
-                let (factor, code) = match second {
-                    SecondCode::Totp(code) => ("totp", code),
-                    SecondCode::Backup(code) => ("backup-code", code),
-                };
-                self.gate.secrets().register(code);
-                let request = Request::new("POST", format!("/api/experience/verification/{factor}/verify"));
-                self.expect("second factor", request.with_json(&json!({"code": code})), &[200]).await?;
+                self.show(second).await?;
                 self.submit().await?
             }
             (submitted, _) => submitted?,
         };
         let code = self.follow(redirect_to("submit", &submitted)?).await?;
         self.exchange(&code).await
+    }
+
+    /// Shows a second factor.
+    async fn show(&mut self, second: Shown<'_>) -> Result<(), SignInError> {
+        let (factor, body) = match second {
+            Shown::Totp(code) => ("totp", self.code(&code)),
+            Shown::Backup(code) => ("backup-code", self.code(&code)),
+            Shown::Passkey { device, origin, flaw } => {
+                let begin = Request::new("POST", "/api/experience/verification/web-authn/authentication");
+                let asked = self.expect("passkey", begin, &[200]).await?.json().unwrap_or_default();
+                let answer = Box::pin(device.prove(&asked["authenticationOptions"], origin, flaw)).await;
+                let answer = answer.map_err(|error| unexpected("passkey", error.to_string()))?;
+                ("web-authn/authentication", json!({"verificationId": asked["verificationId"], "payload": answer}))
+            }
+        };
+        let request = Request::new("POST", format!("/api/experience/verification/{factor}/verify")).with_json(&body);
+        self.expect("second factor", request, &[200]).await.map(drop)
+    }
+
+    fn code(&self, code: &str) -> Value {
+        self.gate.secrets().register(code);
+        json!({"code": code})
     }
 
     async fn submit(&mut self) -> Result<Answer, SignInError> {

@@ -93,7 +93,7 @@ impl Execution<'_> {
         }
         let judgements = vec![Judgement { check: CHECK, requirement: requirement.id.clone(), level: requirement.level, result }];
         let operation = Some(OPERATION.to_owned());
-        self.trace.exchanges.push(Judged { operation, status, matched: None, judgements, shared: false, wire: None });
+        self.trace.exchanges.push(Judged { operation, status, matched: None, judgements, shared: None, wire: None });
     }
 
     async fn enter(&mut self, client: &OidcClient, plan: &SignIn, scopes: &[&str]) -> Result<SignedIn, SignInError> {

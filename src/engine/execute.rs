@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::time::Time;
 use super::times::Times;
 use crate::check::{self, About, Deviation, Judgement, judge, requirement_for};
-use crate::contract::{Collection, Contract, Kind, Level, Operation, Outcome};
+use crate::contract::{Collection, Contract, Kind, Level, Operation, Origin, Outcome};
 use crate::model::wire::{Answer, Request};
 use crate::model::{ACCOUNT_CENTER, Observation, Relation, SIGN_IN_EXPERIENCE, States, observe, observe_nothing, predict};
 use crate::plan::{Action, Binding, Call, Facts, Persona, Purpose, Sequence, Settings, Step, captured, start};
@@ -17,6 +17,12 @@ use crate::target::{Authenticator, Channel, Clearance, Gate, GateError, Intent, 
 
 /// Failed sends in a row after which a target counts as gone.
 const MOST_SILENCE: u32 = 20;
+
+/// Length of the longest value that is kept for documents, in bytes: longer than any token.
+const LONGEST_SYMBOL: usize = 4096;
+
+/// Length of the longest request body that is kept for documents, in bytes: nobody reviews more.
+const LONGEST_BODY: usize = 1 << 16;
 
 /// What all sequences of a run share.
 pub struct Context {
@@ -105,8 +111,8 @@ pub struct Judged {
     pub matched: Option<Outcome>,
     /// The checks' words.
     pub judgements: Vec<Judgement>,
-    /// Whether a guard that the whole collection shares refused it.
-    pub shared: bool,
+    /// The collection, if a guard that the whole of it shares refused it.
+    pub shared: Option<Collection>,
     /// What was sent and answered, if exchanges are kept.
     pub wire: Option<(Request, Answer)>,
 }
@@ -121,7 +127,7 @@ pub struct Trace {
     /// Our own trouble: what could not be sent or was not answered.
     pub troubles: Vec<String>,
     /// What the symbols stood for, if exchanges are kept.
-    pub symbols: BTreeMap<String, String>,
+    pub symbols: Arc<BTreeMap<String, String>>,
 }
 
 /// Executes a sequence on fresh data.
@@ -157,7 +163,9 @@ pub async fn execute(context: &Context, sequence: &Sequence, settings: Option<&S
         }
     }
     if context.keeps {
-        execution.trace.symbols = execution.binding.known();
+        // No document speaks of a whole list.
+        let known = execution.binding.known().into_iter().filter(|(_, value)| value.len() <= LONGEST_SYMBOL);
+        execution.trace.symbols = Arc::new(known.collect());
     }
     execution.trace
 }
@@ -404,9 +412,11 @@ impl Execution<'_> {
         }
         let refused = observation.matched.as_ref().and_then(|(_, guard)| *guard);
         let known = observation.operation.as_deref().and_then(|id| contract.operation(id));
-        let shared = refused.and_then(|guard| known?.guards.get(guard)).is_some_and(|guard| guard.shared);
+        let guard = known.filter(|known| known.origin == Origin::Contract).and_then(|known| known.guards.get(refused?));
+        let shared = known.zip(guard).filter(|(_, guard)| guard.shared).map(|(known, _)| known.collection);
         // Of what is sent together, chance says which gets which answer.
-        let wire = (self.context.keeps && !self.sequence.is_race(index)).then(|| (request.clone(), answer.clone()));
+        let keeps = self.context.keeps && request.body.len() <= LONGEST_BODY && !self.sequence.is_race(index);
+        let wire = keeps.then(|| (request.clone(), answer.clone()));
         let operation = observation.operation.clone();
         self.trace.exchanges.push(Judged { operation, status: answer.status, matched, judgements, shared, wire });
     }

@@ -167,7 +167,7 @@ pub struct Exemplar {
     /// What was answered.
     pub answer: Answer,
     /// What the symbols of its sequence stood for.
-    pub symbols: BTreeMap<String, String>,
+    pub symbols: Arc<BTreeMap<String, String>>,
 }
 
 /// A confirmed or flaky deviation.
@@ -602,24 +602,46 @@ impl Board {
 
     /// Keeps an exchange, if it is the first of its outcome: the admitted one, or what came instead.
     fn keep(&mut self, exchange: &Judged, trace: &Trace) {
-        let (Some(operation), Some((request, answer))) = (&exchange.operation, &exchange.wire) else { return };
-        let deviates = exchange.judgements.iter().any(|judgement| matches!(judgement.result, crate::check::Result::Fail(_)));
-        let seen = || deviates.then(|| crate::check::outcome(answer));
-        let Some(outcome) = exchange.matched.clone().or_else(seen) else { return };
-        let place = (operation.clone(), outcome.to_string());
-        if self.shown.contains(&place) {
+        let (Some(operation), Some((place, outcome)), Some((request, answer))) = (&exchange.operation, shows(exchange), &exchange.wire)
+        else {
+            return;
+        };
+        if !self.shown.insert((place, outcome.to_string())) {
             return;
         }
-        self.shown.insert(place);
         self.exemplars.push(Exemplar {
             operation: operation.clone(),
             outcome,
-            shared: exchange.shared,
+            shared: exchange.shared.is_some(),
             request: request.clone(),
             answer: answer.clone(),
-            symbols: trace.symbols.clone(),
+            symbols: Arc::clone(&trace.symbols),
         });
     }
+
+    /// Lets go of the exchanges of a sequence that will not be kept: their outcome was seen before, in an earlier epoch, in an
+    /// earlier sequence of this one (`first` says in which) or further up in the same.
+    fn let_go(&self, sequence: usize, trace: &mut Trace, first: &mut BTreeMap<(String, String), usize>) {
+        for exchange in &mut trace.exchanges {
+            let Some((place, outcome)) = shows(exchange) else { continue };
+            let outcome = (place, outcome.to_string());
+            let earliest = first.get(&outcome).is_none_or(|earlier| sequence < *earlier);
+            if self.shown.contains(&outcome) || !earliest {
+                exchange.wire = None;
+            } else {
+                first.insert(outcome, sequence);
+            }
+        }
+    }
+}
+
+/// Of which operation, or whole collection, and of which outcome an exchange would be the example.
+fn shows(exchange: &Judged) -> Option<(String, Outcome)> {
+    let (operation, (_, answer)) = (exchange.operation.as_ref()?, exchange.wire.as_ref()?);
+    let deviates = exchange.judgements.iter().any(|judgement| matches!(judgement.result, crate::check::Result::Fail(_)));
+    let seen = || deviates.then(|| crate::check::outcome(answer));
+    let place = exchange.shared.map_or_else(|| operation.clone(), |collection| format!("{collection:?}"));
+    Some((place, exchange.matched.clone().or_else(seen)?))
 }
 
 async fn run_epoch(context: &Arc<Context>, options: &RunOptions, admin: &str, index: usize, epoch: &Epoch, board: &mut Board) {
@@ -652,10 +674,12 @@ async fn run_epoch(context: &Arc<Context>, options: &RunOptions, admin: &str, in
         })
         .buffer_unordered(jobs);
     let mut traces: Vec<(usize, Arc<Sequence>, Trace)> = Vec::new();
+    let mut first = BTreeMap::new();
     // What is still going on is cut off when this is dropped.
     while let Ok(Some(finished)) = limits.within(&options.stop, running.next()).await {
         match finished {
-            Ok((place, sequence, Some(trace))) => {
+            Ok((place, sequence, Some(mut trace))) => {
+                board.let_go(place, &mut trace, &mut first);
                 let deviations = trace.deviations.len();
                 (options.listener)(&Event::SequenceFinished { id: sequence.id.clone(), requests: trace.exchanges.len(), deviations });
                 traces.push((place, sequence, trace));

@@ -24,6 +24,8 @@ static SHAPES: LazyLock<Vec<(&str, Regex)>> = LazyLock::new(|| {
         ("timestamp", r"\b20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z?"),
         ("jwt", r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+"),
         ("uuid", r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b"),
+        // What the run makes up is counted, and the count moves with the plan.
+        ("name", r"(?i)\blc_(?:[nv]?[0-9a-f]+| text \d+)\b"),
         ("phone", r"\b1\d{3}55501\d\d\b"),
         ("address", r"https?://127\.0\.0\.1:\d+"),
         ("timestamp", r"\b1[4-9]\d{11}\b"),
@@ -39,15 +41,15 @@ static ID: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"^(?:[a-z0-9]{12}|[a-z
 /// Characters of the shorter ids.
 const SHORT_ID: usize = 12;
 
-static SYMBOL: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"<([a-z-]+)#(\w+)(\.[a-zA-Z-]+)?( in base64)?>").expect("an expression"));
+static SYMBOL: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"<([a-z-]+)#(\w+)(\.[\w.-]+)?( in base64)?>").expect("an expression"));
 
 /// What stands for what in one document.
 #[derive(Clone)]
 pub struct Stable<'a> {
     /// Values with their symbols, the longest first.
     values: Vec<(String, String)>,
-    /// Marks of the run in names.
-    marks: Vec<String>,
+    /// Marks of the run in names, and what is left of each.
+    marks: Vec<(String, &'static str)>,
     /// Shapes by name and value.
     seen: BTreeMap<String, usize>,
     /// Numbers of symbols in this document by their numbers in the sequence.
@@ -68,8 +70,11 @@ impl<'a> Stable<'a> {
         values.dedup_by(|later, first| later.0 == first.0);
         let of = |name: &str| symbols.get(name).cloned().unwrap_or_default();
         let (run, tag) = (of("run"), of("tag"));
-        let marks = vec![format!("lc_{run}_{tag}_"), format!("lc{run}x{tag}x"), format!("lc_{run}_"), format!("lc-{run}-{tag}-"), run];
-        let marks = marks.into_iter().filter(|mark| mark.len() >= SHORTEST).collect();
+        let named = ["lc_{run}_{tag}_", "lc{run}x{tag}x", "lc_{run}_", "lc-{run}-{tag}-"].map(|form| (form, "lc_"));
+        // Of a name that something was done to, less is left.
+        let changed = [("{run}_{tag}_", ""), ("{run}x{tag}", ""), ("{run}", "lc_")];
+        let marks = named.into_iter().chain(changed).map(|(form, rest)| (form.replace("{run}", &run).replace("{tag}", &tag), rest));
+        let marks = marks.filter(|(mark, _)| mark.len() >= SHORTEST).collect();
         Self { values, marks, seen: BTreeMap::new(), numbers: BTreeMap::new(), redact }
     }
 
@@ -85,8 +90,8 @@ impl<'a> Stable<'a> {
                 text = text.replace(value.as_str(), symbol);
             }
         }
-        for mark in &self.marks {
-            text = text.replace(mark.as_str(), "lc_").replace(&mark.to_uppercase(), "LC_");
+        for (mark, rest) in &self.marks {
+            text = text.replace(mark.as_str(), rest).replace(&mark.to_uppercase(), &rest.to_uppercase());
         }
         text = (self.redact)(&text);
         for (name, shape) in SHAPES.iter() {
@@ -187,12 +192,16 @@ mod tests {
         assert_eq!(stable("/users/k3j4h5g6f7d8?k3j4h5g6f7d8&aaaabbbbcccc"), "/users/<user#1.id>?<user#1.id>&<user#2.id>");
         assert_eq!(stable("k3j4h5g6f7d8 azNqNGg1ZzZmN2Q4"), "<user#1.id> <user#1.id in base64>");
         assert_eq!(stable("-1a2b3c4d5e6f7g8h9i0j 1a2b3c4d5e6f7g8h9i0-"), "<opaque#1> <opaque#2>", "a hyphen may come first");
+        let symbols = [("given#398.lc_target.id".to_owned(), "k3j4h5g6f7d8".to_owned())].into();
+        assert_eq!(Stable::new(&symbols, &str::to_owned).text("k3j4h5g6f7d8"), "<given#1.lc_target.id>");
         assert_eq!(stable("x9y8z7x9y8z7 q1q2q3q4q5q6 x9y8z7x9y8z7"), "<id#1> <id#2> <id#1>");
     }
 
     #[test]
     fn names_lose_the_marks_of_the_run() {
-        assert_eq!(stable("lc_abcdefgh_1f_7@example.com lc_abcdefgh_ text"), "lc_7@example.com lc_ text");
+        assert_eq!(stable("lc_abcdefgh_1f_7@example.com lc_abcdefgh_ text"), "<name#1>@example.com lc_ text");
+        assert_eq!(stable("LC_abcdefgh_1f_7@example.com lcabcdefghx1fv8 abcdefgh"), "<name#1>@example.com lcv8 lc_");
+        assert_eq!(stable("lc_abcdefgh_1f_n9 lc_abcdefgh_ text 12 lc_target"), "<name#1> <name#2> lc_target");
     }
 
     #[test]

@@ -106,13 +106,15 @@ pub enum SendError {
         connecting: bool,
     },
     /// The body is longer than accepted.
-    #[error("the body is longer than {limit} bytes")]
+    #[error("the body is longer than {limit} bytes, more than any operation has to answer: look at what stands before the deployment")]
     TooLarge {
         /// Accepted length in bytes.
         limit: usize,
     },
     /// The body holds more than can be looked at.
-    #[error("the body holds more than {limit} JSON values")]
+    #[error(
+        "the body holds more than {limit} JSON values, more than any operation has to answer: look at what stands before the deployment"
+    )]
     TooMany {
         /// Accepted number of values.
         limit: usize,

@@ -97,6 +97,8 @@ impl SecretRegister {
         match (key, value) {
             // Levels of the account-center settings: `{"fields": {"password": "ReadOnly"}}`.
             ("fields", Value::Object(_)) => {}
+            // What a deployment's document of its own API shows as an example: `{"example": {"password": "Password"}}`.
+            ("example", Value::Object(_)) => {}
             ("codes", Value::Array(codes)) => {
                 for code in codes {
                     self.text(code.as_str().or_else(|| code["code"].as_str()));
@@ -181,6 +183,7 @@ mod tests {
         secrets.harvest(&answer(&json!({"fields": {"password": "ReadOnly"}, "code": "auth.unauthorized2"})));
         secrets.harvest(&answer(&json!({"data": {"issues": [{"code": "invalid_type", "path": ["password"]}]}})));
         secrets.harvest(&answer(&json!({"signUp": {"password": true}, "value": "someone@example.com"})));
+        secrets.harvest(&answer(&json!({"components": {"schemas": {"Words": {"example": {"password": "Password"}}}}})));
         assert!(secrets.is_empty());
     }
 

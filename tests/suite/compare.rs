@@ -102,11 +102,20 @@ fn deployments_are_compared_as_they_are_and_with_a_known_run() {
     let (sound, broken) = (Served::start(&[]), Served::start(&FAULTS.map(|(fault, _, _)| fault)));
     sound.configure(&dir, "sound");
     broken.configure(&dir, "broken");
-    // Variables do not reach into a configuration that is named.
-    let wrong = ("LOGTO_CONFORMANCE_TARGET", "http://127.0.0.1:9");
+    // Variables do not reach into a configuration that is named; what a URL alone does not say comes from there.
+    let said = |key: &str| sound.line[key].as_str().unwrap().to_owned();
+    let variables = [
+        ("TARGET", "http://127.0.0.1:9".to_owned()),
+        ("CLIENT_ID", said("client_id")),
+        ("CLIENT_SECRET", said("client_secret")),
+        ("RESOURCE", said("resource")),
+        ("MODE", "exclusive".to_owned()),
+    ]
+    .map(|(name, value)| (format!("LOGTO_CONFORMANCE_{name}"), value));
     let compare = |base: &str, new: &str| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_logto-conformance"));
-        command.current_dir(&dir).env_clear().env(wrong.0, wrong.1).args(["compare", base, new, "--json", "--profile", "standard"]);
+        command.current_dir(&dir).env_clear().envs(variables.clone());
+        command.args(["compare", base, new, "--json", "--profile", "standard"]);
         for (_, _, operation) in FAULTS {
             command.args(["--only", operation]);
         }
@@ -120,13 +129,13 @@ fn deployments_are_compared_as_they_are_and_with_a_known_run() {
     let (code, comparison) = compare("sound.toml", "broken.toml");
     assert_eq!((code, named(&comparison)), (Some(1), expected()));
     assert_eq!((&comparison["findings"]["gone"], &comparison["caveats"]), (&serde_json::json!([]), &serde_json::json!([])));
-    // The folder of the first run against the deployment itself.
+    // The folder of the first run against the deployment itself, by its address.
     let out = dir.join("conformance-out");
     let kept = std::fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().path()).find(|path| {
         let report: Value = serde_json::from_str(&std::fs::read_to_string(path.join("report.json")).unwrap()).unwrap();
         report["verdict"] != "deviating"
     });
-    let (code, same) = compare(kept.unwrap().to_str().unwrap(), "sound.toml");
+    let (code, same) = compare(kept.unwrap().to_str().unwrap(), sound.line["endpoint"].as_str().unwrap());
     let none = serde_json::json!([]);
     assert_eq!((code, &same["findings"]["new"], &same["findings"]["gone"], &same["requirements"]), (Some(0), &none, &none, &none));
     let _ = std::fs::remove_dir_all(&dir);

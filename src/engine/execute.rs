@@ -21,7 +21,7 @@ const MOST_SILENCE: u32 = 20;
 /// Length of the longest value that is kept for documents, in bytes: longer than any token.
 const LONGEST_SYMBOL: usize = 4096;
 
-/// Length of the longest request body that is kept for documents, in bytes: nobody reviews more.
+/// Length of the longest request body that is kept for documents, in bytes: of more, its length.
 const LONGEST_BODY: usize = 1 << 16;
 
 /// What all sequences of a run share.
@@ -128,6 +128,13 @@ pub struct Trace {
     pub troubles: Vec<String>,
     /// What the symbols stood for, if exchanges are kept.
     pub symbols: Arc<BTreeMap<String, String>>,
+}
+
+/// A request without what nobody reads.
+fn readable(request: &Request) -> Request {
+    let Request { method, target, headers, body } = request;
+    let body = if body.len() > LONGEST_BODY { format!("<{} bytes>", body.len()).into_bytes() } else { body.clone() };
+    Request { method: method.clone(), target: target.clone(), headers: headers.clone(), body }
 }
 
 /// Executes a sequence on fresh data.
@@ -415,8 +422,7 @@ impl Execution<'_> {
         let guard = known.filter(|known| known.origin == Origin::Contract).and_then(|known| known.guards.get(refused?));
         let shared = known.zip(guard).filter(|(_, guard)| guard.shared).map(|(known, _)| known.collection);
         // Of what is sent together, chance says which gets which answer.
-        let keeps = self.context.keeps && request.body.len() <= LONGEST_BODY && !self.sequence.is_race(index);
-        let wire = keeps.then(|| (request.clone(), answer.clone()));
+        let wire = (self.context.keeps && !self.sequence.is_race(index)).then(|| (readable(request), answer.clone()));
         let operation = observation.operation.clone();
         self.trace.exchanges.push(Judged { operation, status: answer.status, matched, judgements, shared, wire });
     }

@@ -97,8 +97,6 @@ impl SecretRegister {
         match (key, value) {
             // Levels of the account-center settings: `{"fields": {"password": "ReadOnly"}}`.
             ("fields", Value::Object(_)) => {}
-            // What a deployment's document of its own API shows as an example: `{"example": {"password": "Password"}}`.
-            ("example", Value::Object(_)) => {}
             ("codes", Value::Array(codes)) => {
                 for code in codes {
                     self.text(code.as_str().or_else(|| code["code"].as_str()));
@@ -146,6 +144,10 @@ impl SecretRegister {
 
 /// `code` names both the code of an error (words, often with a dot) and a one-time or authorization code (digits in it).
 fn is_secret(key: &str, text: &str) -> bool {
+    // What people are asked for, among the texts of a page: `{"password": "Password"}`.
+    if key.eq_ignore_ascii_case(text) {
+        return false;
+    }
     let one_time = matches!(key, "code" | "verificationCode");
     SECRET_KEYS.contains(&key) || one_time && !text.contains('.') && text.bytes().any(|byte| byte.is_ascii_digit())
 }
@@ -183,7 +185,7 @@ mod tests {
         secrets.harvest(&answer(&json!({"fields": {"password": "ReadOnly"}, "code": "auth.unauthorized2"})));
         secrets.harvest(&answer(&json!({"data": {"issues": [{"code": "invalid_type", "path": ["password"]}]}})));
         secrets.harvest(&answer(&json!({"signUp": {"password": true}, "value": "someone@example.com"})));
-        secrets.harvest(&answer(&json!({"components": {"schemas": {"Words": {"example": {"password": "Password"}}}}})));
+        secrets.harvest(&answer(&json!({"input": {"password": "Password"}})));
         assert!(secrets.is_empty());
     }
 

@@ -175,7 +175,7 @@ mod tests {
             shared: false,
             request: Request::new("GET", "/api/users/k3j4h5g6f7d8/roles").with_header("authorization", "Basic c2VjcmV0"),
             answer: Answer { status: 200, headers: Vec::new(), body: body.to_string().into_bytes() },
-            symbols: symbols.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+            symbols: BTreeMap::from(symbols.map(|(name, value)| (name.to_owned(), value.to_owned()))).into(),
         }
     }
 

@@ -61,9 +61,9 @@ pub fn verify(visit: &mut Visit<'_>) -> Answer {
     let credential =
         credentials(&visit.store.state, &user).find(|known| answer["id"].as_str() == Some(&URL_SAFE_NO_PAD.encode(known.credential_id())));
     let anything = visit.deployment.signs_in_with(&Change::AnyPasskeyAnswer);
-    let endpoint = visit.deployment.endpoint.as_str();
+    let reached = visit.request.header("host").unwrap_or_default();
     let right = |known: &AttestedCredentialData| {
-        is_of(answer, &asked.challenge, endpoint) && is_signed(answer, known, host_of(visit.request)) == Some(true)
+        is_of(answer, &asked.challenge, reached) && is_signed(answer, known, host_of(visit.request)) == Some(true)
     };
     if !credential.is_some_and(|known| anything || right(&known)) {
         return refused(&visit.deployment.contract.sign_in.passkey);
@@ -82,10 +82,11 @@ fn credentials(state: &State, user: &str) -> impl Iterator<Item = AttestedCreden
     })
 }
 
-/// Whether it answers this challenge, on a page of the deployment.
-fn is_of(answer: &Value, challenge: &str, endpoint: &str) -> bool {
+/// Whether it answers this challenge, on a page of the deployment by the name that it is reached by, behind a gateway as well.
+fn is_of(answer: &Value, challenge: &str, reached: &str) -> bool {
     let said = client_data(answer).unwrap_or_default();
-    said["type"] == "webauthn.get" && said["challenge"] == challenge && said["origin"] == endpoint
+    let host = said["origin"].as_str().and_then(|origin| origin.split_once("://"));
+    said["type"] == "webauthn.get" && said["challenge"] == challenge && host.is_some_and(|(_, host)| host == reached)
 }
 
 /// Whether the passkey has signed it for this host, with the user there and verified.
@@ -122,12 +123,12 @@ mod tests {
         let [(id, own), (_, other)] = passkeys.as_slice() else { panic!("two passkeys") };
         let asked = json!({"challenge": "ZA", "rpId": "own.example", "allowCredentials": [{"type": "public-key", "id": id}]});
         let answer = device.prove(&asked, PAGE, None).await.unwrap();
-        assert!(is_of(&answer, "ZA", PAGE));
-        assert!(!is_of(&answer, "ZQ", PAGE) && !is_of(&answer, "ZA", "http://other.example"));
+        assert!(is_of(&answer, "ZA", "own.example:3001"));
+        assert!(!is_of(&answer, "ZQ", "own.example:3001") && !is_of(&answer, "ZA", "own.example"));
         assert_eq!(is_signed(&answer, own, "own.example"), Some(true));
         assert_eq!((is_signed(&answer, other, "own.example"), is_signed(&answer, own, "other.example")), (Some(false), Some(false)));
         for flaw in [Flaw::WrongChallenge, Flaw::WrongOrigin] {
-            assert!(!is_of(&device.prove(&asked, PAGE, Some(flaw)).await.unwrap(), "ZA", PAGE), "{flaw:?}");
+            assert!(!is_of(&device.prove(&asked, PAGE, Some(flaw)).await.unwrap(), "ZA", "own.example:3001"), "{flaw:?}");
         }
         let absent = device.prove(&asked, PAGE, Some(Flaw::UserNotVerified)).await.unwrap();
         assert_eq!(is_signed(&absent, own, "own.example"), Some(false));

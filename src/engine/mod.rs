@@ -1,5 +1,6 @@
 //! Runs plans against a target and judges recordings.
 
+mod board;
 mod confirm;
 mod crowd;
 mod diagnosis;
@@ -23,13 +24,14 @@ mod time;
 mod times;
 mod together;
 
+pub use board::{Exemplar, Found, OperationTally, Ran};
 pub use confirm::{Confirmation, REPLAYS};
 pub use diagnosis::{Diagnosis, Health, Obstacle, Reach, Symptom, diagnose};
 pub use event::{Event, Listener};
 pub use execute::{Context, Judged, Sighted, Trace, execute};
 pub use inspect::{Departure, Inspection, Tally, inspect};
 pub use limits::Limits;
-pub use run::{Exemplar, Found, OperationTally, Ran, RunError, RunOptions, RunResult, plan, run};
+pub use run::{RunError, RunOptions, RunResult, plan, run};
 pub use score::{Fate, Score, Sight, fates, score, table};
 pub use time::{Time, Waits};
 pub use times::Times;

@@ -1,19 +1,20 @@
 //! One run: read the target, plan, execute epoch by epoch, confirm, put everything back.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::{FutureExt as _, StreamExt as _};
 
-use super::confirm::{Confirmation, confirm};
+use super::board::{Board, Exemplar, First, Found, OperationTally, Ran};
+use super::confirm::confirm;
 use super::event::{Event, Listener};
-use super::execute::{Context, Judged, Sighted, Trace};
+use super::execute::{Context, Sighted, Trace};
 use super::facts::{detect_version, read_facts};
 use super::going::Going;
 use super::hold::Hold;
@@ -23,11 +24,9 @@ use super::stage::Stage;
 use super::telling::Telling;
 use super::time::Time;
 use super::times::Times;
-use crate::contract::{Contract, Files, Outcome, SpecError, Version};
-use crate::model::wire::{Answer, Request};
+use crate::contract::{Contract, Files, SpecError, Version};
 use crate::plan::{
-    Built, Coverage, Epoch, Facts, OVERLONG_ID, Partition, Plan, Portion, Profile, Sequence, Settings, UNUSED_ID, build, build_harmless,
-    harmless,
+    Built, Coverage, Epoch, Facts, OVERLONG_ID, Partition, Plan, Portion, Profile, Sequence, UNUSED_ID, build, build_harmless, harmless,
 };
 use crate::target::{
     AdminCredentials, Channel, Client, ClientOptions, ConnectError, Gate, Header, Inventory, Ledger, MintError, Mode, Provider, Record,
@@ -138,64 +137,6 @@ pub enum RunError {
     /// Our own fault.
     #[error("{0}")]
     Internal(String),
-}
-
-/// Counts of one operation.
-#[derive(Debug, Clone, Default)]
-pub struct OperationTally {
-    /// Answers by status.
-    pub statuses: BTreeMap<u16, u64>,
-    /// Admitted outcomes seen.
-    pub outcomes: BTreeMap<String, u64>,
-    /// Passes, failures and abstentions by check.
-    pub checks: BTreeMap<String, (u64, u64, u64)>,
-    /// How long each answer took.
-    pub times: Vec<Duration>,
-}
-
-/// An exchange that shows an outcome of an operation.
-#[derive(Debug, Clone)]
-pub struct Exemplar {
-    /// The operation.
-    pub operation: String,
-    /// The outcome.
-    pub outcome: Outcome,
-    /// Whether a guard that the whole collection shares refused it.
-    pub shared: bool,
-    /// What was sent.
-    pub request: Request,
-    /// What was answered.
-    pub answer: Answer,
-    /// What the symbols of its sequence stood for.
-    pub symbols: Arc<BTreeMap<String, String>>,
-}
-
-/// A confirmed or flaky deviation.
-#[derive(Debug, Clone)]
-pub struct Found {
-    /// As it showed first.
-    pub sighted: Sighted,
-    /// Its replays.
-    pub confirmation: Confirmation,
-    /// Steps of the sequence it showed in.
-    pub reduced_from: usize,
-    /// How often it showed in the run.
-    pub seen: u64,
-    /// Requests that the run had sent when it showed first.
-    pub after: u64,
-    /// The settings it showed under.
-    pub settings: Option<Settings>,
-}
-
-/// What one sequence showed.
-#[derive(Debug, Clone)]
-pub struct Ran {
-    /// Its name.
-    pub id: String,
-    /// Requests it sent.
-    pub requests: usize,
-    /// Requirements and operations that deviated, confirmed or not.
-    pub deviates: BTreeSet<(String, String)>,
 }
 
 /// Everything a run found out.
@@ -547,103 +488,6 @@ fn unconnected(error: ConnectError) -> RunError {
     }
 }
 
-/// What has been seen so far.
-#[derive(Debug, Default)]
-struct Board {
-    operations: BTreeMap<String, OperationTally>,
-    checks: BTreeMap<String, (u64, u64, u64)>,
-    evidence: BTreeMap<(String, String), u64>,
-    abstentions: BTreeMap<(String, String), u64>,
-    exemplars: Vec<Exemplar>,
-    shown: BTreeSet<(String, String)>,
-    sequences: Vec<Ran>,
-    found: Vec<Found>,
-    troubles: Vec<String>,
-}
-
-impl Board {
-    fn add(&mut self, trace: &Trace) {
-        for exchange in &trace.exchanges {
-            let operation = exchange.operation.clone().unwrap_or_default();
-            if exchange.operation.is_some() {
-                let tally = self.operations.entry(operation.clone()).or_default();
-                *tally.statuses.entry(exchange.status).or_default() += 1;
-                if let Some(outcome) = &exchange.matched {
-                    *tally.outcomes.entry(outcome.to_string()).or_default() += 1;
-                }
-            }
-            self.keep(exchange, trace);
-            for judgement in &exchange.judgements {
-                let counts = self.checks.entry(judgement.check.to_owned()).or_default();
-                if exchange.operation.is_some() {
-                    let tally = self.operations.entry(operation.clone()).or_default();
-                    let (pass, fail, abstain) = tally.checks.entry(judgement.check.to_owned()).or_default();
-                    *match &judgement.result {
-                        crate::check::Result::Pass => pass,
-                        crate::check::Result::Fail(_) => fail,
-                        crate::check::Result::Abstain(_) => abstain,
-                    } += 1;
-                }
-                match &judgement.result {
-                    crate::check::Result::Pass => {
-                        counts.0 += 1;
-                        *self.evidence.entry((judgement.requirement.clone(), operation.clone())).or_default() += 1;
-                    }
-                    crate::check::Result::Fail(_) => counts.1 += 1,
-                    crate::check::Result::Abstain(reason) => {
-                        counts.2 += 1;
-                        *self.abstentions.entry((judgement.check.to_owned(), reason.clone())).or_default() += 1;
-                    }
-                }
-            }
-        }
-        self.troubles.extend(trace.troubles.iter().cloned());
-    }
-
-    /// Keeps an exchange, if it is the first of its outcome: the admitted one, or what came instead.
-    fn keep(&mut self, exchange: &Judged, trace: &Trace) {
-        let (Some(operation), Some((place, outcome)), Some((request, answer))) = (&exchange.operation, shows(exchange), &exchange.wire)
-        else {
-            return;
-        };
-        if !self.shown.insert((place, outcome.to_string())) {
-            return;
-        }
-        self.exemplars.push(Exemplar {
-            operation: operation.clone(),
-            outcome,
-            shared: exchange.shared.is_some(),
-            request: request.clone(),
-            answer: answer.clone(),
-            symbols: Arc::clone(&trace.symbols),
-        });
-    }
-
-    /// Lets go of the exchanges of a sequence that will not be kept: their outcome was seen before, in an earlier epoch, in an
-    /// earlier sequence of this one (`first` says in which) or further up in the same.
-    fn let_go(&self, sequence: usize, trace: &mut Trace, first: &mut BTreeMap<(String, String), usize>) {
-        for exchange in &mut trace.exchanges {
-            let Some((place, outcome)) = shows(exchange) else { continue };
-            let outcome = (place, outcome.to_string());
-            let earliest = first.get(&outcome).is_none_or(|earlier| sequence < *earlier);
-            if self.shown.contains(&outcome) || !earliest {
-                exchange.wire = None;
-            } else {
-                first.insert(outcome, sequence);
-            }
-        }
-    }
-}
-
-/// Of which operation, or whole collection, and of which outcome an exchange would be the example.
-fn shows(exchange: &Judged) -> Option<(String, Outcome)> {
-    let (operation, (_, answer)) = (exchange.operation.as_ref()?, exchange.wire.as_ref()?);
-    let deviates = exchange.judgements.iter().any(|judgement| matches!(judgement.result, crate::check::Result::Fail(_)));
-    let seen = || deviates.then(|| crate::check::outcome(answer));
-    let place = exchange.shared.map_or_else(|| operation.clone(), |collection| format!("{collection:?}"));
-    Some((place, exchange.matched.clone().or_else(seen)?))
-}
-
 async fn run_epoch(context: &Arc<Context>, options: &RunOptions, admin: &str, index: usize, epoch: &Epoch, board: &mut Board) {
     let stage = Stage { context, settings: epoch.settings.as_ref(), admin, alone: epoch.alone };
     let limits = options.time.limits();
@@ -674,7 +518,7 @@ async fn run_epoch(context: &Arc<Context>, options: &RunOptions, admin: &str, in
         })
         .buffer_unordered(jobs);
     let mut traces: Vec<(usize, Arc<Sequence>, Trace)> = Vec::new();
-    let mut first = BTreeMap::new();
+    let mut first = First::new();
     // What is still going on is cut off when this is dropped.
     while let Ok(Some(finished)) = limits.within(&options.stop, running.next()).await {
         match finished {

@@ -3,10 +3,11 @@
 use serde_json::{Value, json};
 
 use super::lives::{as_admin, as_user};
-use super::script::{ALL_SCOPES, Client, Script, Traits, User, call_with};
+use super::probe::{Cast, Probe};
+use super::script::{ALL_SCOPES, Client, Script, Traits, User};
 use super::sequence::{Persona, Purpose};
 use super::stand_in::APP_SECRET;
-use crate::contract::{Flaw, Source};
+use crate::contract::Flaw;
 use crate::model::SecondFactor;
 
 /// Secret of another one.
@@ -56,10 +57,9 @@ pub fn entries(script: &mut Script<'_>) {
 
 /// A passkey lets its user in, and nothing does that only looks like its answer. Who has none cannot be asked for one.
 pub fn passkeys(script: &mut Script<'_>) {
-    let user = script.user(Traits { password: true, email: true });
+    let Some(user) = with_passkey(script) else { return };
     let token = script.token(user, ALL_SCOPES, Client::First);
     let password = script.password(user);
-    adds_passkey(script, user, &token);
     let shown = |flaw: Option<Flaw>| Some(SecondFactor::Passkey(flaw));
     let reads = |script: &mut Script<'_>, label: &str| {
         as_admin(script, label, "ListUserMfaVerifications", user, None);
@@ -79,26 +79,12 @@ pub fn passkeys(script: &mut Script<'_>) {
     script.signs_in("a passkey of whoever has none", other, &password, shown(None));
 }
 
-/// Registers a passkey and adds it to the user's factors.
-fn adds_passkey(script: &mut Script<'_>, user: User, token: &str) {
-    let proof = script.record(user);
-    let (options, record) = (script.symbol("options"), script.symbol("verification"));
-    let call = |script: &mut Script<'_>, operation: &str, body: Option<String>, capture: &[(&str, &str)]| {
-        let Some(known) = script.contract().operation(operation) else { return };
-        let mut call = call_with(operation, known.method.clone(), known.path.clone(), &format!("Bearer {token}"), None);
-        call.headers.push(("logto-verification-id".into(), proof.clone()));
-        call.headers.push(("origin".into(), "{{origin}}".into()));
-        if body.is_some() {
-            call.headers.push(("content-type".into(), "application/json".into()));
-        }
-        call.body = body;
-        script.call(Persona::User, Purpose::Setup, call, capture);
-    };
-    call(script, "GenerateWebAuthnRegistrationOptions", None, &[(&options, "/registrationOptions"), (&record, "/verificationRecordId")]);
-    let (options, record) = (format!("{{{{{options}}}}}"), format!("{{{{{record}}}}}"));
-    let made = script.obtain(Persona::User, Source::Passkey { options, record: record.clone(), flaw: None });
-    // What an authenticator answers is JSON as it is.
-    call(script, "VerifyWebAuthnRegistration", Some(format!(r#"{{"verificationRecordId":"{record}","payload":{made}}}"#)), &[]);
-    let factor = json!({"type": "WebAuthn", "newIdentifierVerificationRecordId": record, "name": "own key"});
-    call(script, "AddMfaVerification", Some(factor.to_string()), &[]);
+/// A user with a passkey, as the contract's own case brings it about.
+fn with_passkey(script: &mut Script<'_>) -> Option<User> {
+    let operation = script.contract().operation("AddMfaVerification")?;
+    let (name, case) = operation.cases.get_key_value("passkey")?;
+    let probe = Probe::accepted(script.contract(), operation, name, case);
+    let (persona, call, user, _) = probe.render(script, &mut Cast::of_one(true));
+    script.call(persona, Purpose::Setup, call, &[]);
+    user
 }

@@ -36,6 +36,10 @@ pub fn has_lone_surrogate(bytes: &[u8]) -> bool {
 
 /// The document with U+FFFD in place of each escape of half a surrogate pair; `None` if there is none.
 fn mended(bytes: &[u8]) -> Option<Vec<u8>> {
+    // Hardly any document has an escape at all.
+    if !bytes.contains(&b'\\') {
+        return None;
+    }
     let unit = |at: usize| {
         let escape = bytes.get(at..at + 6)?.strip_prefix(b"\\u")?;
         u16::from_str_radix(std::str::from_utf8(escape).ok()?, 16).ok()

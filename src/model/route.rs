@@ -72,8 +72,9 @@ fn fixed(path: &str) -> std::str::Split<'_, char> {
 /// The decoded parameters of a path that a template describes.
 fn fit(template: &str, segments: &[&str]) -> Option<BTreeMap<String, String>> {
     let name = |pattern: &'_ str| pattern.starts_with('{') && pattern.ends_with('}');
-    let mut wanted = fixed(template);
-    let alike = segments.iter().all(|segment| {
+    // From the end, because paths begin alike.
+    let mut wanted = fixed(template).rev();
+    let alike = segments.iter().rev().all(|segment| {
         wanted.next().is_some_and(|pattern| if name(pattern) { !segment.is_empty() } else { pattern.eq_ignore_ascii_case(segment) })
     });
     if !alike || wanted.next().is_some() {

@@ -1,6 +1,7 @@
 //! What a deployment remembers: entities with properties that may be known, unknown or only bounded.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use rpds::RedBlackTreeMapSync;
@@ -237,11 +238,14 @@ impl Entity {
     }
 }
 
+/// The entities of one kind by their ids.
+type Shelf = RedBlackTreeMapSync<String, Arc<Entity>>;
+
 /// Everything that is known of a deployment. Cheap to clone.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct State {
     /// Shared between states as far as they are alike: states are copied for every alternative of every call.
-    entities: RedBlackTreeMapSync<Key, Arc<Entity>>,
+    shelves: RedBlackTreeMapSync<Kind, Arc<Shelf>>,
     closed: bool,
     whole: bool,
 }
@@ -269,24 +273,41 @@ impl State {
 
     /// The entity, if it exists as far as is known.
     pub fn get(&self, key: &Key) -> Option<&Entity> {
-        self.entities.get(key).map(Arc::as_ref)
+        self.find(key.kind, &key.id)
     }
 
     /// Looks an entity up by kind and id.
     pub fn find(&self, kind: Kind, id: &str) -> Option<&Entity> {
-        self.get(&Key::new(kind, id))
+        self.shelves.get(&kind)?.get(id).map(Arc::as_ref)
+    }
+
+    /// The entities of a kind, to be changed.
+    fn shelf(&mut self, kind: Kind) -> &mut Shelf {
+        if !self.shelves.contains_key(&kind) {
+            self.shelves.insert_mut(kind, Arc::default());
+        }
+        Arc::make_mut(self.shelves.get_mut(&kind).expect("just put there"))
+    }
+
+    /// All entities, in the order of their keys.
+    fn entities(&self) -> impl Iterator<Item = (Kind, &str, &Entity)> {
+        self.shelves.iter().flat_map(|(kind, shelf)| shelf.iter().map(|(id, entity)| (*kind, id.as_str(), entity.as_ref())))
     }
 
     /// Adds or replaces an entity.
     pub fn insert(&mut self, key: Key, entity: Entity) {
-        self.entities.insert_mut(key, Arc::new(entity));
+        self.shelf(key.kind).insert_mut(key.id, Arc::new(entity));
     }
 
     /// Removes an entity.
     pub fn remove(&mut self, key: &Key) -> Option<Entity> {
-        let removed = self.entities.get(key).map(|entity| (**entity).clone());
-        self.entities.remove_mut(key);
-        removed
+        let removed = self.get(key)?.clone();
+        self.shelf(key.kind).remove_mut(&key.id);
+        // States that know the same are equal.
+        if self.all(key.kind).next().is_none() {
+            self.shelves.remove_mut(&key.kind);
+        }
+        Some(removed)
     }
 
     /// Gives an entity, and what belongs to it, the id by which it is known from now on.
@@ -297,8 +318,13 @@ impl State {
         }
         let (part, reference) = (format!("{}/", old.id), old.kind.reference());
         let owned = |entity: &Entity| entity.text("owner") == Some(Some(&old.id));
+        let named = |shelf: &Shelf| {
+            let range = shelf.range::<str, _>((Bound::Included(part.as_str()), Bound::Unbounded));
+            let parts = range.take_while(|(id, _)| id.starts_with(&part)).filter(|(_, entity)| owned(entity));
+            parts.map(|(id, _)| id.clone()).collect::<Vec<_>>()
+        };
         let parts: Vec<Key> =
-            self.entities.iter().filter(|(key, entity)| key.id.starts_with(&part) && owned(entity)).map(|(key, _)| key.clone()).collect();
+            self.shelves.iter().flat_map(|(kind, shelf)| named(shelf).into_iter().map(|id| Key::new(*kind, id))).collect();
         for key in parts {
             if let Some(entity) = self.remove(&key) {
                 let id = format!("{id}/{}", &key.id[part.len()..]);
@@ -312,15 +338,17 @@ impl State {
 
     /// Changes an entity, if it exists.
     pub fn update(&mut self, key: &Key, change: impl FnOnce(&mut Entity)) {
-        if let Some(entity) = self.entities.get_mut(key) {
+        if self.get(key).is_none() {
+            return;
+        }
+        if let Some(entity) = self.shelf(key.kind).get_mut(&key.id) {
             change(Arc::make_mut(entity));
         }
     }
 
     /// All entities of a kind with their ids.
     pub fn all(&self, kind: Kind) -> impl Iterator<Item = (&str, &Entity)> {
-        let range = self.entities.range(Key::new(kind, "")..);
-        range.take_while(move |(key, _)| key.kind == kind).map(|(key, entity)| (key.id.as_str(), entity.as_ref()))
+        self.shelves.get(&kind).into_iter().flat_map(|shelf| shelf.iter().map(|(id, entity)| (id.as_str(), entity.as_ref())))
     }
 
     /// Changes every entity of a kind for which `which` holds.
@@ -362,9 +390,9 @@ impl State {
             [entity.text("owner"), entity.text(&reference)].contains(&Some(Some(&key.id)))
                 || key.kind == Kind::OrganizationMember && removed.as_ref().is_some_and(|member| rests_on(entity, member))
         };
-        let stays = |other: &Key| matches!(other.kind, Kind::User | Kind::Token | Kind::Record | Kind::Grant);
-        let doomed: Vec<Key> =
-            self.entities.iter().filter(|(other, entity)| !stays(other) && tied(entity)).map(|(other, _)| other.clone()).collect();
+        let stays = |kind: &Kind| matches!(kind, Kind::User | Kind::Token | Kind::Record | Kind::Grant);
+        let goes = self.shelves.keys().filter(|kind| !stays(kind)).flat_map(|kind| self.all(*kind).map(|(id, entity)| (*kind, id, entity)));
+        let doomed: Vec<Key> = goes.filter(|(.., entity)| tied(entity)).map(|(kind, id, _)| Key::new(kind, id)).collect();
         for other in doomed {
             self.delete(&other);
         }
@@ -414,12 +442,18 @@ impl State {
 
     /// Keys of entities that are new here or differ from another state.
     pub fn changed_since(&self, before: &Self) -> Vec<Key> {
-        let mut old = before.entities.iter().peekable();
         let mut changed = Vec::new();
-        for (key, entity) in &self.entities {
-            while old.next_if(|(other, _)| *other < key).is_some() {}
-            if !old.next_if(|(other, _)| *other == key).is_some_and(|(_, old)| Arc::ptr_eq(old, entity)) {
-                changed.push(key.clone());
+        for (kind, shelf) in &self.shelves {
+            let old = before.shelves.get(kind);
+            if old.is_some_and(|old| Arc::ptr_eq(old, shelf)) {
+                continue;
+            }
+            let mut old = old.into_iter().flat_map(|old| old.iter()).peekable();
+            for (id, entity) in shelf.iter() {
+                while old.next_if(|(other, _)| *other < id).is_some() {}
+                if !old.next_if(|(other, _)| *other == id).is_some_and(|(_, old)| Arc::ptr_eq(old, entity)) {
+                    changed.push(Key::new(*kind, id));
+                }
             }
         }
         changed
@@ -428,12 +462,14 @@ impl State {
     /// Repeats here what changed from one state to another, as a whole: what was written here meanwhile is lost.
     pub fn repeat(&mut self, before: &Self, after: &Self) {
         for key in after.changed_since(before) {
-            if let Some(entity) = after.entities.get(&key) {
-                self.entities.insert_mut(key, Arc::clone(entity));
+            if let Some(entity) = after.get(&key) {
+                self.insert(key, entity.clone());
             }
         }
-        for key in before.entities.keys().filter(|key| !after.entities.contains_key(key)) {
-            self.entities.remove_mut(key);
+        for (kind, id, _) in before.entities() {
+            if after.find(kind, id).is_none() {
+                self.remove(&Key::new(kind, id));
+            }
         }
     }
 

@@ -7,6 +7,7 @@ use rand::SeedableRng as _;
 use super::coverage::{Effort, Sight, add_walks};
 use super::epoch::{Need, fields};
 use super::goal::Coverage;
+use super::parallel::in_parallel;
 use super::script::Script;
 use super::sequence::{Epoch, Facts, PLAN_VERSION, Plan, Sequence};
 use super::{lives, matrix, proofs, providers, published, races, toggles, values};
@@ -14,6 +15,9 @@ use crate::contract::{Contract, Operation, glob};
 
 /// Ways, besides the first, to break a guard of many operations that each of them tries in the standard profile.
 pub(super) const WAYS_IN_TURN: usize = 1;
+
+/// What writes a sequence, on whichever thread has time.
+pub type Write<'a> = Box<dyn Fn(&mut Script<'_>) + Send + Sync + 'a>;
 
 /// A sequence that is not written yet.
 pub struct Draft<'a> {
@@ -24,7 +28,7 @@ pub struct Draft<'a> {
     /// It changes settings itself.
     pub alone: bool,
     /// Writes it.
-    pub write: Box<dyn Fn(&mut Script<'_>) + 'a>,
+    pub write: Write<'a>,
 }
 
 /// How much is planned.
@@ -80,7 +84,7 @@ pub(super) fn stories<'a>(contract: &'a Contract, facts: &'a Facts) -> Vec<Draft
 }
 
 /// Builds the plan of a run. `only` keeps the sequences whose name, or one of whose operations, fits a pattern.
-pub fn build(contract: &Contract, facts: &Facts, seed: u64, profile: Profile, only: &[String]) -> Built {
+pub fn build<'a>(contract: &'a Contract, facts: &'a Facts, seed: u64, profile: Profile, only: &[String]) -> Built {
     let mut rng = rand::rngs::StdRng::seed_from_u64(seed);
     let mut drafts = vec![matrix::routes(contract)];
     drafts.extend(matrix::lap(contract, facts, &|_| true));
@@ -101,7 +105,7 @@ pub fn build(contract: &Contract, facts: &Facts, seed: u64, profile: Profile, on
     }
     drafts.extend(values::drafts(contract, facts, seed, profile));
     let names = fields(contract);
-    let mut groups: Vec<(Need, bool, Vec<Draft<'_>>)> = Vec::new();
+    let mut groups: Vec<(Need, bool, Vec<Draft<'a>>)> = Vec::new();
     let mut left_out = Vec::new();
     for draft in drafts {
         if !facts.may_change_settings {
@@ -133,18 +137,25 @@ pub fn build(contract: &Contract, facts: &Facts, seed: u64, profile: Profile, on
     let elsewhere = |pattern: &String| pattern.split_once('/').is_some_and(|(family, _)| !glob(family, "walks"));
     let by_name = !only.is_empty() && only.iter().all(elsewhere);
     let may_be_wanted = |id: &str| !by_name || only.iter().any(|pattern| glob(pattern, id));
+    let wanted = |(need, alone, mut drafts): (Need, bool, Vec<Draft<'a>>)| {
+        let settings = (need != Need::default()).then(|| need.settings(&names)).filter(|_| facts.may_change_settings);
+        drafts.retain(|draft| may_be_wanted(&draft.id));
+        (settings, alone, drafts)
+    };
+    let groups: Vec<_> = groups.into_iter().map(wanted).collect();
+    let tasks: Vec<_> =
+        groups.iter().flat_map(|(settings, _, drafts)| drafts.iter().map(move |draft| (settings.as_ref(), draft))).collect();
+    let mut written = in_parallel(&tasks, |(settings, draft)| {
+        let mut script = Script::new(contract, facts, settings);
+        (draft.write)(&mut script);
+        script.finish_seen(&draft.id)
+    })
+    .into_iter();
     let mut epochs = Vec::new();
     let mut sights: Vec<Vec<Sight>> = Vec::new();
-    for (need, alone, drafts) in groups {
-        let settings = (need != Need::default()).then(|| need.settings(&names)).filter(|_| facts.may_change_settings);
-        let mut sequences = Vec::new();
-        for draft in drafts.into_iter().filter(|draft| may_be_wanted(&draft.id)) {
-            let mut script = Script::new(contract, facts, settings.as_ref());
-            (draft.write)(&mut script);
-            let (sequence, shown) = script.finish_seen(draft.id);
-            sequences.push(sequence);
-            sights.push(shown);
-        }
+    for (settings, alone, drafts) in groups {
+        let (sequences, shown): (Vec<Sequence>, Vec<Vec<Sight>>) = written.by_ref().take(drafts.len()).unzip();
+        sights.extend(shown);
         epochs.push(Epoch { settings, alone, sequences });
     }
     if !by_name {

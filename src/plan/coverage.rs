@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::sequence::{Epoch, Facts, Persona};
+use super::parallel::in_parallel;
+use super::sequence::{Epoch, Facts, Persona, Settings};
 use super::walk::walk;
 use crate::contract::{Contract, Operation, Outcome};
 use crate::model::Survey;
@@ -57,15 +58,16 @@ pub fn add_walks(contract: &Contract, facts: &Facts, seed: u64, effort: Effort, 
     let mut shown: BTreeSet<Goal> = sights.iter().flat_map(|sights| goals(contract, sights)).collect();
     let mut places: Vec<&mut Epoch> = epochs.iter_mut().filter(|epoch| !epoch.alone && is_open(epoch)).collect();
     let mut left = effort.requests;
-    let count = places.len() as u64;
-    for index in (0..effort.candidates).take_while(|_| count > 0) {
-        let Some(place) = usize::try_from(index % count).ok().and_then(|place| places.get_mut(place)) else { break };
-        let (walk, own) = walk(contract, facts, place.settings.as_ref(), seed, index);
+    let tasks: Vec<(u64, Option<&Settings>)> =
+        (0..effort.candidates).zip(places.iter().map(|place| place.settings.as_ref()).cycle()).collect();
+    let walks = in_parallel(&tasks, |(index, settings)| walk(contract, facts, settings, seed, index));
+    let count = places.len();
+    for (index, (walk, own)) in walks.into_iter().enumerate() {
         let new: Vec<Goal> = goals(contract, &own).into_iter().filter(|goal| !shown.contains(goal)).collect();
         if walk.steps.len() <= left && new.len() * WORTH >= walk.steps.len() {
             left -= walk.steps.len();
             shown.extend(new);
-            place.sequences.push(walk);
+            places[index % count].sequences.push(walk);
             sights.push(own);
         }
     }

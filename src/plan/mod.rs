@@ -9,6 +9,7 @@ mod goal;
 mod harmless;
 mod lives;
 mod matrix;
+mod parallel;
 mod partition;
 mod portion;
 mod probe;

@@ -289,7 +289,7 @@ impl<'a> Probe<'a> {
     /// Whether the target has what it needs: a way to sign in, a provider that it can reach, a safe for
     /// third-party tokens.
     pub fn is_possible(&self, contract: &'a Contract, facts: &Facts) -> bool {
-        let speaks_of_provider = |probe: &Self| probe.texts().contains("{{provider.");
+        let speaks_of_provider = |probe: &Self| probe.speaks_of(&["{{provider."]);
         let keeps_tokens = |probe: &Self| probe.member("enableTokenStorage") == Some(Value::Bool(true));
         (facts.can_sign_in || !self.needs_sign_in(contract))
             && (facts.has_provider || !self.any(contract, &speaks_of_provider))
@@ -303,7 +303,7 @@ impl<'a> Probe<'a> {
 
     /// Whether the caller must have a password.
     pub fn needs_password(&self, contract: &Contract) -> bool {
-        let speaks = ["{{own.password}}", "{{own.record}}"].iter().any(|own| self.texts().contains(own));
+        let speaks = self.speaks_of(&["{{own.password}}", "{{own.record}}"]);
         let given = || self.given.values().filter_map(|given| Probe::of_given(contract, given));
         speaks
             || self.proof == Proof::Own
@@ -313,16 +313,16 @@ impl<'a> Probe<'a> {
             || given().any(|given| given.signed_in || given.by_user() && given.needs_password(contract))
     }
 
-    /// All texts of the request in which symbols can stand.
-    fn texts(&self) -> String {
-        let mut text: Vec<String> = self.path.values().chain(self.query.values()).chain(self.headers.values()).cloned().collect();
-        text.extend(self.obtain.values().flat_map(Source::texts).map(str::to_owned));
-        match &self.payload {
-            Payload::Json(body) => text.push(body.to_string()),
-            Payload::Form(form) => text.extend(form.values().cloned()),
-            Payload::Nothing | Payload::Raw(..) | Payload::Padded(..) => {}
-        }
-        text.join(" ")
+    /// Whether one of these stands in a text of the request in which symbols can stand.
+    fn speaks_of(&self, symbols: &[&str]) -> bool {
+        let speaks = |text: &str| text.contains("{{") && symbols.iter().any(|symbol| text.contains(symbol));
+        self.path.values().chain(self.query.values()).chain(self.headers.values()).any(|text| speaks(text))
+            || self.obtain.values().flat_map(Source::texts).any(speaks)
+            || match &self.payload {
+                Payload::Json(body) => any_text(body, &speaks),
+                Payload::Form(form) => form.values().any(|text| speaks(text)),
+                Payload::Nothing | Payload::Raw(..) | Payload::Padded(..) => false,
+            }
     }
 
     /// Whether the operation asks for a scope in a request like this, and it is left out.
@@ -344,10 +344,9 @@ impl<'a> Probe<'a> {
 
     /// Whether it, or something given, acts on the user that it is about.
     fn concerns_subject(&self, contract: &Contract) -> bool {
-        let texts = self.texts();
         let given = |given: &Given| Probe::of_given(contract, given).is_some_and(|given| given.concerns_subject(contract));
         self.has_subject() && !self.path.contains_key("userId")
-            || ["{{subject.id}}", "{{subject-token}}"].iter().any(|symbol| texts.contains(symbol))
+            || self.speaks_of(&["{{subject.id}}", "{{subject-token}}"])
             || self.given.values().any(|one| !one.for_caller && given(one))
     }
 
@@ -481,6 +480,9 @@ impl Cast {
 
     /// The text with what the calls that brought things about asked for.
     fn recall(&self, mut text: String) -> String {
+        if !text.contains(".asked.") {
+            return text;
+        }
         for (symbol, body) in &self.asked {
             while let Some((before, rest)) = text.split_once(&format!("{{{{{symbol}.asked.")) {
                 let Some((path, after)) = rest.split_once("}}") else { break };
@@ -533,18 +535,23 @@ fn asked(call: &Call) -> Value {
 /// The members of a given call's answer that cases speak of, as `id` or `outer.inner`.
 fn pointers(contract: &Contract, given: &Given) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
+    let same = |other: &Given| other.operation == given.operation && other.case == given.case;
     for operation in &contract.operations {
         let cases = operation.cases.values().chain(operation.tries.values());
-        let same = |other: &Given| Given { for_caller: given.for_caller, ..other.clone() } == *given;
-        let names: BTreeSet<&String> =
-            cases.clone().flat_map(|case| &case.given).filter(|(_, other)| same(other)).map(|(name, _)| name).collect();
-        for name in names {
-            for case in cases.clone() {
-                let body = case.body.as_ref().map(Value::to_string);
-                let texts = case.path.values().chain(case.query.values()).chain(case.form.iter().flat_map(BTreeMap::values));
-                let texts = texts.map(String::as_str).chain(case.obtain.values().flat_map(Source::texts)).chain(body.as_deref());
-                let member = |symbol: &str| symbol.strip_prefix(name.as_str())?.strip_prefix('.').map(str::to_owned);
-                found.extend(texts.flat_map(symbols).filter_map(member).filter(|path| !path.starts_with("asked.")));
+        let given = cases.clone().flat_map(|case| &case.given).filter(|(_, other)| same(other));
+        let names: BTreeSet<&str> = given.map(|(name, _)| name.as_str()).collect();
+        let mut note = |text: &str| {
+            for (name, path) in symbols(text).filter_map(|symbol| symbol.split_once('.')) {
+                if names.contains(name) && !path.starts_with("asked.") {
+                    found.insert(path.to_owned());
+                }
+            }
+        };
+        for case in cases.filter(|_| !names.is_empty()) {
+            let texts = case.path.values().chain(case.query.values()).chain(case.form.iter().flat_map(BTreeMap::values));
+            texts.map(String::as_str).chain(case.obtain.values().flat_map(Source::texts)).for_each(&mut note);
+            if let Some(body) = &case.body {
+                note(&body.to_string());
             }
         }
     }
@@ -570,7 +577,7 @@ impl Probe<'_> {
         let needs_caller = self.by_user()
             || matches!(self.credential, Credential::Caller | Credential::IdToken | Credential::LowerCase)
             || self.given.values().any(|given| given.for_caller)
-            || self.texts().contains("{{caller.id}}");
+            || self.speaks_of(&["{{caller.id}}"]);
         let contract = script.contract();
         let password = self.needs_password(contract);
         let caller = needs_caller.then(|| cast.caller(script, password, self.endowment_of_caller(contract)));
@@ -787,6 +794,16 @@ fn escaped(text: &str, special: &'static AsciiSet) -> String {
     }
     done.extend(utf8_percent_encode(rest, special));
     done
+}
+
+/// Whether something holds for a text in a value.
+fn any_text(value: &Value, holds: &dyn Fn(&str) -> bool) -> bool {
+    match value {
+        Value::String(text) => holds(text),
+        Value::Array(items) => items.iter().any(|item| any_text(item, holds)),
+        Value::Object(object) => object.iter().any(|(name, member)| holds(name) || any_text(member, holds)),
+        _ => false,
+    }
 }
 
 fn fill_json(value: &Value, fill: &mut dyn FnMut(&str) -> String) -> Value {

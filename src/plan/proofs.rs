@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::build::Draft;
+use super::build::{Draft, Write};
 use super::entries::{entries, passkeys};
 use super::epoch::Need;
 use super::lives::{as_admin, as_user, open};
@@ -28,12 +28,7 @@ pub fn proofs<'a>(contract: &'a Contract, facts: &'a Facts) -> Vec<Draft<'a>> {
     let mail = facts.channels.contains(&MessageKind::Email);
     let both = mail && facts.channels.contains(&MessageKind::Sms);
     let factors = || Need { factors: Some(true), ..open_to_factors() };
-    let draft = |id: &str, need: Need, alone: bool, write: Box<dyn Fn(&mut Script<'_>) + 'a>| Draft {
-        id: format!("proofs/{id}"),
-        need,
-        alone,
-        write,
-    };
+    let draft = |id: &str, need: Need, alone: bool, write: Write<'a>| Draft { id: format!("proofs/{id}"), need, alone, write };
     let mut drafts = vec![draft("factors", factors(), false, Box::new(second_factors))];
     if facts.can_sign_in {
         drafts.push(draft("entries", factors(), false, Box::new(entries)));

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::build::Draft;
+use super::build::{Draft, Write};
 use super::lives::{as_admin, as_user, open};
 use super::script::{ALL_SCOPES, Client, Script, Traits, User, call_with};
 use super::sequence::{Facts, Persona, Purpose, Through};
@@ -15,12 +15,7 @@ const MOCK: &str = "mock-social-connector";
 
 /// All stories that the target has the means for.
 pub fn providers<'a>(contract: &'a Contract, facts: &'a Facts) -> Vec<Draft<'a>> {
-    let draft = |id: &str, alone: bool, write: Box<dyn Fn(&mut Script<'_>) + 'a>| Draft {
-        id: format!("providers/{id}"),
-        need: open(),
-        alone,
-        write,
-    };
+    let draft = |id: &str, alone: bool, write: Write<'a>| Draft { id: format!("providers/{id}"), need: open(), alone, write };
     let known = |ids: &[&str]| ids.iter().all(|id| contract.operation(id).is_some());
     let mut drafts = Vec::new();
     let social = known(&["CreateConnector", "CreateVerificationBySocial", "VerifyVerificationBySocial", "AddUserIdentities"]);

@@ -58,7 +58,7 @@ fn drafts<'a>(
     contract: &'a Contract,
     facts: &'a Facts,
     wanted: impl Fn(&PublishedOperation, &Operation) -> bool,
-    write: impl Fn(&mut Script<'_>, &[Pair<'a>]) + Copy + 'a,
+    write: impl Fn(&mut Script<'_>, &[Pair<'a>]) + Copy + Send + Sync + 'a,
 ) -> Vec<Draft<'a>> {
     let mut areas: BTreeMap<&str, Vec<Pair<'a>>> = BTreeMap::new();
     for published in facts.published.iter().flat_map(|published| &published.operations) {

@@ -1,9 +1,10 @@
 //! The family of sequences: for each operation an accepted request, again and again with one other value.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::rc::Rc;
+use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
+use sha2::{Digest as _, Sha256};
 
 use super::boundary::{boundary, is_torn};
 use super::draw::Draw;
@@ -57,10 +58,14 @@ const OPERATIONS_PER_SEQUENCE: usize = 8;
 /// One request to try.
 #[derive(Debug, Clone)]
 pub struct Trial<'a> {
-    /// The request.
-    pub probe: Probe<'a>,
+    /// The accepted request.
+    accepted: Arc<Probe<'a>>,
+    /// What is different. (There are thousands: to keep all the requests would take many times the memory of the plan.)
+    alteration: Alteration,
     /// What tries the same is told apart by this.
     pub place: String,
+    /// What is tried there, for people.
+    what: String,
     /// Whether the contract refuses it by its schema.
     pub wrong: bool,
     /// Whether half a surrogate pair is in it, which may be refused and may be taken.
@@ -69,38 +74,76 @@ pub struct Trial<'a> {
     pub searches: bool,
 }
 
+impl<'a> Trial<'a> {
+    /// The request.
+    pub fn probe(&self) -> Probe<'a> {
+        let mut probe = (*self.accepted).clone();
+        self.alteration.apply(&mut probe);
+        probe.label = format!("{}: {} {}", self.accepted.label, self.place, self.what);
+        probe
+    }
+}
+
+/// What makes another request of an accepted one.
+#[derive(Debug, Clone)]
+enum Alteration {
+    /// A parameter of the query has this value, or is missing.
+    Query(String, Option<String>),
+    /// A member of the body or form has this value, or is missing.
+    Member(String, Option<Value>),
+    /// Something deeper in the body.
+    Body(Change),
+}
+
+impl Alteration {
+    fn apply(&self, probe: &mut Probe<'_>) {
+        match self {
+            Self::Query(name, Some(value)) => drop(probe.query.insert(name.clone(), value.clone())),
+            Self::Query(name, None) => drop(probe.query.remove(name)),
+            Self::Member(name, Some(value)) => probe.set(name, value.clone()),
+            Self::Member(name, None) => probe.remove(name),
+            Self::Body(change) => {
+                if let Payload::Json(body) = &mut probe.payload {
+                    change.make(body);
+                }
+            }
+        }
+    }
+}
+
 /// A sequence for each operation with a body or query, its values drawn from the seed and the operation's name.
 pub fn drafts<'a>(contract: &'a Contract, facts: &'a Facts, seed: u64, effort: Profile) -> Vec<Draft<'a>> {
     let quota = Quota::of(effort);
     let names = Names::of(contract);
-    let tried = move |operation: &'a Operation| {
+    let dice = move |operation: &Operation| {
         let mut draw = Draw::new(seed, &operation.id);
-        if draw.below(quota.one_in) > 0 {
-            return Vec::new();
-        }
+        (draw.below(quota.one_in) == 0).then_some(draw)
+    };
+    let tried = move |operation: &'a Operation| {
+        let Some(mut draw) = dice(operation) else { return Vec::new() };
         let mut trials = trials(contract, facts, operation, &names, &mut draw, quota.draws);
         draw.shuffle(&mut trials);
         spread(trials)
     };
     let mut groups: Vec<Shared<&'a Operation>> = Vec::new();
-    for operation in &contract.operations {
-        let trials = tried(operation);
-        let Some(need) = trials.iter().try_fold(Need::default(), |all, trial| all.join(&need(&trial.probe))) else { continue };
-        if !trials.is_empty() {
-            let costly = trials.iter().any(|trial| trial.probe.needs_password(contract));
-            Shared::add(&mut groups, OPERATIONS_PER_SEQUENCE, Shared::new(operation, need, costly, vec![operation]));
+    for operation in contract.operations.iter().filter(|operation| dice(operation).is_some()) {
+        // Another value changes neither the settings that a request needs nor who sends it.
+        let accepted = accepted(contract, facts, operation);
+        let Some(need) = accepted.iter().try_fold(Need::default(), |all, probe| all.join(&need(probe))) else { continue };
+        if !accepted.is_empty() {
+            let costly = accepted.iter().any(|probe| probe.needs_password(contract));
+            Shared::add(&mut groups, OPERATIONS_PER_SEQUENCE, Shared::new(operation, need, costly, vec![operation.as_ref()]));
         }
     }
-    let tried = Rc::new(tried);
+    let tried = Arc::new(tried);
     let draft = |(index, group): (usize, Shared<&'a Operation>)| Draft {
         id: group.name("values", index),
         need: group.need,
         alone: group.alone,
         write: {
-            let tried = Rc::clone(&tried);
+            let tried = Arc::clone(&tried);
             Box::new(move |script| {
                 let mut cast = Cast::new();
-                // Drawn once more: to keep them all would take many times the memory of the plan.
                 group.items.iter().for_each(|operation| write(script, &mut cast, &tried(operation), quota));
             })
         },
@@ -136,11 +179,12 @@ fn write(script: &mut Script<'_>, cast: &mut Cast, trials: &[Trial<'_>], quota: 
         if full {
             continue;
         }
-        let (persona, call, user, _) = trial.probe.render(script, cast);
+        let probe = trial.probe();
+        let (persona, call, user, _) = probe.render(script, cast);
         let target = call.target.clone();
         match script.foresee(&call) {
             Some(outcome) if outcome.status.is_success() => {
-                if accepted.len() < quota.accepted && !trial.probe.operation.harm.sends && !trial.searches {
+                if accepted.len() < quota.accepted && !probe.operation.harm.sends && !trial.searches {
                     accepted.push(trial);
                 }
                 continue;
@@ -157,21 +201,30 @@ fn write(script: &mut Script<'_>, cast: &mut Cast, trials: &[Trial<'_>], quota: 
             }
             _ => continue,
         }
-        script.call(persona, Purpose::Probe(trial.probe.label.clone()), call, &[]);
-        last = Some((trial, target, user, script.last()));
+        script.call(persona, Purpose::Probe(probe.label.clone()), call, &[]);
+        last = Some((probe, target, user, script.last()));
     }
     // Whatever of all that changed something after all, it shows now.
-    if let Some((trial, target, user, of)) = last
-        && trial.probe.operation.writes()
+    if let Some((probe, target, user, of)) = last
+        && probe.operation.writes()
     {
-        look(script, &trial.probe, &target, user, of, false);
+        look(script, &probe, &target, user, of, false);
     }
     for trial in accepted {
-        let rendered = trial.probe.render(script, cast);
+        let probe = trial.probe();
+        let rendered = probe.render(script, cast);
         if script.foresee(&rendered.1).map_or(trial.torn, |outcome| outcome.status.is_success()) {
-            carry_out(script, cast, &trial.probe, rendered);
+            carry_out(script, cast, &probe, rendered);
         }
     }
+}
+
+/// The requests whose values are changed: the accepted ones of an operation that refuses values.
+fn accepted<'a>(contract: &'a Contract, facts: &Facts, operation: &'a Operation) -> Vec<Probe<'a>> {
+    let takes_values = operation.body.is_some() || operation.parameters.iter().any(|parameter| parameter.place == Place::Query);
+    let cases = operation.cases.iter().filter(|(_, case)| takes_values && refusal(operation).is_some() && !case.signed_in);
+    let probes = cases.map(|(name, case)| Probe::accepted(contract, operation, name, case));
+    probes.filter(|probe| probe.is_possible(contract, facts)).collect()
 }
 
 /// What texts with U+0000 come to.
@@ -194,41 +247,35 @@ pub fn trials<'a>(
     draws: usize,
 ) -> Vec<Trial<'a>> {
     let mut trials: Vec<Trial<'a>> = Vec::new();
-    let mut known: HashSet<(String, BTreeMap<String, String>)> = HashSet::new();
-    if refusal(operation).is_none() {
-        return trials;
-    }
-    for (name, case) in operation.cases.iter().filter(|(_, case)| !case.signed_in) {
-        let accepted = Probe::accepted(contract, operation, name, case);
-        if !accepted.is_possible(contract, facts) {
-            continue;
-        }
-        let mut add = |place: String, what: &str, wrong: bool, change: &dyn Fn(&mut Probe<'a>)| {
-            let mut probe = accepted.clone();
-            change(&mut probe);
-            probe.label = format!("{name}: {place} {what}");
+    let mut known: HashSet<[u8; 32]> = HashSet::new();
+    for accepted in accepted(contract, facts, operation) {
+        let accepted = Arc::new(accepted);
+        let mut add = |place: String, what: &str, wrong: bool, alteration: Alteration| {
+            let trial =
+                Trial { accepted: Arc::clone(&accepted), alteration, place, what: what.to_owned(), wrong, torn: false, searches: false };
+            let probe = trial.probe();
             let body = match &probe.payload {
                 Payload::Json(body) => body.to_string(),
                 Payload::Form(form) => json!(form).to_string(),
                 _ => String::new(),
             };
-            if known.insert((body, probe.query.clone())) {
+            if known.insert(Sha256::digest(json!([body, probe.query]).to_string()).into()) {
                 // Which odd members of a form count for nothing is up to the deployment.
                 let form = matches!(&probe.payload, Payload::Form(_));
-                let searches = form || probe.query != accepted.query && is_search(operation, &place);
+                let searches = form || probe.query != accepted.query && is_search(operation, &trial.place);
                 // What is made is looked for by what the answer calls it, which a refusal does not bring.
-                let torn = !wrong && operation.harm.creates.is_none() && matches!(&probe.payload, Payload::Json(body) if is_torn(body));
-                trials.push(Trial { probe, place, wrong, torn, searches });
+                let torn = !wrong && operation.harm.creates.is_none() && matches!(&probe.payload, Payload::Json(_)) && is_torn(&body);
+                trials.push(Trial { torn, searches, ..trial });
             }
         };
         for parameter in operation.parameters.iter().filter(|parameter| parameter.place == Place::Query) {
             let place = format!("query {}", parameter.name);
             if parameter.required {
-                add(place.clone(), "missing", true, &|probe| drop(probe.query.remove(&parameter.name)));
+                add(place.clone(), "missing", true, Alteration::Query(parameter.name.clone(), None));
             }
             for (what, value) in query_values(&parameter.schema, draw, draws) {
                 let wrong = !parameter.schema.admits(&json!(value));
-                add(place.clone(), &what, wrong, &|probe| drop(probe.query.insert(parameter.name.clone(), value.clone())));
+                add(place.clone(), &what, wrong, Alteration::Query(parameter.name.clone(), Some(value)));
             }
         }
         let Some((content_type, schema)) = &operation.body else { continue };
@@ -236,21 +283,21 @@ pub fn trials<'a>(
             let tried = tried(schema);
             for name in tried.properties().into_keys() {
                 if form.contains_key(name) {
-                    add(format!("/{name}"), "missing", !fits_form(schema, form, name, None), &|probe| probe.remove(name));
+                    add(format!("/{name}"), "missing", !fits_form(schema, form, name, None), Alteration::Member(name.to_owned(), None));
                 }
                 for (what, text) in fields() {
                     let wrong = !fits_form(schema, form, name, Some(&text));
-                    add(format!("/{name}"), &what, wrong, &|probe| probe.set(name, json!(text)));
+                    add(format!("/{name}"), &what, wrong, Alteration::Member(name.to_owned(), Some(text.into())));
                 }
             }
         }
         let Payload::Json(body) = &accepted.payload else { continue };
         if content_type.starts_with("multipart/") {
             for name in body.as_object().into_iter().flat_map(Map::keys) {
-                add(format!("/{name}"), "missing", true, &|probe| probe.remove(name));
+                add(format!("/{name}"), "missing", true, Alteration::Member(name.clone(), None));
                 for (what, file) in files() {
                     // Only files count, so what is none is as good as missing.
-                    add(format!("/{name}"), what, !file.is_object(), &|probe| probe.set(name, file.clone()));
+                    add(format!("/{name}"), what, !file.is_object(), Alteration::Member(name.clone(), Some(file)));
                 }
             }
         }
@@ -261,9 +308,11 @@ pub fn trials<'a>(
         for change in changes(&tried, body, draw, draws) {
             let Some(changed) = change.of(body) else { continue };
             let wrong = !schema.admits(&concrete(&changed));
-            let payload = if wrong { Some(changed) } else { names.keep(body, &change, draw).and_then(|kept| kept.of(body)) };
-            let Some(payload) = payload.filter(|payload| wrong || tried.admits(&concrete(payload))) else { continue };
-            add(change.pointer.clone(), &change.what, wrong, &|probe| probe.payload = Payload::Json(payload.clone()));
+            let kept = if wrong { Some(change) } else { names.keep(body, &change, draw) };
+            let fits = |kept: &Change| wrong || kept.of(body).is_some_and(|payload| tried.admits(&concrete(&payload)));
+            if let Some(kept) = kept.filter(fits) {
+                add(kept.pointer.clone(), &kept.what.clone(), wrong, Alteration::Body(kept));
+            }
         }
     }
     trials

@@ -6,7 +6,7 @@ use proptest::strategy::{BoxedStrategy, Strategy as _, Union};
 use serde_json::{Map, Value, json};
 
 use super::shape::{Shape, count, kind, properties, required, shapes};
-use super::text::{free, texts};
+use super::text::{self, free, texts};
 use crate::contract::Schema;
 
 /// Items that a list gets beyond what it must have.
@@ -65,7 +65,7 @@ pub fn anything() -> BoxedStrategy<Value> {
     let inner = |strategy: BoxedStrategy<Value>| {
         proptest::prop_oneof![
             vec(strategy.clone(), 0..3).prop_map(Value::Array),
-            vec(("[a-z][0-9A-Za-z]{0,5}", strategy), 0..3).prop_map(|members| Value::Object(members.into_iter().collect())),
+            vec((text::names(), strategy), 0..3).prop_map(|members| Value::Object(members.into_iter().collect())),
         ]
     };
     leaf.prop_recursive(3, 12, 3, inner).boxed()
@@ -123,7 +123,7 @@ fn objects(shape: &Shape) -> Option<BoxedStrategy<Value>> {
     if let Some(others) = others {
         let names = match shape.get("propertyNames") {
             Some(names) => values(names)?.prop_map(|name| name.as_str().unwrap_or_default().to_owned()).boxed(),
-            None => "[a-z][0-9A-Za-z]{0,5}".boxed(),
+            None => text::names(),
         };
         let other = (names, others).prop_map(Some);
         members.extend([proptest::prop_oneof![Just(None), other.clone()].boxed(), proptest::prop_oneof![Just(None), other].boxed()]);

@@ -35,14 +35,20 @@ impl Change {
     /// The body after the change; `None` if it has no such place.
     pub fn of(&self, body: &Value) -> Option<Value> {
         let mut changed = body.clone();
+        self.make(&mut changed)?;
+        Some(changed)
+    }
+
+    /// Makes the change; `None` if the body has no such place.
+    pub fn make(&self, body: &mut Value) -> Option<()> {
         let (parent, name) = self.pointer.rsplit_once('/')?;
-        match (changed.pointer_mut(parent)?, &self.value) {
+        match (body.pointer_mut(parent)?, &self.value) {
             (Value::Object(object), Some(value)) => drop(object.insert(name.to_owned(), value.clone())),
             (Value::Object(object), None) => drop(object.shift_remove(name)?),
             (Value::Array(items), Some(value)) => *items.get_mut(name.parse::<usize>().ok()?)? = value.clone(),
             _ => return None,
         }
-        Some(changed)
+        Some(())
     }
 
     /// The name of what changes.

@@ -88,10 +88,11 @@ fn the_model_refuses_what_is_wrong_in_one_thing_as_its_operation_says() {
         let mut trials = trials(&contract, &facts, operation, &names, &mut draw, 1);
         draw.shuffle(&mut trials);
         for trial in trials.into_iter().filter(|trial| trial.wrong).take(40) {
-            let settings = need(&trial.probe).settings(&fields(&contract));
+            let probe = trial.probe();
+            let settings = need(&probe).settings(&fields(&contract));
             let mut script = Script::new(&contract, &facts, Some(&settings));
-            let (_, call, ..) = trial.probe.render(&mut script, &mut Cast::new());
-            assert_eq!(script.foresee(&call), expected, "{} {}", operation.id, trial.probe.label);
+            let (_, call, ..) = probe.render(&mut script, &mut Cast::new());
+            assert_eq!(script.foresee(&call), expected, "{} {}", operation.id, probe.label);
         }
     }
 }

@@ -1,11 +1,13 @@
 //! Texts: by pattern, by format, or of any letters, of bounded length in UTF-16 units.
 
+use std::borrow::Cow;
 use std::ops::RangeInclusive;
 
+use proptest::char::{self, CharStrategy};
 use proptest::collection::vec;
-use proptest::prelude::{Just, any_with};
+use proptest::prelude::Just;
 use proptest::strategy::{BoxedStrategy, Strategy as _};
-use proptest::string::{StringParam, string_regex};
+use proptest::string::string_regex;
 
 use super::shape::{Shape, count};
 
@@ -50,8 +52,8 @@ pub fn texts(shape: &Shape) -> BoxedStrategy<String> {
 /// Texts of any letters with a length in UTF-16 units.
 pub fn free(length: RangeInclusive<usize>) -> BoxedStrategy<String> {
     let letters = proptest::prop_oneof![
-        6 => any_with::<String>(StringParam::from("[ -~]{1,6}")),
-        2 => any_with::<String>(StringParam::from("[\u{a1}-\u{24f}\u{391}-\u{3c9}\u{4e00}-\u{4e40}]{1,3}")),
+        6 => written(char::range(' ', '~'), 1..=6),
+        2 => written(char::ranges(Cow::Borrowed(&['\u{a1}'..='\u{24f}', '\u{391}'..='\u{3c9}', '\u{4e00}'..='\u{4e40}'])), 1..=3),
         2 => proptest::sample::select(ODD.as_slice()).prop_map(str::to_owned),
     ];
     let (least, most) = (*length.start(), *length.end());
@@ -59,6 +61,17 @@ pub fn free(length: RangeInclusive<usize>) -> BoxedStrategy<String> {
         .prop_map(move |(parts, ())| fitted(&parts.concat(), least, most))
         .prop_filter("a symbol", |text| is_plain(text))
         .boxed()
+}
+
+/// Names of members that nobody knows.
+pub fn names() -> BoxedStrategy<String> {
+    let letters = char::ranges(Cow::Borrowed(&['0'..='9', 'A'..='Z', 'a'..='z']));
+    (char::range('a', 'z'), written(letters, 0..=5)).prop_map(|(first, rest)| format!("{first}{rest}")).boxed()
+}
+
+/// Texts of so many letters. (A pattern would be read anew for every draw.)
+fn written(letters: CharStrategy<'static>, count: RangeInclusive<usize>) -> BoxedStrategy<String> {
+    vec(letters, count).prop_map(String::from_iter).boxed()
 }
 
 /// The text, cut or lengthened.

@@ -1,6 +1,6 @@
 //! Taking back what a run created or changed, from its ledger; works during a run, after it, and after `kill -9`.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
@@ -51,7 +51,7 @@ impl CleanupReport {
 /// residue, and a second clean-up tries it again. Users, applications and roles are found by id *and* by name, and
 /// deleted only when the run's name space or the ledger says that they are the run's.
 pub async fn cleanup(gate: &Gate, admin_token: &str, records: &[Record]) -> CleanupReport {
-    let mut sweep = Sweep { gate, admin_token, report: CleanupReport::default() };
+    let mut sweep = Sweep { gate, admin_token, gone: HashSet::new(), report: CleanupReport::default() };
     let mut open: Vec<&Intent> = Vec::new();
     let mut ids: HashMap<&str, Vec<&str>> = HashMap::new();
     for record in records {
@@ -87,7 +87,7 @@ pub async fn cleanup(gate: &Gate, admin_token: &str, records: &[Record]) -> Clea
 
 /// Brings the sign-in experience back to what it was before, in the middle of a run: the ledger's intent stays open.
 pub async fn put_back_experience(gate: &Gate, admin_token: &str, before: &Value) -> Result<(), String> {
-    let sweep = Sweep { gate, admin_token, report: CleanupReport::default() };
+    let sweep = Sweep { gate, admin_token, gone: HashSet::new(), report: CleanupReport::default() };
     sweep.try_restore(EXPERIENCE, before, in_experience).await.map(drop)
 }
 
@@ -108,6 +108,8 @@ fn batch(intent: &Intent) -> (std::mem::Discriminant<Intent>, Option<&str>) {
 struct Sweep<'a> {
     gate: &'a Gate,
     admin_token: &'a str,
+    /// Where what this clean-up has deleted was: found by name with the first of their kind, they stand in later records too.
+    gone: HashSet<String>,
     report: CleanupReport,
 }
 
@@ -121,6 +123,13 @@ struct Kind<'a> {
     names: &'static [&'static str],
     /// Queries that list the candidates; `{}` stands for the encoded name space.
     queries: &'static [&'static str],
+}
+
+impl Kind<'_> {
+    /// The path of an object.
+    fn place(&self, id: &str) -> String {
+        format!("{}/{}", self.collection, percent(id))
+    }
 }
 
 const USERS: Kind<'static> = Kind {
@@ -157,7 +166,7 @@ impl Sweep<'_> {
         // Id → how people call it. Settled ids come first: their objects may have been renamed since.
         let mut doomed: BTreeMap<String, String> = BTreeMap::new();
         for (intent, ids) in together {
-            for id in ids {
+            for id in ids.iter().filter(|id| !self.gone.contains(&kind.place(id))) {
                 doomed.insert((*id).to_owned(), intent.label());
             }
         }
@@ -211,18 +220,21 @@ impl Sweep<'_> {
             .map(|(id, label)| async move {
                 // Listed under our name space, or noted in our ledger when it was created.
                 sweep.gate.own(&id);
-                let request = Request::new("DELETE", format!("{}/{}", kind.collection, percent(&id)));
-                let outcome = sweep.call(request, &Clearance::destroying(&id)).await;
-                (format!("{label} ({id})"), outcome)
+                let place = kind.place(&id);
+                let outcome = sweep.call(Request::new("DELETE", place.clone()), &Clearance::destroying(&id)).await;
+                (format!("{label} ({id})"), place, outcome)
             })
             .buffer_unordered(AT_ONCE)
             .collect()
             .await;
-        for (what, outcome) in results {
+        for (what, place, outcome) in results {
             match outcome {
-                Ok(answer) if (200..300).contains(&answer.status) => self.report.undone.push(what),
+                Ok(answer) if (200..300).contains(&answer.status) => {
+                    self.report.undone.push(what);
+                    self.gone.insert(place);
+                }
                 // Gone already.
-                Ok(answer) if answer.status == 404 => {}
+                Ok(answer) if answer.status == 404 => drop(self.gone.insert(place)),
                 Ok(answer) => self.report.residue.push(format!("{what}: {}", told(&answer))),
                 Err(why) => self.report.residue.push(format!("{what}: {why}")),
             }

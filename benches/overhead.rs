@@ -266,7 +266,8 @@ async fn checked(access: &Access, reads: usize, jobs: usize) -> f64 {
     });
     let result = run(options).await.expect("the reference lets us in");
     assert!(result.found.is_empty() && result.residue.is_empty(), "{:?}", result.found);
-    let seen: u64 = READS.iter().filter_map(|(operation, _)| result.operations.get(*operation)).flat_map(|tally| tally.statuses.values()).sum();
+    let seen: u64 =
+        READS.iter().filter_map(|(operation, _)| result.operations.get(*operation)).flat_map(|tally| tally.statuses.values()).sum();
     assert_eq!(usize::try_from(seen).expect("a small number"), reads, "all were recognised");
     let marks = marks.lock().expect("no panic before");
     per_second(reads, marks.last().copied().expect("it ended") - marks[0])

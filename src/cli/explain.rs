@@ -27,10 +27,8 @@ pub(super) fn run(args: &Args, settings: &Settings) -> Result<RunVerdict, Failur
         let faults = faults();
         let known: Vec<&str> = names(&contract).into_iter().chain(faults.iter().map(|fault| fault.id.as_str())).collect();
         let near: Vec<String> = near(&args.id, &known).iter().map(|name| format!("`{name}`")).collect();
-        let remedy = format!(
-            "the nearest names are {}; `list` shows all operations, `list --requirements` and `list --guards` the rest",
-            near.join(", ")
-        );
+        let near = if near.is_empty() { String::new() } else { format!("the nearest names are {}; ", near.join(", ")) };
+        let remedy = format!("{near}`list` shows all operations, `list --requirements` and `list --guards` the rest");
         return Err(Failure::Usage(format!("`{}` is not known to contract {}\n  help: {remedy}", args.id, contract.version)));
     }
     print(&sections.join("\n"))?;
@@ -351,6 +349,7 @@ mod tests {
         let known = ["UpdateProfile", "GetProfile", "waived", "stale-waiver"];
         assert_eq!(near("profile", &known), ["UpdateProfile", "GetProfile"]);
         assert_eq!(near("waivd", &known)[0], "waived");
+        assert!(near("zzz", &known).is_empty(), "nothing in common is no near miss");
     }
 
     #[test]

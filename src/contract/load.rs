@@ -447,10 +447,14 @@ pub fn nearest<'a>(wrong: &str, candidates: impl Iterator<Item = &'a str>) -> St
     closest(wrong, candidates, 1).first().map_or_else(String::new, |candidate| format!("did you mean `{candidate}`?"))
 }
 
-/// The candidates that differ least, letter case aside, at most `count` of them.
+/// The candidates that differ least, letter case aside, at most `count` of them; none that has nothing in common.
 pub fn closest<'a>(wrong: &str, candidates: impl Iterator<Item = &'a str>, count: usize) -> Vec<&'a str> {
     let wrong = wrong.to_lowercase();
-    let mut ranked: Vec<(usize, &str)> = candidates.map(|candidate| (distance(&wrong, &candidate.to_lowercase()), candidate)).collect();
+    let alike = |candidate: &'a str| {
+        let distance = distance(&wrong, &candidate.to_lowercase());
+        (distance < wrong.chars().count().max(candidate.chars().count())).then_some((distance, candidate))
+    };
+    let mut ranked: Vec<(usize, &str)> = candidates.filter_map(alike).collect();
     ranked.sort_unstable();
     ranked.dedup();
     ranked.into_iter().take(count).map(|(_, candidate)| candidate).collect()

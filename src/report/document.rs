@@ -80,6 +80,16 @@ pub struct Report {
 }
 
 impl Report {
+    /// What the verdict means, and of how many requirements it says nothing, as one sentence without its full stop.
+    pub fn meaning(&self) -> String {
+        let meaning = self.verdict.meaning();
+        let counts = &self.summary.requirements;
+        match (self.verdict, counts.unjudged() + counts.untestable) {
+            (RunVerdict::Conformant, untested @ 1..) => format!("{meaning}; {untested} of {} requirements were not tested", counts.total),
+            _ => meaning.to_owned(),
+        }
+    }
+
     /// Sets the verdict and its exit code together, so that they cannot disagree.
     pub fn set_verdict(&mut self, verdict: RunVerdict) {
         self.verdict = verdict;
@@ -558,6 +568,16 @@ mod tests {
         let expected = RequirementCounts { total: 9, pass: 1, fail: 2, waived: 1, stale_waiver: 1, flaky: 1, untestable: 1 };
         assert_eq!(counts, expected);
         assert_eq!(counts.unjudged(), 2, "one `error` and one `out-of-scope`");
+    }
+
+    #[test]
+    fn a_verdict_says_of_how_much_it_says_nothing() {
+        let mut report = sample::minimal();
+        assert_eq!(report.meaning(), report.verdict.meaning());
+        report.summary.requirements = RequirementCounts { total: 9, pass: 5, untestable: 1, ..RequirementCounts::default() };
+        assert_eq!(report.meaning(), format!("{}; 4 of 9 requirements were not tested", report.verdict.meaning()));
+        report.set_verdict(RunVerdict::Deviating);
+        assert_eq!(report.meaning(), report.verdict.meaning());
     }
 
     #[test]

@@ -39,7 +39,7 @@ fn head(report: &Report) -> String {
         "## {sign} Logto conformance: {}\n\nExit code {}: {}.\n\nTarget {}, contract {}, profile {}, mode {}, seed {}.\n",
         report.verdict,
         report.exit_code,
-        report.verdict.meaning(),
+        report.meaning(),
         code(&report.target.endpoint),
         cell(&report.contract),
         cell(&report.profile),

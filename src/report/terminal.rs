@@ -139,7 +139,7 @@ fn verdict_row(report: &Report) -> Row {
         RunVerdict::Internal => ("INTERNAL", Colour::Red),
         RunVerdict::Residue => ("RESIDUE", Colour::Red),
     };
-    Row::whole(label, colour, format!("(exit {}): {}.", report.exit_code, report.verdict.meaning()))
+    Row::whole(label, colour, format!("(exit {}): {}.", report.exit_code, report.meaning()))
 }
 
 fn head(report: &Report) -> Vec<Row> {

@@ -20,7 +20,7 @@ const SLOWEST: usize = 15;
 pub(super) struct Page {
     verdict: &'static str,
     exit_code: u8,
-    meaning: &'static str,
+    meaning: String,
     next: Option<String>,
     target: String,
     facts: Vec<(&'static str, String)>,
@@ -126,7 +126,7 @@ impl Page {
         Self {
             verdict: report.verdict.word(),
             exit_code: report.exit_code,
-            meaning: report.verdict.meaning(),
+            meaning: report.meaning(),
             next: command::next(report),
             target: printable(&report.target.endpoint),
             facts: facts(report),

@@ -34,7 +34,8 @@ pub struct Draft<'a> {
 /// How much is planned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Profile {
-    /// The opening lap, the stories, a late refusal of each write, a round of races, a few settings and a few walks.
+    /// The opening lap, the stories, a late refusal of each write, each operation by those who may not call it, a round of races,
+    /// a few settings and a few walks.
     Quick,
     /// The guard matrix and all toggles as well.
     #[default]
@@ -94,15 +95,16 @@ pub fn build<'a>(contract: &'a Contract, facts: &'a Facts, seed: u64, profile: P
     if profile == Profile::Quick {
         drafts.extend(toggles.into_iter().rev().take(4));
         drafts.extend(matrix::late_refusals(contract, facts));
+        drafts.extend(matrix::wrong_callers(contract, facts));
     } else {
         drafts.extend(toggles);
         let named = |operation: &Operation| only.iter().any(|pattern| glob(pattern, &operation.id));
         let all = !contract.operations.iter().any(|operation| named(operation));
         let most = if profile == Profile::Deep { usize::MAX } else { WAYS_IN_TURN };
         drafts.extend(matrix::matrix(contract, facts, most, &|operation| all || named(operation)));
-        drafts.extend(published::admin_only(contract, facts));
-        drafts.extend(published::documented(contract, facts));
     }
+    drafts.extend(published::admin_only(contract, facts));
+    drafts.extend(published::documented(contract, facts));
     drafts.extend(values::drafts(contract, facts, seed, profile));
     let names = fields(contract);
     let mut groups: Vec<(Need, bool, Vec<Draft<'a>>)> = Vec::new();

@@ -246,6 +246,26 @@ pub fn late_refusals<'a>(contract: &'a Contract, facts: &Facts) -> Vec<Draft<'a>
     gather("refusals", cases.filter(|(_, _, case)| !case.signed_in).filter_map(|(operation, name, case)| last(operation, name, case)))
 }
 
+/// One request of each operation by those who may not send it: the guards that its whole collection shares, broken as in the
+/// [`matrix`].
+pub fn wrong_callers<'a>(contract: &'a Contract, facts: &Facts) -> Vec<Draft<'a>> {
+    let spoiled = |(turn, operation): (usize, &'a Operation)| {
+        let cases = operation.cases.iter().filter(|(_, case)| !case.signed_in);
+        let accepted =
+            cases.map(|(name, case)| Probe::accepted(contract, operation, name, case)).find(|probe| probe.is_possible(contract, facts));
+        let shared = operation.guards.iter().filter(|guard| guard.shared);
+        let broken =
+            |accepted: Probe<'a>| shared.flat_map(|guard| in_turn(guard, break_guard(guard, &accepted), (turn, 1))).collect::<Vec<_>>();
+        let probes = accepted.map(broken).unwrap_or_default();
+        probes
+            .into_iter()
+            .filter(|probe| probe.is_possible(contract, facts))
+            .map(|probe| Probe { quiet: true, ..probe })
+            .collect::<Vec<_>>()
+    };
+    gather("callers", contract.specified().enumerate().flat_map(spoiled))
+}
+
 /// Refused calls under settings that suit them, as few sequences as these allow.
 fn gather<'a>(family: &'static str, all: impl Iterator<Item = Probe<'a>>) -> Vec<Draft<'a>> {
     let mut groups: Vec<(Need, bool, Vec<Probe<'a>>)> = Vec::new();

@@ -1,7 +1,6 @@
 //! Sequences are thought through each for itself, so all processors can think.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 
 /// What `work` makes of each task, in the order of the tasks, whoever did it and when.
 pub fn in_parallel<T: Copy + Sync, R: Send>(tasks: &[T], work: impl Fn(T) -> R + Sync) -> Vec<R> {
@@ -13,8 +12,8 @@ pub fn in_parallel<T: Copy + Sync, R: Send>(tasks: &[T], work: impl Fn(T) -> R +
         }
         done
     };
-    let workers = thread::available_parallelism().map_or(1, usize::from).min(tasks.len());
-    let mut done: Vec<(usize, R)> = thread::scope(|scope| {
+    let workers = std::thread::available_parallelism().map_or(1, usize::from).min(tasks.len());
+    let mut done: Vec<(usize, R)> = std::thread::scope(|scope| {
         let others: Vec<_> = (1..workers).map(|_| scope.spawn(share)).collect();
         let own = share();
         // A panic of one is a panic of all.

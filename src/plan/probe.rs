@@ -635,33 +635,39 @@ impl Probe<'_> {
             script.identify(caller, self.who);
         }
         let mut password = None;
-        let mut fill = |text: &str, script: &mut Script<'_>, cast: &mut Cast| match text {
-            "{{username}}" | "{{slug}}" => script.username(),
-            "{{alphanumeric}}" => script.alphanumeric(),
-            "{{email}}" => script.email(),
-            "{{phone}}" => script.phone(),
-            "{{text}}" => script.text(),
-            "{{password}}" => {
-                let fresh = script.new_password();
-                password = Some(fresh.clone());
-                fresh
-            }
-            "{{own.password}}" => caller.map_or_else(String::new, |caller| script.password(caller)),
-            "{{own.email}}" => caller.map_or_else(String::new, |caller| script.own_email(caller)),
-            "{{own.record}}" => caller
-                .filter(|caller| script.password(*caller) != "no-password")
-                .map_or_else(|| UNUSED_ID.to_owned(), |caller| script.record(caller)),
-            "{{caller.id}}" => caller.map_or_else(String::new, User::id),
-            "{{subject.id}}" => subject.map_or_else(String::new, User::id),
-            "{{subject-token}}" => subject.map_or_else(String::new, |subject| script.subject_token(subject)),
-            "{{other.id}}" => cast.other(script).id(),
-            "{{other.username}}" => cast.other(script).username(),
-            "{{other.email}}" => {
-                let other = cast.other(script);
-                script.own_email(other)
-            }
-            "{{digits}}" => script.digits(),
-            other => cast.recall(speak(other)),
+        let mut known = |name: &str, script: &mut Script<'_>, cast: &mut Cast| {
+            Some(match name {
+                "username" | "slug" => script.username(),
+                "alphanumeric" => script.alphanumeric(),
+                "email" => script.email(),
+                "phone" => script.phone(),
+                "text" => script.text(),
+                "password" => {
+                    let fresh = script.new_password();
+                    password = Some(fresh.clone());
+                    fresh
+                }
+                "own.password" => caller.map_or_else(String::new, |caller| script.password(caller)),
+                "own.email" => caller.map_or_else(String::new, |caller| script.own_email(caller)),
+                "own.record" => caller
+                    .filter(|caller| script.password(*caller) != "no-password")
+                    .map_or_else(|| UNUSED_ID.to_owned(), |caller| script.record(caller)),
+                "caller.id" => caller.map_or_else(String::new, User::id),
+                "subject.id" => subject.map_or_else(String::new, User::id),
+                "subject-token" => subject.map_or_else(String::new, |subject| script.subject_token(subject)),
+                "other.id" => cast.other(script).id(),
+                "other.username" => cast.other(script).username(),
+                "other.email" => {
+                    let other = cast.other(script);
+                    script.own_email(other)
+                }
+                "digits" => script.digits(),
+                _ => return None,
+            })
+        };
+        let mut fill = |text: &str, script: &mut Script<'_>, cast: &mut Cast| {
+            let told = replaced(text, &mut |name| known(name, script, cast));
+            cast.recall(speak(&told))
         };
         let lacking = names.iter().any(|(_, symbol)| symbol.is_none());
         let mut got: Vec<(String, String)> = Vec::new();
@@ -796,6 +802,19 @@ fn escaped(text: &str, special: &'static AsciiSet) -> String {
     done
 }
 
+/// The text with what `meaning` says of its symbols; those it says nothing of stay.
+fn replaced(text: &str, meaning: &mut dyn FnMut(&str) -> Option<String>) -> String {
+    let mut done = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("{{") {
+        let Some((name, tail)) = after.split_once("}}") else { break };
+        done.push_str(before);
+        done.push_str(&meaning(name).unwrap_or_else(|| format!("{{{{{name}}}}}")));
+        rest = tail;
+    }
+    done + rest
+}
+
 /// Whether something holds for a text in a value.
 fn any_text(value: &Value, holds: &dyn Fn(&str) -> bool) -> bool {
     match value {
@@ -812,5 +831,19 @@ fn fill_json(value: &Value, fill: &mut dyn FnMut(&str) -> String) -> Value {
         Value::Array(items) => Value::Array(items.iter().map(|item| fill_json(item, fill)).collect()),
         Value::Object(object) => Value::Object(object.iter().map(|(key, member)| (key.clone(), fill_json(member, fill))).collect()),
         other => other.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn symbols_are_replaced_wherever_they_stand() {
+        let mut meaning = |name: &str| (name == "digits").then(|| "12 {{run}}".to_owned());
+        assert_eq!(replaced("a {{digits}}{{made.id}} b", &mut meaning), "a 12 {{run}}{{made.id}} b");
+        assert_eq!(replaced("{{digits}}", &mut meaning), "12 {{run}}");
+        assert_eq!(replaced("{{ not closed", &mut meaning), "{{ not closed");
+        assert_eq!(replaced("}} {{other}}", &mut meaning), "}} {{other}}");
     }
 }

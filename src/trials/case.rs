@@ -12,6 +12,9 @@ pub const ROUTES: &str = "routes";
 /// In place of an operation: whatever the deployment's own document lists.
 pub const PUBLISHED: &str = "published";
 
+/// The checks that judge refusals.
+const OF_REFUSALS: [&str; 4] = ["authorization", "admin-only", "toggle", "verification"];
+
 /// One requirement on one operation.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Case {
@@ -44,9 +47,10 @@ impl Case {
             return Vec::new();
         }
         let Some(requirement) = contract.requirement(&self.requirement) else { return Vec::new() };
-        let first = if requirement.checks.iter().any(|check| check == "race") {
+        let judges = |checks: &[&str]| requirement.checks.iter().any(|check| checks.contains(&check.as_str()));
+        let first = if judges(&["race"]) {
             Reach::Races
-        } else if requirement.guards.is_empty() && requirement.facet.is_none() {
+        } else if requirement.guards.is_empty() && requirement.facet.is_none() && !judges(&OF_REFUSALS) {
             Reach::Accepted
         } else {
             Reach::Refused

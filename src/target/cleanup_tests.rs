@@ -149,3 +149,20 @@ async fn a_lease_is_given_back_only_when_it_is_ours() {
         assert_eq!(tenant.lock().unwrap().objects["roles"].len(), left, "{description}");
     }
 }
+
+#[tokio::test]
+async fn what_was_found_by_name_is_not_deleted_again_by_its_record() {
+    let users = (0..3).map(|n| json!({"id": format!("u{n}"), "username": format!("lc_r1_{n}")})).collect();
+    let objects = BTreeMap::from([("users", users), ("applications", Vec::new())]);
+    let (gate, _, log) = run(Tenant { objects, ..Tenant::default() }, Mode::Exclusive).await;
+    // Each user is a batch of its own, and the first of them finds all three.
+    for n in 0..3 {
+        gate.ledger().intend(&[user(&format!("lc_r1_{n}")), Intent::Application { name: format!("lc_r1_a{n}") }]).unwrap();
+        gate.ledger().settle(&user(&format!("lc_r1_{n}")), &format!("u{n}")).unwrap();
+    }
+    assert!(cleanup(&gate, "token", &gate.ledger().records()).await.is_clean());
+    let log = log.lock().unwrap();
+    let mut deleted: Vec<&str> = log.iter().filter_map(|(line, _)| line.strip_prefix("DELETE ")).collect();
+    deleted.sort_unstable();
+    assert_eq!(deleted, ["/api/users/u0", "/api/users/u1", "/api/users/u2"]);
+}

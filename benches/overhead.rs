@@ -84,7 +84,7 @@ fn pieces(criterion: &mut Criterion) {
     let states = States::certain(State::closed());
     let headers = vec![("content-type".to_owned(), "application/json".to_owned())];
     let body = json!({"code": "auth.authorization_header_missing", "message": "Authorization header is missing."});
-    let answer = Answer { status: 401, headers, body: body.to_string().into_bytes() };
+    let answer = Answer { status: 401, headers, body: body.to_string().into_bytes().into() };
     criterion.bench_function("observe one exchange", |bench| bench.iter(|| observe(&contract, &states, black_box(&request), &answer, 0)));
     let observation = observe(&contract, &states, &request, &answer, 0);
     criterion.bench_function("judge one exchange", |bench| bench.iter(|| judge(&contract, &request, black_box(&answer), &observation)));

@@ -23,7 +23,7 @@
 //! // Nobody reads an account without a token, and this deployment lets it happen.
 //! let request = Request::new("GET", "/api/my-account");
 //! let headers = vec![("content-type".to_owned(), "application/json".to_owned())];
-//! let answer = Answer { status: 200, headers, body: br#"{"id": "a1b2c3"}"#.to_vec() };
+//! let answer = Answer { status: 200, headers, body: br#"{"id": "a1b2c3"}"#.to_vec().into() };
 //!
 //! let observation = observe(&contract, &before, &request, &answer, 0);
 //! let judgements = judge(&contract, &request, &answer, &observation);

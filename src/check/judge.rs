@@ -44,7 +44,7 @@ pub struct Judgement {
 /// Judges an exchange. Exchanges of unspecified operations get the general checks only.
 pub fn judge(contract: &Contract, request: &Request, answer: &Answer, observation: &Observation) -> Vec<Judgement> {
     let operation = observation.operation.as_deref().and_then(|id| contract.operation(id));
-    let mut bench = Bench { contract, operation, judgements: Vec::new() };
+    let mut bench = Bench { contract, operation, evidence: Evidence::of(contract, operation), judgements: Vec::new() };
     if let Some(operation) = operation.filter(|operation| operation.origin == Origin::Document) {
         bench.published(operation, answer, observation);
         return bench.judgements;
@@ -104,6 +104,7 @@ pub(super) fn failed(expected: &str, actual: &str) -> Result {
 pub(super) struct Bench<'a> {
     pub(super) contract: &'a Contract,
     operation: Option<&'a Operation>,
+    evidence: Evidence<'a>,
     judgements: Vec<Judgement>,
 }
 
@@ -114,14 +115,14 @@ impl Bench<'_> {
 
     /// What holds is evidence for every requirement that speaks of it.
     pub(super) fn pass(&mut self, check: &'static str, about: About<'_>) {
-        for requirement in requirements_for(self.contract, self.operation, check, about) {
+        for requirement in self.evidence.about(check, about) {
             self.push(check, requirement, Result::Pass);
         }
     }
 
     /// What does not hold is put to the one requirement that speaks of it most plainly.
     pub(super) fn fail(&mut self, check: &'static str, about: About<'_>, expected: &str, actual: &str) {
-        if let Some(requirement) = requirement_for(self.contract, self.operation, check, about) {
+        if let Some(requirement) = self.evidence.about(check, about).first() {
             self.push(check, requirement, failed(expected, actual));
         }
     }
@@ -131,7 +132,7 @@ impl Bench<'_> {
         match &observation.relation {
             None => {}
             Some(Relation::Abstained(reason)) => {
-                if let Some(requirement) = requirement_for(self.contract, operation, "status", About::Answer) {
+                if let Some(requirement) = self.evidence.about("status", About::Answer).first() {
                     self.push("status", requirement, Result::Abstain(reason.clone()));
                 }
             }
@@ -208,7 +209,7 @@ impl Bench<'_> {
             Some(None) => self.pass("schema", About::Answer),
             Some(Some(schema)) => match answer.json() {
                 None => self.fail("schema", About::Answer, &format!("a JSON body with {}", answer.status), "something else"),
-                Some(json) => match schema.first_error(&json) {
+                Some(json) => match schema.first_error(json) {
                     None => self.pass("schema", About::Answer),
                     Some(error) => {
                         let pointer = if error.pointer.is_empty() { "body".to_owned() } else { error.pointer };
@@ -245,7 +246,7 @@ impl Bench<'_> {
         let asked = request.query().contains("includePasswordHash");
         let sent = crate::model::Call::read(operation, std::collections::BTreeMap::new(), request).input;
         let password = sent.get("password").and_then(Value::as_str).filter(|password| password.len() >= 8);
-        let leak = find_leak(&json, "", asked, password);
+        let leak = find_leak(json, "", asked, password);
         match leak {
             Some(pointer) => self.fail("secrecy", About::Answer, "no secret in the answer", &format!("{pointer} shows one")),
             None => self.pass("secrecy", About::Answer),
@@ -289,36 +290,48 @@ pub(super) fn shows_by_setting(operation: &Operation) -> bool {
     schemas.flat_map(|schema| schema.properties().into_values()).any(|property| property.get("x-shown").is_some())
 }
 
-/// The requirements that a check on an operation is evidence for, the plainest first: those of the operation, then the
-/// general ones; among these first those that name the guard kind.
-pub fn requirements_for<'a>(contract: &'a Contract, operation: Option<&Operation>, check: &str, about: About<'_>) -> Vec<&'a Requirement> {
-    let checked = |requirement: &&Requirement| requirement.checks.iter().any(|name| name == check);
-    let general = || {
-        contract.requirements.iter().filter(|requirement| {
-            requirement.id.starts_with("GEN-")
-                && requirement.excluded.is_none()
-                && requirement.collection.is_none_or(|collection| operation.is_none_or(|operation| operation.collection == collection))
-        })
-    };
-    let kind = match about {
-        About::Facet(facet) => return general().filter(|requirement| requirement.facet == Some(facet)).collect(),
-        About::Guard(kind) => Some(kind),
-        About::Answer => None,
-    };
-    let own = || {
+/// The requirements that exchanges of an operation can be evidence for.
+pub(super) struct Evidence<'a> {
+    /// Those that the operation names.
+    own: Vec<&'a Requirement>,
+    /// Those of its collection, or of both.
+    general: Vec<&'a Requirement>,
+}
+
+impl<'a> Evidence<'a> {
+    pub(super) fn of(contract: &'a Contract, operation: Option<&Operation>) -> Self {
         let named = operation.into_iter().flat_map(|operation| &operation.requirements);
-        named.filter_map(|id| contract.requirement(id)).filter(|requirement| requirement.excluded.is_none())
-    };
-    let names_kind = |requirement: &&Requirement| kind.is_some_and(|kind| requirement.guards.iter().any(|known| known == kind));
-    let plain = |requirement: &&Requirement| {
-        requirement.facet.is_none() && checked(requirement) && (requirement.guards.is_empty() || check == "robustness")
-    };
-    let mut found: Vec<&Requirement> = own().filter(names_kind).chain(general().filter(names_kind)).collect();
-    if kind.is_none() || found.is_empty() {
-        found.extend(own().filter(plain));
+        let collection = operation.map(|operation| operation.collection);
+        let concerns =
+            |requirement: &&Requirement| requirement.collection.is_none() || collection.is_none() || requirement.collection == collection;
+        let general = contract.requirements.iter().filter(|requirement| requirement.id.starts_with("GEN-"));
+        Self {
+            own: named.filter_map(|id| contract.requirement(id)).filter(|requirement| requirement.excluded.is_none()).collect(),
+            general: general.filter(|requirement| requirement.excluded.is_none()).filter(concerns).collect(),
+        }
     }
-    found.extend(general().filter(plain));
-    found
+
+    /// Those that a check is evidence for, the plainest first: those of the operation, then the general ones; among these
+    /// first those that name the guard kind.
+    pub(super) fn about(&self, check: &str, about: About<'_>) -> Vec<&'a Requirement> {
+        let (own, general) = (|| self.own.iter().copied(), || self.general.iter().copied());
+        let kind = match about {
+            About::Facet(facet) => return general().filter(|requirement| requirement.facet == Some(facet)).collect(),
+            About::Guard(kind) => Some(kind),
+            About::Answer => None,
+        };
+        let checked = |requirement: &Requirement| requirement.checks.iter().any(|name| name == check);
+        let names_kind = |requirement: &&Requirement| kind.is_some_and(|kind| requirement.guards.iter().any(|known| known == kind));
+        let plain = |requirement: &&Requirement| {
+            requirement.facet.is_none() && checked(requirement) && (requirement.guards.is_empty() || check == "robustness")
+        };
+        let mut found: Vec<&Requirement> = own().filter(names_kind).chain(general().filter(names_kind)).collect();
+        if kind.is_none() || found.is_empty() {
+            found.extend(own().filter(plain));
+        }
+        found.extend(general().filter(plain));
+        found
+    }
 }
 
 /// The requirement that speaks most plainly of what a check saw on an operation.
@@ -328,5 +341,5 @@ pub fn requirement_for<'a>(
     check: &str,
     about: About<'_>,
 ) -> Option<&'a Requirement> {
-    requirements_for(contract, operation, check, about).into_iter().next()
+    Evidence::of(contract, operation).about(check, about).into_iter().next()
 }

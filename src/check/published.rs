@@ -50,14 +50,14 @@ impl Bench<'_> {
             return;
         }
         if operation.path == PUBLISHED_AT {
-            let missing = answer.json().and_then(|document| missing(self.contract, &document));
+            let missing = answer.json().and_then(|document| missing(self.contract, document));
             let result = missing.map_or(Result::Pass, |id| super::judge::failed(&format!("the document lists {id}"), "it does not"));
             return self.about_document("status", &result);
         }
         let Some(Some(schema)) = operation.response(answer.status) else { return };
         let error = match answer.json() {
             None => Some(("body".to_owned(), "no JSON".to_owned())),
-            Some(json) => schema.first_error(&json).map(|error| (general(&error.pointer), error.what)),
+            Some(json) => schema.first_error(json).map(|error| (general(&error.pointer), error.what)),
         };
         let result = error.map_or(Result::Pass, |(place, what)| {
             super::judge::failed(&format!("{} {place} as the deployment's own document says", answer.status), &what)

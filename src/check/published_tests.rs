@@ -34,7 +34,7 @@ fn failures(call: &str, token: Option<&str>, status: u16, body: &str) -> Vec<(St
         request = request.with_header("authorization", format!("Bearer {token}"));
     }
     let headers = vec![("content-type".to_owned(), "application/json".to_owned())];
-    let answer = Answer { status, headers, body: body.as_bytes().to_vec() };
+    let answer = Answer { status, headers, body: body.as_bytes().to_vec().into() };
     let observation = observe(&contract, &States::certain(state), &request, &answer, 1_800_000_000_000);
     let judged = judge(&contract, &request, &answer, &observation);
     assert!(!judged.is_empty());

@@ -1,6 +1,6 @@
 //! Judges requests that were sent together: some order of them must explain all answers.
 
-use super::judge::{About, Deviation, Judgement, Result, outcome, requirement_for, requirements_for};
+use super::judge::{About, Deviation, Evidence, Judgement, Result, outcome, requirement_for};
 use crate::contract::{Contract, Outcome};
 use crate::model::{Conflict, Exchange, Together};
 
@@ -19,7 +19,7 @@ pub fn judge_race(contract: &Contract, exchanges: &[Exchange<'_>], race: &Togeth
     let seen = seen.join(" + ");
     let Some(conflict) = &race.conflict else {
         let holds = |member: usize| {
-            let requirements = requirements_for(contract, operation(member), RACE, About::Answer).into_iter();
+            let requirements = Evidence::of(contract, operation(member)).about(RACE, About::Answer).into_iter();
             requirements.map(move |requirement| {
                 let (requirement, level) = (requirement.id.clone(), requirement.level);
                 (member, Judgement { check: RACE, requirement, level, result: Result::Pass })

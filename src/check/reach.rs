@@ -2,15 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use super::judge::{About, check_of, requirements_for, shows_by_setting};
+use super::judge::{About, Evidence, check_of, shows_by_setting};
 use crate::contract::guard::GuardKind;
 use crate::contract::{Contract, Facet, Operation, Requirement};
 
 /// The requirements that an exchange of the operation can be evidence for, in the order of the contract.
 pub fn requirements_of<'a>(contract: &'a Contract, operation: &Operation) -> Vec<&'a Requirement> {
     let mut found: BTreeSet<&str> = BTreeSet::new();
+    let evidence = Evidence::of(contract, Some(operation));
     let mut add = |check: &str, about: About<'_>| {
-        found.extend(requirements_for(contract, Some(operation), check, about).into_iter().map(|requirement| requirement.id.as_str()));
+        found.extend(evidence.about(check, about).into_iter().map(|requirement| requirement.id.as_str()));
     };
     for check in ["robustness", "status", "schema", "headers", "secrecy", "race", "sign-in"] {
         add(check, About::Answer);

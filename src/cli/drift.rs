@@ -65,9 +65,8 @@ async fn fetch(settings: &Settings) -> Result<Vec<Value>, Failure> {
     let mut documents = Vec::new();
     for path in PUBLISHED {
         let answer = client.send(&Request::new("GET", path)).await.map_err(|error| Failure::Unreachable(error.to_string()))?;
-        if let Some(document) = answer.json().filter(|document| answer.status == 200 && document.get("paths").is_some()) {
-            documents.push(document);
-        }
+        let found = answer.status == 200;
+        documents.extend(answer.into_json().filter(|document| found && document.get("paths").is_some()));
     }
     if documents.is_empty() {
         return Err(Failure::Incomplete(format!("the target publishes no document at {}", PUBLISHED.join(" or "))));

@@ -264,7 +264,7 @@ impl Entry {
         let answer = Answer {
             status: status.ok_or(Problem::Status(received.status))?,
             headers: lower_cased(received.headers),
-            body: received.content.map_or(Ok(Vec::new()), Content::bytes)?,
+            body: received.content.map_or(Ok(Vec::new()), Content::bytes)?.into(),
         };
         let started_ms = self.started_date_time.as_deref().and_then(milliseconds);
         let took_ms = self.time.as_ref().and_then(Value::as_f64).and_then(rounded_up);
@@ -381,7 +381,7 @@ mod tests {
         assert_eq!(read.request.body, "{\"name\":\"é\"}".as_bytes());
         assert_eq!(read.answer.status, 200);
         assert_eq!(read.answer.header("x-total"), Some("1"));
-        assert_eq!(read.answer.body, b"{}");
+        assert_eq!(*read.answer.body, *b"{}");
         assert_eq!(read.comment.as_deref(), Some("a note"));
     }
 
@@ -413,7 +413,7 @@ mod tests {
             binary["response"]["content"] = json!({"text": "AP8=", "encoding": "base64"});
             let recording = load(har(&[binary])).unwrap();
             assert_eq!(recording.entries[0].request.body, [0xff, 0], "{key}");
-            assert_eq!(recording.entries[0].answer.body, [0, 0xff]);
+            assert_eq!(*recording.entries[0].answer.body, [0, 0xff]);
         }
     }
 

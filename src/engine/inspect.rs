@@ -317,6 +317,10 @@ fn adopt(contract: &Contract, state: &mut State, request: &Request, answer: &Ans
         && state.find(Kind::User, id).is_none()
         && operation.method != "DELETE"
     {
-        state.insert(Key::new(Kind::User, id.clone()), Entity::from_json(&json));
+        state.insert(Key::new(Kind::User, id.clone()), Entity::from_json(json));
     }
 }
+
+#[cfg(test)]
+#[path = "inspect_tests.rs"]
+mod tests;

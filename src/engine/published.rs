@@ -11,5 +11,5 @@ pub async fn read_published(gate: &Gate) -> Result<Published, String> {
         return Err(format!("GET {PUBLISHED_AT} answers {}", answer.status));
     }
     let document = answer.json().ok_or_else(|| format!("GET {PUBLISHED_AT} brings no JSON"))?;
-    Published::read(&document).map_err(|error| format!("the document at {PUBLISHED_AT} cannot be used: {error}"))
+    Published::read(document).map_err(|error| format!("the document at {PUBLISHED_AT} cannot be used: {error}"))
 }

@@ -299,7 +299,7 @@ pub async fn run(options: RunOptions) -> Result<RunResult, RunError> {
         hold.lost().map_or(Ok(tested), |lost| Err(RunError::Incomplete(lost)))
     };
     // A fault of ours must not keep us from putting everything back.
-    let result = AssertUnwindSafe(testing).catch_unwind().await;
+    let result = AssertUnwindSafe(Box::pin(testing)).catch_unwind().await;
     let result = result.unwrap_or_else(|_| Err(RunError::Internal("the run was ended by a fault of ours".into())));
     let stopped = options.stop.load(Ordering::Relaxed);
     let residue = put_back(&options, &opened, before.as_ref()).await;

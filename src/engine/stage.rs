@@ -110,5 +110,5 @@ async fn apply_factors(context: &Context, admin: &str, settings: Option<&Setting
 pub async fn get(gate: &Gate, token: &str, path: &str) -> Result<Value, GateError> {
     let request = Request::new("GET", path).with_header("authorization", format!("Bearer {token}"));
     let answer = gate.send(&request, &Clearance::read()).await?;
-    Ok(if answer.status == 200 { answer.json().unwrap_or_default() } else { Value::Null })
+    Ok(if answer.status == 200 { answer.into_json().unwrap_or_default() } else { Value::Null })
 }

@@ -152,7 +152,7 @@ pub fn accept(alternative: &Alternative, body: Option<&Value>) -> Result<State, 
 /// An answer as the comparison needs it.
 struct Seen<'a> {
     answer: &'a Answer,
-    json: Option<Value>,
+    json: Option<&'a Value>,
     bodiless: bool,
 }
 
@@ -167,7 +167,7 @@ impl<'a> Seen<'a> {
     }
 
     fn code(&self) -> Option<&str> {
-        self.json.as_ref().and_then(|json| json.get("code")).and_then(Value::as_str)
+        self.json.and_then(|json| json.get("code")).and_then(Value::as_str)
     }
 
     /// `Err(None)`: status or code differ. `Err(Some(…))`: only the body differs.
@@ -184,7 +184,7 @@ impl<'a> Seen<'a> {
         if refused {
             return if expected.admits(self.answer.status, self.code()) { Ok(Vec::new()) } else { Err(None) };
         }
-        let body = if self.answer.body.is_empty() { None } else { self.json.as_ref() };
+        let body = if self.answer.body.is_empty() { None } else { self.json };
         alternative.body.matches(body).map_err(Some)
     }
 }
@@ -223,7 +223,9 @@ fn learn(mut state: State, lessons: &[Lesson]) -> State {
         }
         let Teaching::Property(property) = &lesson.teaching else { continue };
         let key = born.get(&lesson.key).unwrap_or(&lesson.key).clone();
-        if property == "hasSecurityVerificationMethod" {
+        // Most answers show what is known already.
+        let known = property != "hasPassword" && state.get(&key).and_then(|entity| entity.known(property)) == Some(&lesson.value);
+        if property == "hasSecurityVerificationMethod" || known {
             continue;
         }
         if key.kind == Kind::Settings && state.get(&key).is_none() {
@@ -257,7 +259,7 @@ fn recover(state: &State, prediction: &Prediction<'_>, seen: &Seen<'_>, now: i64
         let accepted = successes(call, state, now);
         let nearest = accepted.iter().find(|alternative| alternative.outcome.status.admits(seen.answer.status)).or(accepted.first());
         if let Some(accepted) = nearest {
-            next = match accepted.body.matches(seen.json.as_ref()) {
+            next = match accepted.body.matches(seen.json) {
                 Ok(lessons) => learn(accepted.next.clone(), &lessons),
                 Err(_) => accepted.next.clone(),
             };
@@ -320,7 +322,7 @@ fn learn_elsewhere(contract: &Contract, state: &mut State, request: &Request, an
     let Some(json) = answer.json() else { return };
     for (kind, id_key) in &sighting.learns {
         let id = json.get(id_key).and_then(Value::as_str).map(str::to_owned);
-        let mut entity = Entity::from_json(&json);
+        let mut entity = Entity::from_json(json);
         for (name, value) in &sighting.with {
             entity.set(name.clone(), value.clone());
         }
@@ -356,7 +358,7 @@ pub fn describe(answer: &Answer) -> String {
     match answer.json() {
         Some(json) => match json.get("code").and_then(Value::as_str) {
             Some(code) => format!("{} {code}", answer.status),
-            None => format!("{} {}", answer.status, brief(&json)),
+            None => format!("{} {}", answer.status, brief(json)),
         },
         None => answer.status.to_string(),
     }

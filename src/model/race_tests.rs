@@ -42,7 +42,7 @@ fn data(member: &str) -> Request {
 
 fn answer(status: u16, body: &Value) -> Answer {
     let headers = vec![("content-type".to_owned(), "application/json; charset=utf-8".to_owned())];
-    Answer { status, headers, body: body.to_string().into_bytes() }
+    Answer { status, headers, body: body.to_string().into_bytes().into() }
 }
 
 /// What a conforming deployment answers in a state, and the state that follows. `born` names what it makes.
@@ -156,7 +156,7 @@ fn what_an_unexplained_answer_leaves_in_doubt_is_not_taken_for_free() {
     let contract = contract();
     let read = Request::new("GET", "/api/users/u1").with_header("authorization", "Bearer admin");
     let (right, _) = serve(&contract, &start(), &read, "none");
-    let mut wrong = right.json().unwrap();
+    let mut wrong = right.json().cloned().unwrap();
     wrong["username"] = json!("lc_other");
     let after = |answer| observe(&contract, &States::certain(start()), &read, &answer, NOW).states.first().clone();
     let uncertain = |state: &State| predict(&contract, state, &create("lc_new"), NOW).unknown.is_some();

@@ -27,14 +27,9 @@ pub fn route<'a>(contract: &'a Contract, method: &str, path: &str) -> Route<'a> 
     let known = ["GET", "HEAD", "PUT", "POST", "DELETE", "PATCH", "OPTIONS"].contains(&method);
     // `HEAD` works wherever `GET` does.
     let wanted = if method == "HEAD" { "GET" } else { method };
-    let mut other_method = None;
-    for operation in &contract.operations {
-        if let Some(parameters) = fit(&operation.path, &segments) {
-            if operation.method == wanted {
-                return Route::Operation(operation, parameters);
-            }
-            other_method = Some(operation.collection);
-        }
+    let named = contract.operations.iter().filter(|operation| operation.method == wanted);
+    if let Some((operation, parameters)) = named.into_iter().find_map(|operation| Some((operation, fit(&operation.path, &segments)?))) {
+        return Route::Operation(operation, parameters);
     }
     for (index, sighting) in contract.sightings.iter().enumerate() {
         let (sighted, template) = sighting.operation.split_once(' ').unwrap_or(("", ""));
@@ -47,6 +42,8 @@ pub fn route<'a>(contract: &'a Contract, method: &str, path: &str) -> Route<'a> 
     let lower = path.to_ascii_lowercase();
     let below = |prefix: &str| lower == prefix || lower.starts_with(&format!("{prefix}/"));
     let collection = contract.prefixes.iter().find(|(prefix, _)| below(prefix)).map(|(_, collection)| *collection);
+    let other_method =
+        contract.operations.iter().rfind(|operation| fit(&operation.path, &segments).is_some()).map(|operation| operation.collection);
     let sighted =
         contract.sightings.iter().any(|row| row.operation.split_once(' ').is_some_and(|(_, template)| fit(template, &segments).is_some()));
     match (collection, other_method) {

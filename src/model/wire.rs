@@ -3,6 +3,10 @@
 //! Recorded traffic, live traffic, planned traffic and the reference all use these two structs, so the model has
 //! one notion of "what was asked" and "what was answered".
 
+use std::fmt;
+use std::ops::Deref;
+use std::sync::OnceLock;
+
 use serde_json::Value;
 
 /// One HTTP request below `/`, relative to the deployment's endpoint.
@@ -63,7 +67,63 @@ pub struct Answer {
     /// Header names in lower case with their values, in order.
     pub headers: Vec<(String, String)>,
     /// Decoded body (content encodings removed).
-    pub body: Vec<u8>,
+    pub body: Body,
+}
+
+/// The bytes of an answer, read as JSON at most once: many look at it.
+#[derive(Default)]
+pub struct Body {
+    bytes: Vec<u8>,
+    /// Boxed, because answers are handed around.
+    json: OnceLock<Option<Box<Value>>>,
+}
+
+impl Body {
+    /// The bytes as JSON; `None` when they are none.
+    pub fn json(&self) -> Option<&Value> {
+        self.json.get_or_init(|| super::json::parse(&self.bytes).ok().map(Box::new)).as_deref()
+    }
+}
+
+impl From<Vec<u8>> for Body {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self { bytes, json: OnceLock::new() }
+    }
+}
+
+impl From<Body> for Vec<u8> {
+    fn from(body: Body) -> Self {
+        body.bytes
+    }
+}
+
+impl Deref for Body {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Clone for Body {
+    /// A copy of the bytes: what is kept for later is not kept twice.
+    fn clone(&self) -> Self {
+        self.bytes.clone().into()
+    }
+}
+
+impl PartialEq for Body {
+    fn eq(&self, other: &Self) -> bool {
+        self.bytes == other.bytes
+    }
+}
+
+impl Eq for Body {}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.bytes.fmt(f)
+    }
 }
 
 impl Answer {
@@ -81,8 +141,14 @@ impl Answer {
     }
 
     /// The body as JSON; `None` when it is no JSON.
-    pub fn json(&self) -> Option<Value> {
-        super::json::parse(&self.body).ok()
+    pub fn json(&self) -> Option<&Value> {
+        self.body.json()
+    }
+
+    /// The body as JSON, without what else was answered; `None` when it is no JSON.
+    pub fn into_json(self) -> Option<Value> {
+        self.json()?;
+        self.body.json.into_inner().flatten().map(|value| *value)
     }
 }
 

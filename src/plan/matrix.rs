@@ -266,6 +266,15 @@ pub fn wrong_callers<'a>(contract: &'a Contract, facts: &Facts) -> Vec<Draft<'a>
     gather("callers", contract.specified().enumerate().flat_map(spoiled))
 }
 
+/// Every way to break some guards of one operation, each alone.
+pub fn broken<'a>(contract: &'a Contract, facts: &Facts, operation: &'a Operation, which: &dyn Fn(&Guard) -> bool) -> Vec<Draft<'a>> {
+    let accepted = operation.cases.iter().filter(|(_, case)| !case.signed_in);
+    let accepted = accepted.map(|(name, case)| Probe::accepted(contract, operation, name, case));
+    let guards: Vec<&Guard> = operation.guards.iter().filter(|guard| which(guard)).collect();
+    let ways = accepted.flat_map(|probe| guards.iter().flat_map(move |guard| break_guard(guard, &probe)).collect::<Vec<_>>());
+    gather("guards", ways.filter(|probe| probe.is_possible(contract, facts)))
+}
+
 /// Refused calls under settings that suit them, as few sequences as these allow.
 fn gather<'a>(family: &'static str, all: impl Iterator<Item = Probe<'a>>) -> Vec<Draft<'a>> {
     let mut groups: Vec<(Need, bool, Vec<Probe<'a>>)> = Vec::new();

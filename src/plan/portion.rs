@@ -9,6 +9,7 @@ use super::epoch::{Need, fields};
 use super::script::Script;
 use super::sequence::{Epoch, Facts, PLAN_VERSION, Plan, Step};
 use super::{matrix, published, races, toggles};
+use crate::contract::guard::Guard;
 use crate::contract::{Contract, MessageKind, Operation, glob};
 
 /// A part of a plan.
@@ -20,6 +21,13 @@ pub enum Portion {
         operation: String,
         /// Which of its sequences.
         reach: Reach,
+    },
+    /// The refusals of one operation by guards of some kinds.
+    Guards {
+        /// Its id.
+        operation: String,
+        /// Names of the kinds.
+        kinds: Vec<String>,
     },
     /// The stories, races and probes of paths and documents whose names fit a pattern.
     Named(String),
@@ -57,7 +65,9 @@ impl Portion {
             (draft.write)(&mut script);
             let sequence = script.finish(draft.id);
             let wanted = match self {
-                Self::Operation { operation, .. } => sequence.steps.iter().any(|step| step.operation() == Some(operation)),
+                Self::Operation { operation, .. } | Self::Guards { operation, .. } => {
+                    sequence.steps.iter().any(|step| step.operation() == Some(operation))
+                }
                 Self::Named(_) => !sequence.steps.is_empty(),
             };
             if wanted {
@@ -70,6 +80,13 @@ impl Portion {
     fn drafts<'a>(&self, contract: &'a Contract, facts: &'a Facts, seed: u64) -> Vec<Draft<'a>> {
         let (id, reach) = match self {
             Self::Operation { operation, reach } => (operation, reach),
+            Self::Guards { operation, kinds } => {
+                let of_kind = |guard: &Guard| kinds.iter().any(|kind| kind == guard.kind.name());
+                return contract
+                    .operation(operation)
+                    .map(|operation| matrix::broken(contract, facts, operation, &of_kind))
+                    .unwrap_or_default();
+            }
             Self::Named(pattern) => {
                 let mut drafts = vec![matrix::routes(contract)];
                 drafts.extend(stories(contract, facts));

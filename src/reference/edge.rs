@@ -6,7 +6,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::paths::is_account;
 use super::refusal::{empty_answer, text_answer};
-use crate::model::wire::{Answer, Request};
+use crate::model::wire::{Answer, Body, Request};
 
 const SECURITY: [(&str, &str); 10] = [
     ("vary", "Accept-Encoding, Origin"),
@@ -66,13 +66,13 @@ pub fn dress(request: &Request, mut answer: Answer, request_id: String) -> Answe
             request.header("if-none-match").is_some_and(|known| known.split(',').any(|one| matches!(one.trim(), "*") || one.trim() == tag));
         if known {
             answer.status = 304;
-            answer.body.clear();
+            answer.body = Body::default();
             answer.headers.retain(|(name, _)| name != "content-type");
         }
         answer.headers.push(("etag".into(), tag));
     }
     if request.method == "HEAD" {
-        answer.body.clear();
+        answer.body = Body::default();
     }
     answer
 }

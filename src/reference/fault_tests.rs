@@ -65,7 +65,7 @@ impl Tape {
         let early: Vec<_> = requests.iter().map(|request| self.deployment.early(request)).collect();
         let answer = |(request, early): (Request, _)| {
             let answer = self.deployment.answer(&request, early, Advice::default()).0;
-            let json = answer.json().unwrap_or_default();
+            let json = answer.json().cloned().unwrap_or_default();
             self.answers.push((format!("{} {} {}", request.method, request.target, String::from_utf8_lossy(&request.body)), answer));
             if self.conforming.as_ref().is_some_and(|conforming| conforming.get(self.answers.len() - 1) != self.answers.last()) {
                 resume_unwind(Box::new(Departed));
@@ -526,7 +526,7 @@ fn codes(tape: &mut Tape, admin: &str) {
     tape.call(admin, &format!("GET /api/one-time-tokens/{}", second.0), Value::Null);
     let kim = &text(&tape.call(admin, "POST /api/users", json!({"username": "kim", "password": PASSWORD})), "id");
     let app = tape.answers.iter().find_map(|(line, answer)| line.starts_with("POST /api/applications ").then(|| answer.json())?);
-    let id = text(&app.unwrap_or_default(), "id");
+    let id = text(app.unwrap_or_default(), "id");
     let secret = text(&tape.call(admin, &format!("GET /api/applications/{id}/secrets"), Value::Null)[0], "value");
     let token = &tape.exchange(admin, (&id, &secret), kim, "openid");
     for password in ["wrong", "wronger", PASSWORD] {

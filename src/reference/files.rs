@@ -48,7 +48,11 @@ pub fn read(visit: &mut Visit<'_>) -> Answer {
     let found = visit.path.get("name").and_then(|name| visit.store.files.kept.get(name));
     found.map_or_else(
         || text_answer(404, "Not Found"),
-        |content| Answer { headers: vec![("content-type".into(), kind(content).into())], body: content.clone(), ..empty_answer(200) },
+        |content| Answer {
+            headers: vec![("content-type".into(), kind(content).into())],
+            body: content.clone().into(),
+            ..empty_answer(200)
+        },
     )
 }
 

@@ -10,12 +10,16 @@ use crate::model::{Call, Key, Scene};
 
 /// An answer with a JSON body.
 pub fn json_answer(status: u16, body: &Value) -> Answer {
-    Answer { status, headers: vec![("content-type".into(), "application/json; charset=utf-8".into())], body: body.to_string().into_bytes() }
+    Answer {
+        status,
+        headers: vec![("content-type".into(), "application/json; charset=utf-8".into())],
+        body: body.to_string().into_bytes().into(),
+    }
 }
 
 /// An answer with a text.
 pub fn text_answer(status: u16, text: &str) -> Answer {
-    Answer { status, headers: vec![("content-type".into(), "text/plain; charset=utf-8".into())], body: text.as_bytes().to_vec() }
+    Answer { status, headers: vec![("content-type".into(), "text/plain; charset=utf-8".into())], body: text.as_bytes().to_vec().into() }
 }
 
 /// An answer without body.

@@ -213,7 +213,7 @@ fn response(answer: Answer) -> Response<Body> {
     for (name, value) in &answer.headers {
         builder = builder.header(name, value);
     }
-    builder.body(Body::from(answer.body)).unwrap_or_else(|_| {
+    builder.body(Body::from(Vec::from(answer.body))).unwrap_or_else(|_| {
         // A header value that HTTP does not allow, for instance echoed from a request.
         let mut failed = Response::new(Body::from("Internal Server Error"));
         *failed.status_mut() = axum::http::StatusCode::INTERNAL_SERVER_ERROR;

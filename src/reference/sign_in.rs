@@ -407,7 +407,7 @@ pub fn consent_page(visit: &mut Visit<'_>) -> Answer {
         return if consent(visit, &id) { redirect(302, resume_url(visit, &id)) } else { no_session() };
     }
     let page = "<!DOCTYPE html><html><head><title>Consent</title></head><body></body></html>";
-    Answer { status: 200, headers: vec![("content-type".into(), "text/html; charset=utf-8".into())], body: page.into() }
+    Answer { status: 200, headers: vec![("content-type".into(), "text/html; charset=utf-8".into())], body: page.as_bytes().to_vec().into() }
 }
 
 /// `POST /api/interaction/consent`

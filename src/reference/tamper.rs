@@ -6,7 +6,7 @@ use super::fault::{Change, Fault, OddInput, On, TokenUse};
 use super::{paths, refusal};
 use crate::contract::guard::Guard;
 use crate::contract::{Collection, Contract, Operation};
-use crate::model::wire::{Answer, Request};
+use crate::model::wire::{Answer, Body, Request};
 use crate::model::{Call, Entity, Key, Kind, State, successes, time};
 
 /// All scopes of the Account API.
@@ -433,7 +433,7 @@ fn send(change: &Change, state: &State, answer: &mut Answer) {
             answer.headers.push((header.clone(), value.clone()));
         }
         Change::Status { from, to } if status == *from => answer.status = *to,
-        Change::EmptyBody if concerns(On::Success) => answer.body.clear(),
+        Change::EmptyBody if concerns(On::Success) => answer.body = Body::default(),
         Change::PlainText { text, on } if concerns(*on) && !answer.body.is_empty() => {
             let plain = refusal::text_answer(status, text);
             answer.headers.retain(|(name, _)| name != "content-type");
@@ -463,10 +463,10 @@ fn send(change: &Change, state: &State, answer: &mut Answer) {
             }
         }),
         Change::LoseEntry { pointer } if concerns(On::Success) => {
-            let Some(mut body) = answer.json() else { return };
+            let Some(mut body) = answer.json().cloned() else { return };
             if let Some(list) = body.pointer_mut(pointer).and_then(Value::as_array_mut) {
                 list.pop();
-                answer.body = body.to_string().into_bytes();
+                answer.body = body.to_string().into_bytes().into();
             }
         }
         Change::Miscount { by } => {
@@ -486,12 +486,12 @@ fn send(change: &Change, state: &State, answer: &mut Answer) {
 
 /// Edits the object that holds the member a pointer names.
 fn edit(answer: &mut Answer, pointer: &str, act: impl Fn(&mut serde_json::Map<String, Value>, &str, &Value)) {
-    let Some(mut body) = answer.json() else { return };
+    let Some(mut body) = answer.json().cloned() else { return };
     let whole = body.clone();
     let (parent, key) = pointer.rsplit_once('/').unwrap_or(("", pointer));
     if let Some(object) = body.pointer_mut(parent).and_then(Value::as_object_mut) {
         act(object, key, &whole);
-        answer.body = body.to_string().into_bytes();
+        answer.body = body.to_string().into_bytes().into();
     }
 }
 

@@ -211,7 +211,7 @@ mod tests {
         let mut request = Request::new("POST", "/api/things?a=b%20c").with_header("content-type", "text/plain");
         request.body = body.to_vec();
         let headers = vec![("content-type".to_owned(), "application/json".to_owned())];
-        let answer = Answer { status: 200, headers, body: body.to_vec() };
+        let answer = Answer { status: 200, headers, body: body.to_vec().into() };
         let url = "https://host.example/api/things?a=b%20c".to_owned();
         Exchange { number, started_ms: 1_767_323_045_678, took: Duration::from_micros(1500), url, request, answer }
     }

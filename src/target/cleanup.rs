@@ -191,7 +191,7 @@ impl Sweep<'_> {
             for page in 1..=MAX_PAGES {
                 let target = format!("{}?page={page}&page_size={PAGE}&{query}", kind.collection);
                 let list = match self.call(Request::new("GET", target), &Clearance::read()).await {
-                    Ok(answer) if answer.status == 200 => answer.json(),
+                    Ok(answer) if answer.status == 200 => answer.into_json(),
                     Ok(answer) => {
                         return self.failed(format!("{}s cannot be listed: {}", kind.word, told(&answer)), found);
                     }
@@ -301,8 +301,8 @@ impl Sweep<'_> {
 
     async fn read(&self, target: &str) -> Result<Value, String> {
         let answer = self.call(Request::new("GET", target), &Clearance::read()).await?;
-        let body = if answer.status == 200 { answer.json() } else { None };
-        body.ok_or_else(|| format!("cannot be read: {}", told(&answer)))
+        let said = format!("cannot be read: {}", told(&answer));
+        if answer.status == 200 { answer.into_json().ok_or(said) } else { Err(said) }
     }
 
     async fn call(&self, request: Request, clearance: &Clearance) -> Result<Answer, String> {

@@ -224,18 +224,23 @@ impl Client {
     /// Redirects are returned, not followed. A `GET` answered with 429 and `Retry-After` is sent again, at most three
     /// times; nothing else is ever repeated.
     pub async fn send(&self, request: &Request) -> Result<Answer, SendError> {
+        self.send_to(&self.url_of(request)?, request).await
+    }
+
+    /// The same where it is known already [where it goes](Self::url_of).
+    pub(super) async fn send_to(&self, url: &Url, request: &Request) -> Result<Answer, SendError> {
         for _ in 0..MAX_RETRIES {
-            let answer = self.send_once(request).await?;
+            let answer = self.send_once(url, request).await?;
             match asked_to_wait(&answer) {
                 Some(pause) if request.method == "GET" => tokio::time::sleep(pause).await,
                 _ => return Ok(answer),
             }
         }
-        self.send_once(request).await
+        self.send_once(url, request).await
     }
 
-    async fn send_once(&self, request: &Request) -> Result<Answer, SendError> {
-        let outgoing = self.outgoing(request)?;
+    async fn send_once(&self, url: &Url, request: &Request) -> Result<Answer, SendError> {
+        let outgoing = outgoing(url.clone(), request)?;
         self.manners.wait_turn().await;
         let mut response = self.http.execute(outgoing).await.map_err(|error| classify(&error))?;
         let status = response.status().as_u16();
@@ -255,24 +260,7 @@ impl Client {
         if values(&body) > most.values {
             return Err(SendError::TooMany { limit: most.values });
         }
-        Ok(Answer { status, headers, body })
-    }
-
-    fn outgoing(&self, request: &Request) -> Result<reqwest::Request, SendError> {
-        let method = Method::from_bytes(request.method.as_bytes())
-            .map_err(|_| SendError::BadRequest(format!("`{}` is not a method", request.method)))?;
-        let mut outgoing = reqwest::Request::new(method, self.url_of(request)?);
-        for (name, value) in &request.headers {
-            if FRAMING.contains(&name.as_str()) {
-                continue;
-            }
-            let (name, value) = header(name, value).ok_or_else(|| SendError::BadRequest(format!("the header `{name}`")))?;
-            outgoing.headers_mut().append(name, value);
-        }
-        if !request.body.is_empty() {
-            *outgoing.body_mut() = Some(request.body.clone().into());
-        }
-        Ok(outgoing)
+        Ok(Answer { status, headers, body: body.into() })
     }
 }
 
@@ -287,6 +275,23 @@ impl Base {
         let text = bare.as_str().trim_end_matches('/').to_owned();
         Ok(Self { text, origin: endpoint.origin(), endpoint: endpoint.clone() })
     }
+}
+
+fn outgoing(url: Url, request: &Request) -> Result<reqwest::Request, SendError> {
+    let method = Method::from_bytes(request.method.as_bytes())
+        .map_err(|_| SendError::BadRequest(format!("`{}` is not a method", request.method)))?;
+    let mut outgoing = reqwest::Request::new(method, url);
+    for (name, value) in &request.headers {
+        if FRAMING.contains(&name.as_str()) {
+            continue;
+        }
+        let (name, value) = header(name, value).ok_or_else(|| SendError::BadRequest(format!("the header `{name}`")))?;
+        outgoing.headers_mut().append(name, value);
+    }
+    if !request.body.is_empty() {
+        *outgoing.body_mut() = Some(request.body.clone().into());
+    }
+    Ok(outgoing)
 }
 
 /// Encodes what a URL parser would drop, cut off or turn into something else.

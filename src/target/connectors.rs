@@ -172,7 +172,7 @@ impl Admin<'_> {
     async fn list(&self, target: &str, step: &'static str) -> Result<Vec<Value>, ConnectError> {
         let answer = self.send(Request::new("GET", target), &Clearance::read()).await?;
         match (answer.status, answer.json()) {
-            (200, Some(Value::Array(items))) => Ok(items),
+            (200, Some(Value::Array(items))) => Ok(items.clone()),
             _ => Err(refused(step, &answer)),
         }
     }

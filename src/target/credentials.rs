@@ -89,9 +89,9 @@ impl AdminCredentials {
         fields.extend(scope.map(|scope| ("scope", scope)));
         let request = form::post("/oidc/token", &fields).with_header("authorization", form::basic(&self.client_id, &self.client_secret));
         let answer = gate.send(&request, &Clearance::read()).await?;
-        let body = answer.json().filter(Value::is_object).ok_or_else(|| not_logto(gate, &answer))?;
+        let body = answer.json().filter(|body| body.is_object()).ok_or_else(|| not_logto(gate, &answer))?;
         if answer.status != 200 {
-            return Err(self.refusal(gate, &answer, &body));
+            return Err(self.refusal(gate, &answer, body));
         }
         let granted = body["scope"].as_str().unwrap_or("");
         let missing = scope.unwrap_or("").split_whitespace().find(|asked| !granted.split(' ').any(|had| had == *asked));

@@ -248,12 +248,13 @@ impl Gate {
     /// Sends a request if the run may send it; writes its intents to disk before.
     pub async fn send(&self, request: &Request, clearance: &Clearance) -> Result<Answer, GateError> {
         self.secrets.harvest_request(request);
-        self.judge(request, clearance)?;
+        let url = self.client.url_of(request)?;
+        self.judge(request, &url, clearance)?;
         self.announce(&clearance.intents).await?;
         let started_ms = self.witness.as_ref().map(|witness| witness.now_ms()).unwrap_or_default();
         let number = self.sent.fetch_add(1, Ordering::Relaxed);
         let begun = Instant::now();
-        let answer = self.client.send(request).await?;
+        let answer = self.client.send_to(&url, request).await?;
         let lasted = begun.elapsed();
         let took = u64::try_from(lasted.as_micros()).unwrap_or(u64::MAX);
         // The newest answer counts for an eighth; one that another task measures meanwhile may be left out.
@@ -261,8 +262,7 @@ impl Gate {
         self.pace.store(if before == 0 { took } else { before - before / 8 + took / 8 }, Ordering::Relaxed);
         self.secrets.harvest(&answer);
         if let Some(witness) = &self.witness {
-            let url = self.client.url_of(request)?.to_string();
-            witness.saw(Exchange { number, started_ms, took: lasted, url, request: request.clone(), answer: answer.clone() });
+            witness.saw(Exchange { number, started_ms, took: lasted, url: url.into(), request: request.clone(), answer: answer.clone() });
         }
         self.learn(&answer, &clearance.intents)?;
         Ok(answer)
@@ -279,9 +279,8 @@ impl Gate {
         written.unwrap_or_else(|cause| Err(io::Error::other(cause))).map_err(GateError::Ledger)
     }
 
-    fn judge(&self, request: &Request, clearance: &Clearance) -> Result<(), GateError> {
+    fn judge(&self, request: &Request, url: &Url, clearance: &Clearance) -> Result<(), GateError> {
         // The path is judged as it will be sent: `a/../b` is `b`.
-        let url = self.client.url_of(request)?;
         let aim = Aim::new(url.path().strip_prefix(self.prefix()).unwrap_or(url.path()));
         let declared = clearance.writes
             || clearance.tenant_wide

@@ -161,7 +161,7 @@ async fn the_intent_is_on_disk_when_the_request_arrives() {
     let gate = Gate::new(client(endpoint), Mode::Isolated, ledger, SecretRegister::new(), SPACE);
     let create = Clearance::intending(user("lc_r1_a"));
     let answer = gate.send(&Request::new("POST", "/api/users"), &create).await.unwrap();
-    assert!(String::from_utf8(answer.body).unwrap().contains(r#""marker":"lc_r1_a""#));
+    assert!(String::from_utf8(answer.body.into()).unwrap().contains(r#""marker":"lc_r1_a""#));
 }
 
 #[tokio::test]

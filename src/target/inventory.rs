@@ -182,7 +182,7 @@ impl Reader<'_> {
     async fn read(&self, target: &str) -> Option<Value> {
         let request = Request::new("GET", target).with_header("authorization", format!("Bearer {}", self.token));
         let answer = self.gate.send(&request, &Clearance::read()).await.ok()?;
-        if answer.status == 200 { answer.json() } else { None }
+        if answer.status == 200 { answer.into_json() } else { None }
     }
 }
 

@@ -83,7 +83,7 @@ mod tests {
 
     #[test]
     fn only_a_429_with_seconds_asks_to_wait_and_never_for_long() {
-        let answer = |status, after: &str| Answer { status, headers: vec![("retry-after".into(), after.into())], body: Vec::new() };
+        let answer = |status, after: &str| Answer { status, headers: vec![("retry-after".into(), after.into())], ..Answer::default() };
         assert_eq!(asked_to_wait(&answer(429, " 2 ")), Some(Duration::from_secs(2)));
         assert_eq!(asked_to_wait(&answer(429, "86400")), Some(MAX_WAIT));
         assert_eq!(asked_to_wait(&answer(429, "Fri, 01 Jan 2027 00:00:00 GMT")), None);

@@ -199,7 +199,7 @@ impl<'a> Flow<'a> {
             Shown::Backup(code) => ("backup-code", self.code(&code)),
             Shown::Passkey { device, origin, flaw } => {
                 let begin = Request::new("POST", "/api/experience/verification/web-authn/authentication");
-                let asked = self.expect("passkey", begin, &[200]).await?.json().unwrap_or_default();
+                let asked = self.expect("passkey", begin, &[200]).await?.into_json().unwrap_or_default();
                 let answer = Box::pin(device.prove(&asked["authenticationOptions"], origin, flaw)).await;
                 let answer = answer.map_err(|error| unexpected("passkey", error.to_string()))?;
                 ("web-authn/authentication", json!({"verificationId": asked["verificationId"], "payload": answer}))

@@ -48,16 +48,19 @@ impl Case {
         }
         let Some(requirement) = contract.requirement(&self.requirement) else { return Vec::new() };
         let judges = |checks: &[&str]| requirement.checks.iter().any(|check| checks.contains(&check.as_str()));
+        let part = |reach| Portion::Operation { operation: self.operation.clone(), reach };
         let first = if judges(&["race"]) {
-            Reach::Races
-        } else if requirement.guards.is_empty() && requirement.facet.is_none() && !judges(&OF_REFUSALS) {
-            Reach::Accepted
+            part(Reach::Races)
+        } else if !requirement.guards.is_empty() {
+            Portion::Guards { operation: self.operation.clone(), kinds: requirement.guards.clone() }
+        } else if requirement.facet.is_none() && !judges(&OF_REFUSALS) {
+            part(Reach::Accepted)
         } else {
-            Reach::Refused
+            part(Reach::Refused)
         };
-        let mut reaches = vec![first];
-        reaches.extend([Reach::Accepted, Reach::Refused, Reach::Stories, Reach::Standard].into_iter().filter(|reach| *reach != first));
-        reaches.into_iter().map(|reach| Portion::Operation { operation: self.operation.clone(), reach }).collect()
+        let others = [Reach::Accepted, Reach::Refused, Reach::Stories, Reach::Standard].map(part);
+        let others = others.into_iter().filter(|portion| *portion != first).collect::<Vec<_>>();
+        std::iter::once(first).chain(others).collect()
     }
 }
 

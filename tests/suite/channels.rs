@@ -79,7 +79,7 @@ impl World {
 
     /// The connectors, byte for byte.
     async fn connectors(&self) -> String {
-        String::from_utf8(self.manage("GET", "/api/connectors", None).await.body).unwrap()
+        String::from_utf8(self.manage("GET", "/api/connectors", None).await.body.into()).unwrap()
     }
 }
 
@@ -248,7 +248,7 @@ async fn a_real_deployment_sends_to_us_and_gets_its_connectors_back() {
     };
     let world = Arc::new(World::of(&variable("TARGET"), credentials, Ledger::in_memory()).await);
     let messages = async || {
-        let all = world.manage("GET", "/api/connectors", None).await.json().unwrap();
+        let all = world.manage("GET", "/api/connectors", None).await.into_json().unwrap();
         let ours = |connector: &&Value| ["Email", "Sms"].contains(&connector["type"].as_str().unwrap());
         all.as_array().unwrap().iter().filter(ours).map(Value::to_string).collect::<Vec<_>>()
     };

@@ -14,7 +14,6 @@ mod partition;
 mod providers;
 mod purity;
 mod races;
-mod recordings;
 mod reduction;
 mod reference;
 mod replay;

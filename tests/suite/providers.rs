@@ -118,7 +118,7 @@ impl World {
     async fn own(&self, user: &Someone, method: &str, target: &str, body: &Value) -> (u16, Value) {
         let proof = [("logto-verification-id", user.proof.as_str())];
         let answer = self.send(method, target, &user.token, &proof, body).await;
-        (answer.status, answer.json().unwrap_or_default())
+        (answer.status, answer.into_json().unwrap_or_default())
     }
 
     /// A social connector of a factory that points to the provider; its id and its target.
@@ -239,7 +239,7 @@ async fn factors(world: &World) {
         let body = json!({"verificationRecordId": record, "payload": payload});
         let origin = [("origin", endpoint.as_str())];
         let answer = world.send("POST", "/api/verifications/web-authn/registration/verify", &user.token, &origin, &body).await;
-        (answer.status, answer.json().unwrap_or_default())
+        (answer.status, answer.into_json().unwrap_or_default())
     };
     let (record, options) = begin().await;
     for flaw in [Flaw::WrongChallenge, Flaw::WrongOrigin, Flaw::UserNotVerified] {

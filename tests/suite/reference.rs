@@ -76,7 +76,7 @@ impl World {
         let made = self.manage("POST", "/api/applications", Some(body)).await;
         assert_eq!(made.status, 200, "{:?}", made.json());
         let id = text(&made, "id");
-        let secrets = self.manage("GET", &format!("/api/applications/{id}/secrets"), None).await.json().unwrap();
+        let secrets = self.manage("GET", &format!("/api/applications/{id}/secrets"), None).await.into_json().unwrap();
         (id, secrets[0]["value"].as_str().unwrap().to_owned())
     }
 
@@ -137,16 +137,16 @@ async fn a_user_sees_and_changes_what_scope_and_field_allow() {
     let own = async |token: &str| world.call(token, "GET", "/api/my-account", None).await;
     assert_eq!(refused(&own(&wide).await), (400, "account_center.not_enabled".into()));
     world.center(json!({"enabled": true, "fields": {"name": "ReadOnly", "email": "Edit"}})).await;
-    assert_eq!(own(&narrow).await.json().unwrap(), json!({"id": user, "hasSecurityVerificationMethod": true}));
-    let seen = own(&wide).await.json().unwrap();
+    assert_eq!(own(&narrow).await.into_json().unwrap(), json!({"id": user, "hasSecurityVerificationMethod": true}));
+    let seen = own(&wide).await.into_json().unwrap();
     assert_eq!((&seen["name"], seen.get("username"), seen.get("primaryEmail")), (&json!("Ann"), None, None));
     let rename = async || world.call(&wide, "PATCH", "/api/my-account", Some(json!({"name": "Bea"}))).await;
     assert_eq!(refused(&rename().await), (400, "account_center.field_not_editable".into()));
     world.center(json!({"fields": {"name": "Edit"}})).await;
     world.clock.advance(5);
-    let changed = rename().await.json().unwrap();
+    let changed = rename().await.into_json().unwrap();
     assert_eq!((&changed["name"], changed["updatedAt"].as_i64().unwrap() - changed["createdAt"].as_i64().unwrap()), (&json!("Bea"), 5));
-    let managed = world.manage("GET", &format!("/api/users/{user}"), None).await.json().unwrap();
+    let managed = world.manage("GET", &format!("/api/users/{user}"), None).await.into_json().unwrap();
     assert_eq!((&managed["name"], managed.get("passwordDigest")), (&json!("Bea"), None));
     let digest = text(&world.manage("GET", &format!("/api/users/{user}?includePasswordHash=1"), None).await, "passwordDigest");
     assert!(digest.starts_with("$argon2i$"));
@@ -221,7 +221,7 @@ async fn the_router_answers_in_plain_text() {
     let plain = async |method: &str, target: &str| {
         let answer = world.send(Request::new(method, target)).await;
         let allow = answer.header("allow").unwrap_or("-").to_owned();
-        (answer.status, String::from_utf8(answer.body).unwrap(), allow)
+        (answer.status, String::from_utf8(answer.body.into()).unwrap(), allow)
     };
     assert_eq!(plain("GET", "/api/nope").await, (404, "Not Found".into(), "-".into()));
     assert_eq!(plain("PUT", "/api/my-account").await, (405, "Method Not Allowed".into(), "HEAD, GET, PATCH".into()));
@@ -236,7 +236,7 @@ async fn the_router_answers_in_plain_text() {
             .with_header("authorization", format!("Bearer {}", world.admin))
     };
     let answer = world.send(long).await;
-    assert_eq!((answer.status, answer.body.as_slice()), (404, &b"Not Found"[..]));
+    assert_eq!((answer.status, &*answer.body), (404, &b"Not Found"[..]));
     let broken = Request {
         body: b"{".to_vec(),
         ..Request::new("PATCH", "/api/account-center")
@@ -245,7 +245,7 @@ async fn the_router_answers_in_plain_text() {
     };
     let answer = world.send(broken).await;
     assert_eq!((answer.status, answer.json().unwrap().get("code")), (400, None));
-    let wrong = world.manage("PATCH", "/api/account-center", Some(json!({"enabled": "x"}))).await.json().unwrap();
+    let wrong = world.manage("PATCH", "/api/account-center", Some(json!({"enabled": "x"}))).await.into_json().unwrap();
     assert_eq!((&wrong["code"], &wrong["data"]["issues"][0]["path"]), (&json!("guard.invalid_input"), &json!(["enabled"])));
 }
 
@@ -306,7 +306,7 @@ async fn lists_are_searched_and_paged() {
         (422, "role.name_in_use".into())
     );
     assert_eq!(world.manage("DELETE", &format!("/api/roles/{}", text(&role, "id")), None).await.status, 204);
-    let changed = world.manage("PATCH", "/api/sign-in-exp", Some(json!({"sentinelPolicy": {"maxAttempts": 3}}))).await.json().unwrap();
+    let changed = world.manage("PATCH", "/api/sign-in-exp", Some(json!({"sentinelPolicy": {"maxAttempts": 3}}))).await.into_json().unwrap();
     assert_eq!(changed["sentinelPolicy"]["maxAttempts"], 3);
 }
 
@@ -356,7 +356,7 @@ async fn users_sign_in_with_code_and_proof_key() {
             sign_in(&gate, &client, login("wrong"), &scopes, None).await.unwrap_err().to_string().contains("session.invalid_credentials")
         );
     }
-    let seen = world.manage("GET", &format!("/api/users/{user}"), None).await.json().unwrap();
+    let seen = world.manage("GET", &format!("/api/users/{user}"), None).await.into_json().unwrap();
     assert!(seen["lastSignInAt"].is_number() && seen["applicationId"].is_string());
 }
 

@@ -33,8 +33,9 @@ pub fn secrets(request: &Request, answer: &Answer, found: &mut BTreeMap<String, 
     let mut add = |what: &str, secret: &str| {
         found.entry(secret.to_owned()).or_insert_with(|| what.to_owned());
     };
-    for body in [serde_json::from_slice(&request.body).ok(), answer.json()].into_iter().flatten() {
-        members(&body, &mut add);
+    let sent: Option<Value> = serde_json::from_slice(&request.body).ok();
+    for body in sent.as_ref().into_iter().chain(answer.json()) {
+        members(body, &mut add);
     }
     if request.header("content-type").is_some_and(|kind| kind.contains("form-urlencoded")) {
         for (name, value) in url::form_urlencoded::parse(&request.body) {
@@ -104,7 +105,7 @@ pub fn recording(exchanges: &[(Request, Answer)]) -> Value {
                 },
                 "response": {
                     "status": answer.status, "headers": headers(&answer.headers),
-                    "content": {"text": STANDARD.encode(&answer.body), "encoding": "base64"},
+                    "content": {"text": STANDARD.encode(&*answer.body), "encoding": "base64"},
                 },
             })
         })
@@ -127,13 +128,16 @@ mod tests {
         let answer = Answer {
             status: 200,
             headers: headers.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
-            body: json!({"token": "token-2", "codes": ["code-2"], "data": [{"value": "pat_1", "name": "open"}]}).to_string().into_bytes(),
+            body: json!({"token": "token-2", "codes": ["code-2"], "data": [{"value": "pat_1", "name": "open"}]})
+                .to_string()
+                .into_bytes()
+                .into(),
         };
         let mut found = BTreeMap::new();
         secrets(&request, &answer, &mut found);
         let mut form = Request::new("POST", "/oidc/token").with_header("content-type", "application/x-www-form-urlencoded");
         form.body = b"grant_type=open&refresh_token=token-3&code=code-3".to_vec();
-        secrets(&form, &Answer { status: 204, headers: Vec::new(), body: Vec::new() }, &mut found);
+        secrets(&form, &Answer { status: 204, ..Answer::default() }, &mut found);
         let seen: Vec<&str> = found.keys().map(String::as_str).collect();
         let all =
             ["code-1", "code-2", "code-3", "cookie-1", "password-1", "pat_1", "record-1", "secret-1", "token-1", "token-2", "token-3"];

@@ -90,8 +90,9 @@ impl Mailpit {
         let mut request = Request::new("GET", target);
         request.headers.extend(self.authorization.iter().map(|value| ("authorization".to_owned(), value.clone())));
         let answer = self.client.send(&request).await.map_err(|error| self.odd(&error.to_string()))?;
-        let body = if answer.status == 200 { answer.json() } else { None };
-        body.ok_or_else(|| self.odd(&format!("GET {} brings {}", request.path(), answer.status)))
+        let status = answer.status;
+        let body = answer.into_json().filter(|_| status == 200);
+        body.ok_or_else(|| self.odd(&format!("GET {} brings {status}", request.path())))
     }
 
     fn odd(&self, why: &str) -> ChannelError {

@@ -44,7 +44,7 @@ impl Tenant {
             if !all.is_empty() && all.first() == items.first() {
                 break;
             }
-            all.extend(items);
+            all.extend(items.iter().cloned());
             if !more {
                 break;
             }
@@ -60,7 +60,7 @@ impl Tenant {
             dump.insert(list.to_owned(), items.collect());
         }
         for settings in ["account-center", "sign-in-exp"] {
-            dump.insert(settings.to_owned(), self.send("GET", &format!("/api/{settings}"), None).await.json().unwrap());
+            dump.insert(settings.to_owned(), self.send("GET", &format!("/api/{settings}"), None).await.into_json().unwrap());
         }
         Value::Object(dump)
     }

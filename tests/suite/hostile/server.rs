@@ -231,7 +231,7 @@ impl Proxied {
         request.body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish().into_bytes();
         let token = client.send(&request).await.unwrap().json().unwrap()["access_token"].as_str().unwrap().to_owned();
         let request = Request::new("GET", format!("{path}?page=1&page_size=100")).with_header("authorization", format!("Bearer {token}"));
-        let list = client.send(&request).await.unwrap().json().unwrap();
+        let list = client.send(&request).await.unwrap().into_json().unwrap();
         let name =
             |item: &Value| format!("{} {}", item["username"].as_str().unwrap_or_default(), item["name"].as_str().unwrap_or_default());
         list.as_array().unwrap().iter().map(name).collect()

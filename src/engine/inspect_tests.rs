@@ -5,10 +5,11 @@ use std::fs;
 use std::path::Path;
 use std::sync::OnceLock;
 
-use logto_conformance::check::Waivers;
-use logto_conformance::contract::{Contract, Version};
-use logto_conformance::engine::har::{self, Recording};
-use logto_conformance::engine::{Fate, fates, inspect, table};
+use super::super::har::{self, Recording};
+use super::super::{Fate, fates, table};
+use super::inspect;
+use crate::check::Waivers;
+use crate::contract::{Contract, Version};
 
 /// Exchanges of specified operations that the recordings hold at least, and operations they show.
 const LEAST: (usize, usize) = (12_000, 120);

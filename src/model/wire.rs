@@ -155,3 +155,21 @@ impl Answer {
 fn find_header<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
     headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_body_is_read_once_and_copied_without_what_was_read() {
+        let answer = Answer { status: 200, body: br#"{"id": "a"}"#.to_vec().into(), ..Answer::default() };
+        let first = answer.json().unwrap();
+        assert!(std::ptr::eq(first, answer.json().unwrap()));
+        let copy = answer.clone();
+        assert_eq!(copy, answer);
+        assert!(copy.body.json.get().is_none());
+        assert_eq!(copy.into_json(), Some(json!({"id": "a"})));
+        assert_eq!(Answer { body: b"Not Found".to_vec().into(), ..answer }.into_json(), None);
+    }
+}

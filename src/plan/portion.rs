@@ -151,6 +151,7 @@ pub fn raced(contract: &Contract) -> BTreeSet<String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Purpose;
     use super::*;
     use crate::contract::Version;
 
@@ -166,6 +167,25 @@ mod tests {
             assert!(plan.sequences().all(|sequence| sequence.steps.iter().any(speaks)), "{reach:?}");
             assert_eq!(plan, portion.plan(&contract, &facts, 1), "the same portion is the same plan");
         }
+    }
+
+    #[test]
+    fn a_portion_of_guards_breaks_no_others() {
+        let contract = Contract::embedded(Version::NEWEST).unwrap();
+        let facts = Facts { may_change_settings: true, can_sign_in: true, ..Facts::default() };
+        let labels = |kinds: &[&str]| {
+            let kinds = kinds.iter().copied().map(str::to_owned).collect();
+            let plan = Portion::Guards { operation: "UpdateProfile".into(), kinds }.plan(&contract, &facts, 1);
+            let label = |step: &Step| match &step.purpose {
+                Purpose::Probe(label) if step.operation() == Some("UpdateProfile") => Some(label.clone()),
+                _ => None,
+            };
+            plan.sequences().flat_map(|sequence| sequence.steps.iter().filter_map(label).collect::<Vec<_>>()).collect::<BTreeSet<_>>()
+        };
+        let (field, party) = (labels(&["field"]), labels(&["first-party"]));
+        assert!(field.contains("name: field name ReadOnly") && field.iter().all(|label| label.contains(": field ")), "{field:?}");
+        assert!(!party.is_empty() && party.iter().all(|label| label.ends_with(": third-party application")), "{party:?}");
+        assert_eq!(labels(&["pagination"]), BTreeSet::new());
     }
 
     #[test]

@@ -9,5 +9,5 @@ mod waiver;
 
 pub use judge::{About, Deviation, Judgement, Result, judge, outcome, requirement_for};
 pub use race::judge_race;
-pub use reach::requirements_of;
+pub use reach::{guards_of, requirements_of};
 pub use waiver::{Waiver, WaiverError, Waivers};

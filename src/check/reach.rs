@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::judge::{About, Evidence, check_of, shows_by_setting};
-use crate::contract::guard::GuardKind;
+use crate::contract::guard::{Guard, GuardKind};
 use crate::contract::{Contract, Facet, Operation, Requirement};
 
 /// The requirements that an exchange of the operation can be evidence for, in the order of the contract.
@@ -41,4 +41,18 @@ pub fn requirements_of<'a>(contract: &'a Contract, operation: &Operation) -> Vec
     }
     let document = |requirement: &&Requirement| requirement.document && requirement.excluded.is_none();
     contract.requirements.iter().filter(|requirement| found.contains(requirement.id.as_str()) && !document(requirement)).collect()
+}
+
+/// The kinds of the operation's guards whose refusals a requirement speaks of: those that it names, or else those that its
+/// checks are about.
+pub fn guards_of(operation: &Operation, requirement: &Requirement) -> Vec<String> {
+    let named = |guard: &&Guard| {
+        if requirement.guards.is_empty() {
+            let check = check_of(operation.collection, guard);
+            check != "guard" && requirement.checks.iter().any(|known| known == check)
+        } else {
+            requirement.guards.iter().any(|kind| kind == guard.kind.name())
+        }
+    };
+    operation.guards.iter().filter(named).map(|guard| guard.kind.name().to_owned()).collect()
 }

@@ -266,13 +266,24 @@ pub fn wrong_callers<'a>(contract: &'a Contract, facts: &Facts) -> Vec<Draft<'a>
     gather("callers", contract.specified().enumerate().flat_map(spoiled))
 }
 
-/// Every way to break some guards of one operation, each alone.
-pub fn broken<'a>(contract: &'a Contract, facts: &Facts, operation: &'a Operation, which: &dyn Fn(&Guard) -> bool) -> Vec<Draft<'a>> {
-    let accepted = operation.cases.iter().filter(|(_, case)| !case.signed_in);
-    let accepted = accepted.map(|(name, case)| Probe::accepted(contract, operation, name, case));
-    let guards: Vec<&Guard> = operation.guards.iter().filter(|guard| which(guard)).collect();
-    let ways = accepted.flat_map(|probe| guards.iter().flat_map(move |guard| break_guard(guard, &probe)).collect::<Vec<_>>());
-    gather("guards", ways.filter(|probe| probe.is_possible(contract, facts)))
+/// Some guards of one operation, each broken alone in so many ways at most; those that many operations share with one case only.
+/// What the refused calls may have done is looked at if `looks`.
+pub fn broken<'a>(
+    contract: &'a Contract,
+    facts: &Facts,
+    operation: &'a Operation,
+    (most, looks): (usize, bool),
+    which: &dyn Fn(&Guard) -> bool,
+) -> Vec<Draft<'a>> {
+    let possible = |probe: &Probe<'_>| probe.is_possible(contract, facts);
+    let cases = operation.cases.iter().filter(|(_, case)| !case.signed_in);
+    let accepted = cases.map(|(name, case)| Probe::accepted(contract, operation, name, case)).filter(possible);
+    let broken = |(turn, accepted): (usize, Probe<'a>)| {
+        let guards = operation.guards.iter().filter(|guard| which(guard) && (turn == 0 || !guard.shared));
+        let ways = guards.flat_map(|guard| break_guard(guard, &accepted).into_iter().filter(possible).take(most).enumerate());
+        ways.map(|(index, probe)| Probe { quiet: index > 0 || !looks, ..probe }).collect::<Vec<_>>()
+    };
+    gather("guards", accepted.enumerate().flat_map(broken))
 }
 
 /// Refused calls under settings that suit them, as few sequences as these allow.

@@ -26,8 +26,10 @@ pub enum Portion {
     Guards {
         /// Its id.
         operation: String,
-        /// Names of the kinds.
+        /// Names of the kinds; guards of every kind when there are none.
         kinds: Vec<String>,
+        /// Whether each is broken in every way, and what that may have done is looked at.
+        thoroughly: bool,
     },
     /// The stories, races and probes of paths and documents whose names fit a pattern.
     Named(String),
@@ -80,12 +82,11 @@ impl Portion {
     fn drafts<'a>(&self, contract: &'a Contract, facts: &'a Facts, seed: u64) -> Vec<Draft<'a>> {
         let (id, reach) = match self {
             Self::Operation { operation, reach } => (operation, reach),
-            Self::Guards { operation, kinds } => {
-                let of_kind = |guard: &Guard| kinds.iter().any(|kind| kind == guard.kind.name());
-                return contract
-                    .operation(operation)
-                    .map(|operation| matrix::broken(contract, facts, operation, &of_kind))
-                    .unwrap_or_default();
+            Self::Guards { operation, kinds, thoroughly } => {
+                let Some(operation) = contract.operation(operation) else { return Vec::new() };
+                let of_kind = |guard: &Guard| kinds.is_empty() || kinds.iter().any(|kind| kind == guard.kind.name());
+                let most = if *thoroughly { usize::MAX } else { 1 };
+                return matrix::broken(contract, facts, operation, (most, *thoroughly), &of_kind);
             }
             Self::Named(pattern) => {
                 let mut drafts = vec![matrix::routes(contract)];
@@ -175,7 +176,7 @@ mod tests {
         let facts = Facts { may_change_settings: true, can_sign_in: true, ..Facts::default() };
         let labels = |kinds: &[&str]| {
             let kinds = kinds.iter().copied().map(str::to_owned).collect();
-            let plan = Portion::Guards { operation: "UpdateProfile".into(), kinds }.plan(&contract, &facts, 1);
+            let plan = Portion::Guards { operation: "UpdateProfile".into(), kinds, thoroughly: true }.plan(&contract, &facts, 1);
             let label = |step: &Step| match &step.purpose {
                 Purpose::Probe(label) if step.operation() == Some("UpdateProfile") => Some(label.clone()),
                 _ => None,

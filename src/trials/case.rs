@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use crate::check::requirements_of;
-use crate::contract::{Collection, Contract, Operation, Origin};
+use crate::check::{guards_of, requirements_of};
+use crate::contract::{Collection, Contract, Facet, Operation, Origin};
 use crate::plan::{Portion, Reach, raced};
 
 /// In place of an operation: paths that are none.
@@ -11,9 +11,6 @@ pub const ROUTES: &str = "routes";
 
 /// In place of an operation: whatever the deployment's own document lists.
 pub const PUBLISHED: &str = "published";
-
-/// The checks that judge refusals.
-const OF_REFUSALS: [&str; 4] = ["authorization", "admin-only", "toggle", "verification"];
 
 /// One requirement on one operation.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -47,18 +44,18 @@ impl Case {
             return Vec::new();
         }
         let Some(requirement) = contract.requirement(&self.requirement) else { return Vec::new() };
-        let judges = |checks: &[&str]| requirement.checks.iter().any(|check| checks.contains(&check.as_str()));
+        let Some(operation) = contract.operation(&self.operation) else { return Vec::new() };
         let part = |reach| Portion::Operation { operation: self.operation.clone(), reach };
-        let first = if judges(&["race"]) {
-            part(Reach::Races)
-        } else if !requirement.guards.is_empty() {
-            Portion::Guards { operation: self.operation.clone(), kinds: requirement.guards.clone() }
-        } else if requirement.facet.is_none() && !judges(&OF_REFUSALS) {
-            part(Reach::Accepted)
-        } else {
-            part(Reach::Refused)
+        let guards = |kinds, thoroughly| Portion::Guards { operation: self.operation.clone(), kinds, thoroughly };
+        let (kinds, raced) = (guards_of(operation, requirement), requirement.checks.iter().any(|check| check == "race"));
+        let first = match requirement.facet {
+            _ if raced => part(Reach::Races),
+            Some(Facet::Order) => part(Reach::Refused),
+            Some(_) => guards(Vec::new(), false),
+            None if kinds.is_empty() => part(Reach::Accepted),
+            None => guards(kinds, true),
         };
-        let others = [Reach::Accepted, Reach::Refused, Reach::Stories, Reach::Standard].map(part);
+        let others = [part(Reach::Accepted), guards(Vec::new(), false), part(Reach::Refused), part(Reach::Stories), part(Reach::Standard)];
         let others = others.into_iter().filter(|portion| *portion != first).collect::<Vec<_>>();
         std::iter::once(first).chain(others).collect()
     }
@@ -81,7 +78,7 @@ pub fn cases(contract: &Contract) -> Vec<Case> {
         if requirement.document {
             cases.push(case(name(Collection::Management), PUBLISHED, &requirement.id));
         }
-        if requirement.facet == Some(crate::contract::Facet::Route) {
+        if requirement.facet == Some(Facet::Route) {
             cases.push(case("both", ROUTES, &requirement.id));
         }
     }

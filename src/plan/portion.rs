@@ -173,7 +173,12 @@ mod tests {
     #[test]
     fn a_portion_of_guards_breaks_no_others() {
         let contract = Contract::embedded(Version::NEWEST).unwrap();
-        let facts = Facts { may_change_settings: true, can_sign_in: true, ..Facts::default() };
+        let defaults: serde_json::Value = serde_json::from_str(include_str!("../reference/defaults.json")).unwrap();
+        let facts = Facts {
+            account_center: defaults["accountCenter"].clone(),
+            sign_in_experience: defaults["signInExperience"].clone(),
+            ..unlimited()
+        };
         let labels = |kinds: &[&str]| {
             let kinds = kinds.iter().copied().map(str::to_owned).collect();
             let plan = Portion::Guards { operation: "UpdateProfile".into(), kinds, thoroughly: true }.plan(&contract, &facts, 1);

@@ -266,8 +266,7 @@ async fn checked(access: &Access, reads: usize, jobs: usize) -> f64 {
     });
     let result = run(options).await.expect("the reference lets us in");
     assert!(result.found.is_empty() && result.residue.is_empty(), "{:?}", result.found);
-    let seen: u64 =
-        READS.iter().filter_map(|(operation, _)| result.operations.get(*operation)).flat_map(|tally| tally.statuses.values()).sum();
+    let seen: u64 = READS.iter().filter_map(|(operation, _)| result.counts.of(operation)).flat_map(|counts| counts.statuses.values()).sum();
     assert_eq!(usize::try_from(seen).expect("a small number"), reads, "all were recognised");
     let marks = marks.lock().expect("no panic before");
     per_second(reads, marks.last().copied().expect("it ended") - marks[0])
@@ -315,7 +314,7 @@ fn plan(reads: usize, jobs: usize) -> Plan {
             };
             step(persona, Purpose::Probe("a read".into()), call, &[])
         }));
-        Sequence { id: format!("reads/{}", index + 1), steps }
+        Sequence { id: format!("reads/{}", index + 1), steps: steps.into_iter().map(Arc::new).collect() }
     };
     let settings = Settings { enabled: true, fields: [("mfa".to_owned(), Some("Edit".to_owned()))].into(), factors: None };
     let epoch = Epoch { settings: Some(settings), alone: false, sequences: (0..jobs).map(sequence).collect() };

@@ -1,10 +1,13 @@
 //! Turns one exchange and what the model made of it into judgements, each for one check and one requirement.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
+use super::evidence::{About, Evidence};
 use super::pagination;
 use crate::contract::guard::{AuthorizationRule, Guard, GuardKind, Status};
-use crate::contract::{Collection, Contract, Facet, Level, Operation, Origin, Outcome, Requirement};
+use crate::contract::{Collection, Contract, Facet, Operation, Origin, Outcome, Requirement};
 use crate::model::wire::{Answer, Request};
 use crate::model::{Difference, Observation, Relation, Why};
 
@@ -33,10 +36,8 @@ pub struct Deviation {
 pub struct Judgement {
     /// Name of the check, one of [`crate::contract::CHECKS`].
     pub check: &'static str,
-    /// Id of the requirement it is evidence for.
-    pub requirement: String,
-    /// How binding that requirement is.
-    pub level: Level,
+    /// The requirement it is evidence for.
+    pub requirement: Arc<Requirement>,
     /// The result.
     pub result: Result,
 }
@@ -44,7 +45,19 @@ pub struct Judgement {
 /// Judges an exchange. Exchanges of unspecified operations get the general checks only.
 pub fn judge(contract: &Contract, request: &Request, answer: &Answer, observation: &Observation) -> Vec<Judgement> {
     let operation = observation.operation.as_deref().and_then(|id| contract.operation(id));
-    let mut bench = Bench { contract, operation, evidence: Evidence::of(contract, operation), judgements: Vec::new() };
+    weigh(contract, operation, &Evidence::of(contract, operation), request, answer, observation)
+}
+
+/// As [`judge`], where it is known already what exchanges of the operation can be evidence for.
+pub(super) fn weigh(
+    contract: &Contract,
+    operation: Option<&Operation>,
+    evidence: &Evidence,
+    request: &Request,
+    answer: &Answer,
+    observation: &Observation,
+) -> Vec<Judgement> {
+    let mut bench = Bench { contract, operation, evidence, judgements: Vec::new() };
     if let Some(operation) = operation.filter(|operation| operation.origin == Origin::Document) {
         bench.published(operation, answer, observation);
         return bench.judgements;
@@ -84,17 +97,6 @@ pub fn outcome(answer: &Answer) -> Outcome {
     Outcome { status: crate::contract::guard::Status::Exact(answer.status), code: code.map(str::to_owned) }
 }
 
-/// What a judgement speaks about, besides its check.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum About<'a> {
-    /// The answer as a whole.
-    Answer,
-    /// A refusal by a guard of this kind.
-    Guard(&'a str),
-    /// A side with a general requirement of its own.
-    Facet(Facet),
-}
-
 /// A deviation as a result.
 pub(super) fn failed(expected: &str, actual: &str) -> Result {
     Result::Fail(Deviation { expected: expected.to_owned(), actual: actual.to_owned() })
@@ -104,26 +106,31 @@ pub(super) fn failed(expected: &str, actual: &str) -> Result {
 pub(super) struct Bench<'a> {
     pub(super) contract: &'a Contract,
     operation: Option<&'a Operation>,
-    evidence: Evidence<'a>,
+    evidence: &'a Evidence,
     judgements: Vec<Judgement>,
 }
 
 impl Bench<'_> {
-    pub(super) fn push(&mut self, check: &'static str, requirement: &Requirement, result: Result) {
-        self.judgements.push(Judgement { check, requirement: requirement.id.clone(), level: requirement.level, result });
+    pub(super) fn push(&mut self, check: &'static str, requirement: &Arc<Requirement>, result: Result) {
+        self.judgements.push(Judgement { check, requirement: Arc::clone(requirement), result });
     }
 
     /// What holds is evidence for every requirement that speaks of it.
     pub(super) fn pass(&mut self, check: &'static str, about: About<'_>) {
-        for requirement in self.evidence.about(check, about) {
+        for requirement in self.evidence.about(check, about).iter() {
             self.push(check, requirement, Result::Pass);
         }
     }
 
     /// What does not hold is put to the one requirement that speaks of it most plainly.
     pub(super) fn fail(&mut self, check: &'static str, about: About<'_>, expected: &str, actual: &str) {
+        self.word(check, about, failed(expected, actual));
+    }
+
+    /// One word on what a check saw, put to the requirement that speaks of it most plainly.
+    fn word(&mut self, check: &'static str, about: About<'_>, result: Result) {
         if let Some(requirement) = self.evidence.about(check, about).first() {
-            self.push(check, requirement, failed(expected, actual));
+            self.push(check, requirement, result);
         }
     }
 
@@ -131,11 +138,7 @@ impl Bench<'_> {
         let operation = self.operation;
         match &observation.relation {
             None => {}
-            Some(Relation::Abstained(reason)) => {
-                if let Some(requirement) = self.evidence.about("status", About::Answer).first() {
-                    self.push("status", requirement, Result::Abstain(reason.clone()));
-                }
-            }
+            Some(Relation::Abstained(reason)) => self.word("status", About::Answer, Result::Abstain(reason.clone())),
             Some(Relation::Predicted | Relation::Either) => match (observation.matched.as_ref().and_then(|(_, guard)| *guard), operation) {
                 (Some(index), Some(operation)) => {
                     let guard = &operation.guards[index];
@@ -246,7 +249,7 @@ impl Bench<'_> {
         let asked = request.query().contains("includePasswordHash");
         let sent = crate::model::Call::read(operation, std::collections::BTreeMap::new(), request).input;
         let password = sent.get("password").and_then(Value::as_str).filter(|password| password.len() >= 8);
-        let leak = find_leak(json, "", asked, password);
+        let leak = find_leak(json, asked, password);
         match leak {
             Some(pointer) => self.fail("secrecy", About::Answer, "no secret in the answer", &format!("{pointer} shows one")),
             None => self.pass("secrecy", About::Answer),
@@ -254,17 +257,18 @@ impl Bench<'_> {
     }
 }
 
-fn find_leak(value: &Value, pointer: &str, asked: bool, password: Option<&str>) -> Option<String> {
+/// Where a value shows a secret, as a JSON pointer.
+fn find_leak(value: &Value, asked: bool, password: Option<&str>) -> Option<String> {
     match value {
         Value::Object(object) => object.iter().find_map(|(key, member)| {
-            let inner = format!("{pointer}/{key}");
             let secret = ["passwordEncrypted", "passwordHash"].contains(&key.as_str()) || key == "passwordDigest" && !asked;
-            if secret && !member.is_null() { Some(inner) } else { find_leak(member, &inner, asked, password) }
+            let inner = if secret && !member.is_null() { Some(String::new()) } else { find_leak(member, asked, password) };
+            inner.map(|inner| format!("/{key}{inner}"))
         }),
         Value::Array(items) => {
-            items.iter().enumerate().find_map(|(index, item)| find_leak(item, &format!("{pointer}/{index}"), asked, password))
+            items.iter().enumerate().find_map(|(index, item)| find_leak(item, asked, password).map(|inner| format!("/{index}{inner}")))
         }
-        Value::String(text) => password.filter(|password| text.contains(password)).map(|_| pointer.to_owned()),
+        Value::String(text) => password.filter(|password| text.contains(password)).map(|_| String::new()),
         _ => None,
     }
 }
@@ -288,58 +292,4 @@ pub(super) fn check_of(collection: Collection, guard: &Guard) -> &'static str {
 pub(super) fn shows_by_setting(operation: &Operation) -> bool {
     let schemas = operation.answers.iter().filter_map(|answer| operation.responses.get(&answer.status)?.as_ref());
     schemas.flat_map(|schema| schema.properties().into_values()).any(|property| property.get("x-shown").is_some())
-}
-
-/// The requirements that exchanges of an operation can be evidence for.
-pub(super) struct Evidence<'a> {
-    /// Those that the operation names.
-    own: Vec<&'a Requirement>,
-    /// Those of its collection, or of both.
-    general: Vec<&'a Requirement>,
-}
-
-impl<'a> Evidence<'a> {
-    pub(super) fn of(contract: &'a Contract, operation: Option<&Operation>) -> Self {
-        let named = operation.into_iter().flat_map(|operation| &operation.requirements);
-        let collection = operation.map(|operation| operation.collection);
-        let concerns =
-            |requirement: &&Requirement| requirement.collection.is_none() || collection.is_none() || requirement.collection == collection;
-        let general = contract.requirements.iter().filter(|requirement| requirement.id.starts_with("GEN-"));
-        Self {
-            own: named.filter_map(|id| contract.requirement(id)).filter(|requirement| requirement.excluded.is_none()).collect(),
-            general: general.filter(|requirement| requirement.excluded.is_none()).filter(concerns).collect(),
-        }
-    }
-
-    /// Those that a check is evidence for, the plainest first: those of the operation, then the general ones; among these
-    /// first those that name the guard kind.
-    pub(super) fn about(&self, check: &str, about: About<'_>) -> Vec<&'a Requirement> {
-        let (own, general) = (|| self.own.iter().copied(), || self.general.iter().copied());
-        let kind = match about {
-            About::Facet(facet) => return general().filter(|requirement| requirement.facet == Some(facet)).collect(),
-            About::Guard(kind) => Some(kind),
-            About::Answer => None,
-        };
-        let checked = |requirement: &Requirement| requirement.checks.iter().any(|name| name == check);
-        let names_kind = |requirement: &&Requirement| kind.is_some_and(|kind| requirement.guards.iter().any(|known| known == kind));
-        let plain = |requirement: &&Requirement| {
-            requirement.facet.is_none() && checked(requirement) && (requirement.guards.is_empty() || check == "robustness")
-        };
-        let mut found: Vec<&Requirement> = own().filter(names_kind).chain(general().filter(names_kind)).collect();
-        if kind.is_none() || found.is_empty() {
-            found.extend(own().filter(plain));
-        }
-        found.extend(general().filter(plain));
-        found
-    }
-}
-
-/// The requirement that speaks most plainly of what a check saw on an operation.
-pub fn requirement_for<'a>(
-    contract: &'a Contract,
-    operation: Option<&Operation>,
-    check: &str,
-    about: About<'_>,
-) -> Option<&'a Requirement> {
-    Evidence::of(contract, operation).about(check, about).into_iter().next()
 }

@@ -3,7 +3,8 @@
 
 use serde_json::Value;
 
-use super::judge::{About, Bench, Result};
+use super::evidence::About;
+use super::judge::{Bench, Result};
 use crate::contract::{Collection, Contract, Facet, Operation, PUBLISHED_AT};
 use crate::model::wire::Answer;
 use crate::model::{Observation, Relation};

@@ -39,7 +39,9 @@ fn failures(call: &str, token: Option<&str>, status: u16, body: &str) -> Vec<(St
     let judged = judge(&contract, &request, &answer, &observation);
     assert!(!judged.is_empty());
     let failed = judged.into_iter().filter_map(|judgement| match judgement.result {
-        Result::Fail(deviation) => Some((judgement.check.to_owned(), judgement.requirement, judgement.level, deviation)),
+        Result::Fail(deviation) => {
+            Some((judgement.check.to_owned(), judgement.requirement.id.clone(), judgement.requirement.level, deviation))
+        }
         _ => None,
     });
     failed.collect()

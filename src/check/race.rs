@@ -1,6 +1,7 @@
 //! Judges requests that were sent together: some order of them must explain all answers.
 
-use super::judge::{About, Deviation, Evidence, Judgement, Result, outcome, requirement_for};
+use super::evidence::{About, Evidence, requirement_for};
+use super::judge::{Deviation, Judgement, Result, outcome};
 use crate::contract::{Contract, Outcome};
 use crate::model::{Conflict, Exchange, Together};
 
@@ -19,11 +20,8 @@ pub fn judge_race(contract: &Contract, exchanges: &[Exchange<'_>], race: &Togeth
     let seen = seen.join(" + ");
     let Some(conflict) = &race.conflict else {
         let holds = |member: usize| {
-            let requirements = Evidence::of(contract, operation(member)).about(RACE, About::Answer).into_iter();
-            requirements.map(move |requirement| {
-                let (requirement, level) = (requirement.id.clone(), requirement.level);
-                (member, Judgement { check: RACE, requirement, level, result: Result::Pass })
-            })
+            let requirements = Evidence::of(contract, operation(member)).about(RACE, About::Answer).into_owned();
+            requirements.into_iter().map(move |requirement| (member, Judgement { check: RACE, requirement, result: Result::Pass }))
         };
         let answered = (0..exchanges.len()).filter(|member| exchanges[*member].1.is_some());
         return answered.flat_map(holds).map(|(member, judgement)| (member, judgement, seen.clone())).collect();
@@ -36,7 +34,7 @@ pub fn judge_race(contract: &Contract, exchanges: &[Exchange<'_>], race: &Togeth
     let (expected, actual) = words(conflict, exchanges.len(), &seen);
     let Some(requirement) = requirement_for(contract, operation(member), RACE, About::Answer) else { return Vec::new() };
     let result = Result::Fail(Deviation { expected, actual });
-    let judgement = Judgement { check: RACE, requirement: requirement.id.clone(), level: requirement.level, result };
+    let judgement = Judgement { check: RACE, requirement, result };
     vec![(member, judgement, seen)]
 }
 
@@ -83,18 +81,17 @@ mod tests {
 
     fn failed(conflict: Conflict) -> (String, String, String) {
         let judged = judged(Some(conflict));
-        let [(0, Judgement { check: "race", requirement, level: Level::Must, result: Result::Fail(deviation) }, seen)] = judged.as_slice()
-        else {
+        let [(0, Judgement { check: "race", requirement, result: Result::Fail(deviation) }, seen)] = judged.as_slice() else {
             panic!("{judged:?}")
         };
-        assert_eq!(requirement, "MGT-RACE-01");
+        assert_eq!((&*requirement.id, requirement.level), ("MGT-RACE-01", Level::Must));
         (deviation.expected.clone(), deviation.actual.clone(), seen.clone())
     }
 
     #[test]
     fn what_holds_is_evidence_for_each_answer() {
         let judged = judged(None);
-        let named: Vec<(usize, &str)> = judged.iter().map(|(member, judgement, _)| (*member, judgement.requirement.as_str())).collect();
+        let named: Vec<(usize, &str)> = judged.iter().map(|(member, judgement, _)| (*member, judgement.requirement.id.as_str())).collect();
         assert_eq!(named, [(0, "MGT-RACE-01"), (0, "GEN-RACE-01")]);
         assert!(judged.iter().all(|(_, judgement, _)| judgement.result == Result::Pass));
     }

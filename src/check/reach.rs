@@ -1,17 +1,19 @@
 //! Which requirements the exchanges of an operation can be evidence for, known before anything is sent.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use super::judge::{About, Evidence, check_of, shows_by_setting};
+use super::evidence::{About, Evidence};
+use super::judge::{check_of, shows_by_setting};
 use crate::contract::guard::{Guard, GuardKind};
 use crate::contract::{Contract, Facet, Operation, Requirement};
 
 /// The requirements that an exchange of the operation can be evidence for, in the order of the contract.
 pub fn requirements_of<'a>(contract: &'a Contract, operation: &Operation) -> Vec<&'a Requirement> {
-    let mut found: BTreeSet<&str> = BTreeSet::new();
+    let mut found: BTreeSet<String> = BTreeSet::new();
     let evidence = Evidence::of(contract, Some(operation));
     let mut add = |check: &str, about: About<'_>| {
-        found.extend(evidence.about(check, about).into_iter().map(|requirement| requirement.id.as_str()));
+        found.extend(evidence.about(check, about).iter().map(|requirement| requirement.id.clone()));
     };
     for check in ["robustness", "status", "schema", "headers", "secrecy", "race", "sign-in"] {
         add(check, About::Answer);
@@ -40,7 +42,7 @@ pub fn requirements_of<'a>(contract: &'a Contract, operation: &Operation) -> Vec
         add("headers", About::Facet(Facet::Cors));
     }
     let document = |requirement: &&Requirement| requirement.document && requirement.excluded.is_none();
-    contract.requirements.iter().filter(|requirement| found.contains(requirement.id.as_str()) && !document(requirement)).collect()
+    contract.requirements.iter().map(Arc::as_ref).filter(|requirement| found.contains(&requirement.id) && !document(requirement)).collect()
 }
 
 /// The kinds of the operation's guards whose refusals a requirement speaks of: those that it names, or else those that its

@@ -217,7 +217,7 @@ fn error_code(contract: &Contract, code: &str, found: &ErrorCode) -> String {
 
 fn guard_kind(contract: &Contract, kind: &str, meaning: &str) -> String {
     let operations = ids(contract, |operation| operation.guards.iter().any(|guard| guard.kind.name() == kind));
-    let named = |requirement: &&Requirement| requirement.guards.iter().any(|known| known == kind);
+    let named = |requirement: &&std::sync::Arc<Requirement>| requirement.guards.iter().any(|known| known == kind);
     let requirements: Vec<&str> = contract.requirements.iter().filter(named).map(|requirement| requirement.id.as_str()).collect();
     format!(
         "guard kind {kind}\n  {}\n{}{}",
@@ -228,7 +228,7 @@ fn guard_kind(contract: &Contract, kind: &str, meaning: &str) -> String {
 }
 
 fn check(contract: &Contract, name: &str) -> String {
-    let named = |requirement: &&Requirement| requirement.checks.iter().any(|known| known == name);
+    let named = |requirement: &&std::sync::Arc<Requirement>| requirement.checks.iter().any(|known| known == name);
     let requirements: Vec<&str> = contract.requirements.iter().filter(named).map(|requirement| requirement.id.as_str()).collect();
     let breaking: Vec<String> = faults()
         .into_iter()

@@ -124,7 +124,7 @@ fn requirements(contract: &Contract) -> Vec<Row> {
         });
         (cells, json)
     };
-    contract.requirements.iter().map(row).collect()
+    contract.requirements.iter().map(|requirement| row(requirement)).collect()
 }
 
 fn guards(contract: &Contract) -> Vec<Row> {

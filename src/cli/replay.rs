@@ -1,5 +1,7 @@
 //! `replay`: a stored sequence again.
 
+use std::fs::File;
+use std::io::BufReader;
 use std::path::PathBuf;
 
 use super::progress::Volume;
@@ -29,8 +31,12 @@ pub struct Args {
 /// Runs the file's sequences and judges them.
 pub(super) fn run(args: &Args, settings: &Settings) -> Result<RunVerdict, Failure> {
     let place = args.file.display();
-    let text = std::fs::read_to_string(&args.file).map_err(|error| Failure::Usage(format!("failed to read {place}: {error}")))?;
-    let plan: Plan = serde_json::from_str(&text).map_err(|error| {
+    let unread = |error: &dyn std::fmt::Display| Failure::Usage(format!("failed to read {place}: {error}"));
+    let file = File::open(&args.file).map_err(|error| unread(&error))?;
+    let plan: Plan = serde_json::from_reader(BufReader::new(file)).map_err(|error| {
+        if error.is_io() {
+            return unread(&error);
+        }
         Failure::Usage(format!("{place}:{}: is no plan: {error}\n  help: replay what `check` wrote to findings/", error.line()))
     })?;
     if plan.plan_version != PLAN_VERSION {

@@ -190,15 +190,17 @@ impl Suite {
         };
         let mut trials: Vec<Trial> = self.cases.iter().map(trial).collect();
         trials.extend(flows(&self.contract).into_iter().map(flow));
+        // A process that runs its own part only tells nothing of a whole run, unless it is asked to.
+        let whole = |trial: Trial| trial.with_ignored_flag(std::env::var_os(PROCESS_EACH).is_some());
         let suite = Arc::clone(&self);
-        trials.push(Trial::test(WHOLE, move || {
+        trials.push(whole(Trial::test(WHOLE, move || {
             let report = suite.report()?;
             let mut told = unheard(&suite.contract, report, &suite.cases);
             if suite.judges_everything() {
                 told.extend(idle(report).into_iter().map(|check| format!("the check `{check}` judged nothing")));
             }
             if told.is_empty() { Ok(()) } else { Err(told.join("\n").into()) }
-        }));
+        })));
         if self.snapshots.is_some() {
             let told = |told: Vec<&str>| if told.is_empty() { Ok(()) } else { Err(Failed::from(told.join("\n"))) };
             for name in self.snapshots_each() {
@@ -207,11 +209,11 @@ impl Suite {
                     told(unreviewed(suite.report()?).into_iter().filter(|line| is_about(line, &name)).collect())
                 }));
             }
-            trials.push(Trial::test(REVIEWED, move || {
+            trials.push(whole(Trial::test(REVIEWED, move || {
                 let known = self.snapshots_each();
                 let others = |line: &&str| !known.iter().any(|name| is_about(line, name));
                 told(unreviewed(self.report()?).into_iter().filter(others).collect())
-            }));
+            })));
         }
         trials
     }
@@ -270,17 +272,13 @@ impl Suite {
 
     /// The verdict of the smallest part of the plan that judges the case.
     fn alone(&self, case: &Case) -> Result<Ended, Failed> {
-        let portions = case.portions(&self.contract);
-        if portions.is_empty() {
-            return self.looked_up(case);
-        }
         let named = |pattern: &str| !pattern.contains('*');
         let awaited = self
             .waivers
             .about(&case.requirement, &case.operation)
             .find(|waiver| !waiver.sometimes && named(waiver.requirement.get_ref()) && named(waiver.operation.get_ref()));
         let mut last = Ended::Untested("nothing that can be sent to this target judges it -> use `--mode exclusive`".into());
-        for portion in portions {
+        for portion in case.portions(&self.contract) {
             let Some(report) = self.part(portion)? else { continue };
             match ended(&self.contract, &report, case) {
                 Ended::Passed if awaited.is_none() || is_waived(&self.contract, &report, case) => return Ok(Ended::Passed),

@@ -19,7 +19,7 @@ impl Contract {
     /// requirement about access too.
     pub fn adopt(&mut self, published: &Published) {
         let guards = self.shared_guards();
-        let about: Vec<&Requirement> = self.requirements.iter().filter(|requirement| requirement.document).collect();
+        let about: Vec<&Requirement> = self.requirements.iter().map(Arc::as_ref).filter(|requirement| requirement.document).collect();
         let access: Vec<String> = about.iter().filter(|requirement| !requirement.guards.is_empty()).map(|r| r.id.clone()).collect();
         let all: Vec<String> = about.iter().map(|requirement| requirement.id.clone()).collect();
         for found in &published.operations {

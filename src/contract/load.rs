@@ -149,7 +149,7 @@ impl Files {
 /// Reads, checks and assembles a contract for one version.
 pub(super) fn load(files: &Files, version: Version) -> Result<Contract, SpecError> {
     let codes: BTreeMap<String, ErrorCode> = files.yaml("errors.yaml")?;
-    let sentences: Vec<Requirement> = files.yaml("requirements.yaml")?;
+    let sentences: Vec<Arc<Requirement>> = files.yaml("requirements.yaml")?;
     let (requirements, others): (Vec<_>, Vec<_>) =
         sentences.into_iter().partition(|requirement| alive(version, requirement.since, requirement.until));
     let sightings: Vec<Sighting> = files.yaml("sightings.yaml")?;

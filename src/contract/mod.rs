@@ -72,7 +72,7 @@ pub struct Contract {
     /// Operations in order of collection, path and method.
     pub operations: Vec<Arc<Operation>>,
     /// Requirements in file order.
-    pub requirements: Arc<Vec<Requirement>>,
+    pub requirements: Arc<Vec<Arc<Requirement>>>,
     /// Error codes.
     pub codes: Arc<BTreeMap<String, ErrorCode>>,
     /// What sign-ins are refused for.
@@ -111,6 +111,6 @@ impl Contract {
 
     /// A requirement by its id.
     pub fn requirement(&self, id: &str) -> Option<&Requirement> {
-        self.requirements.iter().find(|requirement| requirement.id == id)
+        self.requirements.iter().map(Arc::as_ref).find(|requirement| requirement.id == id)
     }
 }

@@ -2,19 +2,16 @@
 
 use serde_json::Value;
 
-use super::execute::{Execution, Judged, Sighted};
+use super::execute::{Execution, Sighted};
 use crate::check::{About, Deviation, Judgement, Result as Checked, requirement_for};
 use crate::contract::Outcome;
 use crate::contract::guard::Status;
 use crate::model::{Entry, SecondFactor, States, doubt_factors, signed_in_through, totp_code};
-use crate::plan::{SignIn, Through, signed_in};
+use crate::plan::{SIGN_IN_ENDS_WITH, SignIn, Through, signed_in};
 use crate::target::{Account, Login, OidcClient, ProviderError, Shown, SignInError, SignedIn, sign_in, sign_in_through};
 
 /// Name of the check.
 const CHECK: &str = "sign-in";
-
-/// The operation that a sign-in ends with.
-const OPERATION: &str = "IssueToken";
 
 /// What a sign-in that is not refused comes to.
 const LET_IN: &str = "the user is let in";
@@ -65,7 +62,7 @@ impl Execution<'_> {
         let status = refusal.as_ref().map_or(200, |(status, _)| *status);
         let seen = refusal.map_or(Entry::Open, |(status, code)| Entry::Refused(Outcome { status: Status::Exact(status), code }));
         let contract = &self.context.contract;
-        let Some(requirement) = requirement_for(contract, contract.operation(OPERATION), CHECK, About::Answer) else { return };
+        let Some(requirement) = requirement_for(contract, contract.operation(SIGN_IN_ENDS_WITH), CHECK, About::Answer) else { return };
         let result = if entries.contains(&seen) {
             let explains = |entry: &Entry| *entry == seen || *entry == Entry::Unsure;
             let left = self.states.iter().zip(entries).filter(|(_, entry)| explains(entry)).map(|(state, _)| state.clone()).collect();
@@ -82,7 +79,7 @@ impl Execution<'_> {
             self.deviated[step] = true;
             self.trace.deviations.push(Sighted {
                 step,
-                operation: OPERATION.into(),
+                operation: SIGN_IN_ENDS_WITH.into(),
                 check: CHECK,
                 requirement: requirement.id.clone(),
                 level: requirement.level,
@@ -91,9 +88,8 @@ impl Execution<'_> {
                 detail: format!("sign-in: expected {}, got {}", words(&entries[0]), deviation.actual),
             });
         }
-        let judgements = vec![Judgement { check: CHECK, requirement: requirement.id.clone(), level: requirement.level, result }];
-        let operation = Some(OPERATION.to_owned());
-        self.trace.exchanges.push(Judged { operation, status, matched: None, judgements, shared: None, wire: None });
+        self.trace.answers += 1;
+        self.trace.counts.add(Some(SIGN_IN_ENDS_WITH), status, None, &[Judgement { check: CHECK, requirement, result }]);
     }
 
     async fn enter(&mut self, client: &OidcClient, plan: &SignIn, scopes: &[&str]) -> Result<SignedIn, SignInError> {

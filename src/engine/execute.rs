@@ -6,10 +6,12 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use serde_json::Value;
 
+use super::board::{Shown, Subject};
+use super::counts::Counts;
 use super::time::Time;
 use super::times::Times;
-use crate::check::{self, About, Deviation, Judgement, judge, requirement_for};
-use crate::contract::{Collection, Contract, Kind, Level, Operation, Origin, Outcome};
+use crate::check::{self, About, Deviation, Docket, outcome, requirement_for};
+use crate::contract::{Collection, Contract, Kind, Level, Operation, Origin};
 use crate::model::wire::{Answer, Request};
 use crate::model::{ACCOUNT_CENTER, Observation, Relation, SIGN_IN_EXPERIENCE, States, observe, observe_nothing, predict};
 use crate::plan::{Action, Binding, Call, Facts, Persona, Purpose, Sequence, Settings, Step, captured, start};
@@ -28,6 +30,8 @@ const LONGEST_BODY: usize = 1 << 16;
 pub struct Context {
     /// The contract.
     pub contract: Contract,
+    /// What answers are judged by.
+    pub docket: Docket,
     /// The one place that sends.
     pub gate: Gate,
     /// What the target said of itself.
@@ -100,34 +104,30 @@ impl Sighted {
     }
 }
 
-/// One exchange, judged.
-#[derive(Debug, Clone)]
-pub struct Judged {
-    /// Operation, if the request names a specified one.
-    pub operation: Option<String>,
-    /// Status of the answer.
-    pub status: u16,
-    /// The outcome that was admitted.
-    pub matched: Option<Outcome>,
-    /// The checks' words.
-    pub judgements: Vec<Judgement>,
-    /// The collection, if a guard that the whole of it shares refused it.
-    pub shared: Option<Collection>,
-    /// What was sent and answered, if exchanges are kept.
-    pub wire: Option<(Request, Answer)>,
-}
-
 /// What one execution brought.
 #[derive(Debug, Clone, Default)]
 pub struct Trace {
-    /// Judged exchanges in order.
-    pub exchanges: Vec<Judged>,
+    /// Answers.
+    pub answers: usize,
+    /// What they showed, counted.
+    pub counts: Counts,
+    /// The first exchange of each outcome, if exchanges are kept.
+    pub shown: Vec<Shown>,
     /// Deviations in order.
     pub deviations: Vec<Sighted>,
     /// Our own trouble: what could not be sent or was not answered.
     pub troubles: Vec<String>,
     /// What the symbols stood for, if exchanges are kept.
     pub symbols: Arc<BTreeMap<String, String>>,
+}
+
+impl Trace {
+    /// Keeps an exchange, if it is the first of its outcome.
+    pub(super) fn show(&mut self, shown: Shown) {
+        if !self.shown.iter().any(|known| (&known.subject, &known.outcome) == (&shown.subject, &shown.outcome)) {
+            self.shown.push(shown);
+        }
+    }
 }
 
 /// A request without what nobody reads.
@@ -358,8 +358,8 @@ impl Execution<'_> {
 
     pub(super) fn judge(&mut self, index: usize, step: &Step, request: &Request, answer: &Answer, observation: &Observation) {
         let contract = &self.context.contract;
-        let judgements = judge(contract, request, answer, observation);
-        let matched = observation.matched.as_ref().map(|(outcome, _)| outcome.clone());
+        let judgements = self.context.docket.judge(request, answer, observation);
+        let mut deviates = false;
         if let (Some((_, Some(guard))), Some(operation)) =
             (&observation.matched, observation.operation.as_deref().and_then(|id| contract.operation(id)))
         {
@@ -367,13 +367,14 @@ impl Execution<'_> {
         }
         for judgement in &judgements {
             let check::Result::Fail(deviation) = &judgement.result else { continue };
+            deviates = true;
             self.deviated[index] = true;
             let mut sighted = Sighted {
                 step: index,
                 operation: observation.operation.clone().unwrap_or_else(|| format!("{} {}", request.method, request.path())),
                 check: judgement.check,
-                requirement: judgement.requirement.clone(),
-                level: judgement.level,
+                requirement: judgement.requirement.id.clone(),
+                level: judgement.requirement.level,
                 deviation: deviation.clone(),
                 detail: match &observation.relation {
                     Some(Relation::Different(difference)) => difference.to_string(),
@@ -417,14 +418,25 @@ impl Execution<'_> {
             }
             self.trace.deviations.push(sighted);
         }
-        let refused = observation.matched.as_ref().and_then(|(_, guard)| *guard);
-        let known = observation.operation.as_deref().and_then(|id| contract.operation(id));
-        let guard = known.filter(|known| known.origin == Origin::Contract).and_then(|known| known.guards.get(refused?));
-        let shared = known.zip(guard).filter(|(_, guard)| guard.shared).map(|(known, _)| known.collection);
+        let matched = observation.matched.as_ref().map(|(outcome, _)| outcome);
+        self.trace.answers += 1;
+        self.trace.counts.add(observation.operation.as_deref(), answer.status, matched, &judgements);
         // Of what is sent together, chance says which gets which answer.
-        let wire = (self.context.keeps && !self.sequence.is_race(index)).then(|| (readable(request), answer.clone()));
-        let operation = observation.operation.clone();
-        self.trace.exchanges.push(Judged { operation, status: answer.status, matched, judgements, shared, wire });
+        if self.context.keeps && !self.sequence.is_race(index) {
+            self.show(request, answer, observation, deviates);
+        }
+    }
+
+    /// Keeps an exchange as the example of its outcome.
+    fn show(&mut self, request: &Request, answer: &Answer, observation: &Observation, deviates: bool) {
+        let Some(operation) = &observation.operation else { return };
+        let matched = observation.matched.as_ref();
+        let Some(outcome) = matched.map(|(outcome, _)| outcome.clone()).or_else(|| deviates.then(|| outcome(answer))) else { return };
+        let known = self.context.contract.operation(operation).filter(|known| known.origin == Origin::Contract);
+        let guard = known.zip(matched.and_then(|(_, guard)| *guard)).map(|(known, guard)| (known, &known.guards[guard]));
+        let shared = guard.filter(|(_, guard)| guard.shared).map(|(known, _)| Subject::Collection(known.collection));
+        let subject = shared.unwrap_or_else(|| Subject::Operation(operation.clone()));
+        self.trace.show(Shown { subject, operation: operation.clone(), outcome, request: readable(request), answer: answer.clone() });
     }
 }
 

@@ -204,7 +204,7 @@ pub(super) fn judge_exchange(contract: &Contract, states: &States, moment: &Mome
         if judgement.check == "schema" && has_symbol(&answer.body) {
             continue;
         }
-        let waived = waivers.covers(&judgement.requirement, &operation, &deviation).is_some();
+        let waived = waivers.covers(&judgement.requirement.id, &operation, &deviation).is_some();
         let detail = match &observation.relation {
             Some(Relation::Different(difference)) => difference.to_string(),
             _ => format!("expected {}, got {}", deviation.expected, deviation.actual),
@@ -213,7 +213,7 @@ pub(super) fn judge_exchange(contract: &Contract, states: &States, moment: &Mome
             operation: operation.clone(),
             place: moment.place(),
             comment: moment.entry.comment.clone().unwrap_or_default(),
-            judgement: (judgement.check, judgement.requirement),
+            judgement: (judgement.check, judgement.requirement.id.clone()),
             deviation,
             detail,
             waived,

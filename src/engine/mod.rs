@@ -2,6 +2,7 @@
 
 mod board;
 mod confirm;
+mod counts;
 mod crowd;
 mod diagnosis;
 mod enter;
@@ -24,11 +25,12 @@ mod time;
 mod times;
 mod together;
 
-pub use board::{Exemplar, Found, OperationTally, Ran};
+pub use board::{Exemplar, Found, Ran, Shown, Subject};
 pub use confirm::{Confirmation, REPLAYS};
+pub use counts::{Counts, OperationCounts, Words};
 pub use diagnosis::{Diagnosis, Health, Obstacle, Reach, Symptom, diagnose};
 pub use event::{Event, Listener};
-pub use execute::{Context, Judged, Sighted, Trace, execute};
+pub use execute::{Context, Sighted, Trace, execute};
 pub use inspect::{Departure, Inspection, Tally, inspect};
 pub use limits::Limits;
 pub use run::{RunError, RunOptions, RunResult, plan, run};

@@ -8,6 +8,7 @@ mod edit;
 mod slice;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 pub use slice::Slice;
 
@@ -51,7 +52,7 @@ struct Search<'a> {
     /// Number of the request that would exceed the budget.
     end: u64,
     /// Candidates that were executed, and the slice that showed the deviation.
-    tried: Vec<(Vec<Step>, Option<Slice>)>,
+    tried: Vec<(Vec<Arc<Step>>, Option<Slice>)>,
     /// The smallest slice that has shown the deviation.
     best: Slice,
 }
@@ -161,7 +162,7 @@ impl Search<'_> {
 
     fn expected(&self, slice: &Slice) -> Expected {
         let foreseen = self.foreseen(slice);
-        slice.kept().into_iter().zip(foreseen.steps.into_iter().map(|step| step.expect)).collect()
+        slice.kept().into_iter().zip(foreseen.steps.iter().map(|step| step.expect.clone())).collect()
     }
 
     fn foreseen(&self, slice: &Slice) -> Sequence {

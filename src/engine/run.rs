@@ -1,6 +1,5 @@
 //! One run: read the target, plan, execute epoch by epoch, confirm, put everything back.
 
-use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,8 +10,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::{FutureExt as _, StreamExt as _};
 
-use super::board::{Board, Exemplar, First, Found, OperationTally, Ran};
+use super::board::{Board, Exemplar, First, Found, Ran};
 use super::confirm::confirm;
+use super::counts::Counts;
 use super::event::{Event, Listener};
 use super::execute::{Context, Sighted, Trace};
 use super::facts::{detect_version, read_facts};
@@ -24,6 +24,7 @@ use super::stage::Stage;
 use super::telling::Telling;
 use super::time::Time;
 use super::times::Times;
+use crate::check::Docket;
 use crate::contract::{Contract, Files, SpecError, Version};
 use crate::plan::{
     Built, Coverage, Epoch, Facts, OVERLONG_ID, Partition, Plan, Portion, Profile, Sequence, UNUSED_ID, build, build_harmless, harmless,
@@ -156,14 +157,8 @@ pub struct RunResult {
     pub requests: u64,
     /// Milliseconds it took.
     pub duration_ms: u64,
-    /// Counts by operation.
-    pub operations: BTreeMap<String, OperationTally>,
-    /// Passes, failures and abstentions by check.
-    pub checks: BTreeMap<String, (u64, u64, u64)>,
-    /// Evidence by requirement and operation.
-    pub evidence: BTreeMap<(String, String), u64>,
-    /// Reasons for abstaining, by check.
-    pub abstentions: BTreeMap<(String, String), u64>,
+    /// What the answers showed, counted.
+    pub counts: Counts,
     /// The first exchange of each outcome of each operation, in the order of the plan; none unless asked for.
     pub exemplars: Vec<Exemplar>,
     /// The sequences in the order of the plan.
@@ -313,10 +308,7 @@ pub async fn run(options: RunOptions) -> Result<RunResult, RunError> {
         coverage: built.coverage,
         requests,
         duration_ms: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
-        operations: board.operations,
-        checks: board.checks,
-        evidence: board.evidence,
-        abstentions: board.abstentions,
+        counts: board.counts,
         exemplars: board.exemplars,
         sequences: board.sequences,
         found: board.found,
@@ -431,6 +423,7 @@ async fn test(options: &RunOptions, opened: &Opened, prepared: Prepared) -> Test
             }
             let context = Arc::new(Context {
                 contract: contract.clone(),
+                docket: Docket::new(contract.clone()),
                 gate: gate.clone(),
                 facts: facts.clone(),
                 run: options.run.clone(),
@@ -455,11 +448,7 @@ async fn test(options: &RunOptions, opened: &Opened, prepared: Prepared) -> Test
                 run_epoch(&context, options, &opened.admin, index, epoch, &mut board).await;
             }
             requests = context.requests.load(Ordering::Relaxed);
-            for (operation, times) in context.times.take() {
-                if let Some(tally) = board.operations.get_mut(&operation) {
-                    tally.times = times;
-                }
-            }
+            board.counts.add_times(context.times.take());
         }
     }
     Tested { contract, built, partition, requests, board }
@@ -523,9 +512,9 @@ async fn run_epoch(context: &Arc<Context>, options: &RunOptions, admin: &str, in
     while let Ok(Some(finished)) = limits.within(&options.stop, running.next()).await {
         match finished {
             Ok((place, sequence, Some(mut trace))) => {
-                board.let_go(place, &mut trace, &mut first);
+                board.count(place, &mut trace, &mut first);
                 let deviations = trace.deviations.len();
-                (options.listener)(&Event::SequenceFinished { id: sequence.id.clone(), requests: trace.exchanges.len(), deviations });
+                (options.listener)(&Event::SequenceFinished { id: sequence.id.clone(), requests: trace.answers, deviations });
                 traces.push((place, sequence, trace));
             }
             Ok(_) => {}
@@ -537,7 +526,7 @@ async fn run_epoch(context: &Arc<Context>, options: &RunOptions, admin: &str, in
     for (_, sequence, trace) in &traces {
         board.add(trace);
         let deviates = trace.deviations.iter().map(|sighted| (sighted.requirement.clone(), sighted.operation.clone()));
-        board.sequences.push(Ran { id: sequence.id.clone(), requests: trace.exchanges.len(), deviates: deviates.collect() });
+        board.sequences.push(Ran { id: sequence.id.clone(), requests: trace.answers, deviates: deviates.collect() });
     }
     confirm_all(&stage, &traces, options, board).await;
     if let Ok(Err(error)) = limits.within(&options.stop, stage.leave()).await {

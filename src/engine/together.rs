@@ -36,7 +36,6 @@ impl Execution<'_> {
         }
         let exchanges: Vec<Exchange<'_>> = went.iter().map(|(ready, answer)| (&ready.request, answer.as_ref())).collect();
         let race = observe_together(contract, &self.states, &exchanges, before);
-        let first = self.trace.exchanges.len();
         for ((ready, answer), observation) in went.iter().zip(&race.members) {
             if let (Some(answer), Some(observation)) = (answer, observation) {
                 self.capture(ready.index, answer);
@@ -51,15 +50,15 @@ impl Execution<'_> {
                     step: index,
                     operation: sequence.steps[index].operation().unwrap_or_default().to_owned(),
                     check: judgement.check,
-                    requirement: judgement.requirement.clone(),
-                    level: judgement.level,
+                    requirement: judgement.requirement.id.clone(),
+                    level: judgement.requirement.level,
                     detail: format!("expected {}, got {seen}", deviation.expected),
                     deviation: deviation.clone(),
                     after: self.context.sent(),
                 });
             }
-            let place = first + went[..member].iter().filter(|(_, answer)| answer.is_some()).count();
-            self.trace.exchanges[place].judgements.push(judgement);
+            let operation = race.members[member].as_ref().and_then(|observation| observation.operation.as_deref());
+            self.trace.counts.add_word(operation, &judgement);
         }
         self.states = race.states;
     }

@@ -15,7 +15,7 @@ const LAST_STEP: &str = "lastUsedStep";
 const LAST_USE: &str = "lastUsedAt";
 
 /// A second factor that is shown where a sign-in asks for one.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum SecondFactor {
     /// The code of an authenticator app with this secret.

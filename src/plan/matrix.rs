@@ -14,9 +14,12 @@ use crate::contract::guard::{Guard, GuardKind};
 use crate::contract::{Case, Contract, Effect, Kind, Named, Operation, Outcome};
 use crate::model::{Route, route};
 
-/// Probes per sequence: users, their passwords and tokens are shared by as many as the settings allow; a deviation is reduced
+/// Probes under the same settings: users, their passwords and tokens are shared by as many as these allow; a deviation is reduced
 /// from what comes before it.
-const PROBES_PER_SEQUENCE: usize = 450;
+const PROBES_PER_GROUP: usize = 450;
+
+/// Probes that are worth a sequence of their own, with its own users, so that it can run beside others.
+const PROBES_PER_SEQUENCE: usize = 150;
 
 /// Operations whose accepted cases share a sequence, where their callers have passwords.
 const OPERATIONS_PER_LAP: usize = 16;
@@ -228,7 +231,7 @@ fn look_at_belongings(script: &mut Script<'_>, probe: &Probe<'_>, target: &str, 
 /// says of which operations, `most` how many ways, besides the first, to break a guard of many operations are tried with each of them.
 pub fn matrix<'a>(contract: &'a Contract, facts: &Facts, most: usize, wanted: &dyn Fn(&Operation) -> bool) -> Vec<Draft<'a>> {
     let operations = contract.operations.iter().enumerate().filter(|(_, operation)| wanted(operation));
-    gather("guards", operations.flat_map(|(turn, operation)| spoiled(contract, operation, facts, (turn, most))))
+    gather(contract, "guards", operations.flat_map(|(turn, operation)| spoiled(contract, operation, facts, (turn, most))))
 }
 
 /// One refused call of each accepted case of each operation that writes, broken where everything else holds already: if a refusal comes too late to
@@ -243,7 +246,11 @@ pub fn late_refusals<'a>(contract: &'a Contract, facts: &Facts) -> Vec<Draft<'a>
         probe.is_possible(contract, facts).then_some(probe)
     };
     let cases = writing.flat_map(|operation| operation.cases.iter().map(move |(name, case)| (operation, name, case)));
-    gather("refusals", cases.filter(|(_, _, case)| !case.signed_in).filter_map(|(operation, name, case)| last(operation, name, case)))
+    gather(
+        contract,
+        "refusals",
+        cases.filter(|(_, _, case)| !case.signed_in).filter_map(|(operation, name, case)| last(operation, name, case)),
+    )
 }
 
 /// One request of each operation by those who may not send it: the guards that its whole collection shares, broken as in the
@@ -263,38 +270,39 @@ pub fn wrong_callers<'a>(contract: &'a Contract, facts: &Facts) -> Vec<Draft<'a>
             .map(|probe| Probe { quiet: true, ..probe })
             .collect::<Vec<_>>()
     };
-    gather("callers", contract.specified().enumerate().flat_map(spoiled))
+    gather(contract, "callers", contract.specified().enumerate().flat_map(spoiled))
 }
 
-/// Some guards of one operation, each broken alone in so many ways at most; those that many operations share with one case only.
-/// What the refused calls may have done is looked at if `looks`.
+/// Some guards of one operation, each broken alone; those that many operations share with one case only. `thoroughly`: in every
+/// way, what the refused calls may have done is looked at, and what is only tried is tried.
 pub fn broken<'a>(
     contract: &'a Contract,
     facts: &Facts,
     operation: &'a Operation,
-    (most, looks): (usize, bool),
+    thoroughly: bool,
     which: &dyn Fn(&Guard) -> bool,
 ) -> Vec<Draft<'a>> {
     let possible = |probe: &Probe<'_>| probe.is_possible(contract, facts);
-    let cases = operation.cases.iter().filter(|(_, case)| !case.signed_in);
-    let accepted = cases.map(|(name, case)| Probe::accepted(contract, operation, name, case)).filter(possible);
+    let most = if thoroughly { usize::MAX } else { 1 };
+    let tries = operation.tries.iter().filter(|_| thoroughly).map(|(name, case)| Probe::accepted(contract, operation, name, case));
+    let accepted = bases(contract, operation, facts).map(|(name, case)| Probe::accepted(contract, operation, name, case));
     let broken = |(turn, accepted): (usize, Probe<'a>)| {
         let guards = operation.guards.iter().filter(|guard| which(guard) && (turn == 0 || !guard.shared));
         let ways = guards.flat_map(|guard| break_guard(guard, &accepted).into_iter().filter(possible).take(most).enumerate());
-        ways.map(|(index, probe)| Probe { quiet: index > 0 || !looks, ..probe }).collect::<Vec<_>>()
+        ways.map(|(index, probe)| Probe { quiet: index > 0 || !thoroughly, ..probe }).collect::<Vec<_>>()
     };
-    gather("guards", accepted.enumerate().flat_map(broken))
+    gather(contract, "guards", accepted.enumerate().flat_map(broken).chain(tries.filter(possible)))
 }
 
 /// Refused calls under settings that suit them, as few sequences as these allow.
-fn gather<'a>(family: &'static str, all: impl Iterator<Item = Probe<'a>>) -> Vec<Draft<'a>> {
+fn gather<'a>(contract: &Contract, family: &'static str, all: impl Iterator<Item = Probe<'a>>) -> Vec<Draft<'a>> {
     let mut groups: Vec<(Need, bool, Vec<Probe<'a>>)> = Vec::new();
     for probe in all {
         let (alone, wanted) = (probe.operation.harm.tenant_wide, need(&probe));
         // What an earlier group needs may be refined, never contradicted.
         let place = groups
             .iter()
-            .position(|(known, same, probes)| *same == alone && probes.len() < PROBES_PER_SEQUENCE && known.join(&wanted).is_some());
+            .position(|(known, same, probes)| *same == alone && probes.len() < PROBES_PER_GROUP && known.join(&wanted).is_some());
         match place {
             Some(index) => {
                 groups[index].0 = groups[index].0.join(&wanted).expect("just tried");
@@ -303,10 +311,14 @@ fn gather<'a>(family: &'static str, all: impl Iterator<Item = Probe<'a>>) -> Vec
             None => groups.push((wanted, alone, vec![probe])),
         }
     }
-    // Who has lost identifiers gets them back once.
-    for (_, _, probes) in &mut groups {
-        probes.sort_by_key(|probe| probe.who);
-    }
+    let apart = |(need, alone, probes): (Need, bool, Vec<Probe<'a>>)| {
+        let parts = if alone { vec![probes] } else { share_out(contract, probes) };
+        parts.into_iter().map(move |mut probes| {
+            // Who has lost identifiers gets them back once.
+            probes.sort_by_key(|probe| probe.who);
+            (need.clone(), alone, probes)
+        })
+    };
     let draft = |(index, (need, alone, probes)): (usize, (Need, bool, Vec<Probe<'a>>))| Draft {
         id: format!("{family}/{}", index + 1),
         need,
@@ -318,7 +330,30 @@ fn gather<'a>(family: &'static str, all: impl Iterator<Item = Probe<'a>>) -> Vec
             }
         }),
     };
-    groups.into_iter().enumerate().map(draft).collect()
+    groups.into_iter().flat_map(apart).enumerate().map(draft).collect()
+}
+
+/// The same in parts that can run side by side, an operation in one of them. Those whose callers need a password come last, so
+/// that few parts have such callers.
+fn share_out<'a>(contract: &Contract, probes: Vec<Probe<'a>>) -> Vec<Vec<Probe<'a>>> {
+    let parts = (probes.len() / PROBES_PER_SEQUENCE).max(1);
+    let most = probes.len().div_ceil(parts);
+    let mut operations: Vec<Vec<Probe<'a>>> = Vec::new();
+    for probe in probes {
+        match operations.last_mut().filter(|known| known[0].operation.id == probe.operation.id) {
+            Some(known) => known.push(probe),
+            None => operations.push(vec![probe]),
+        }
+    }
+    operations.sort_by_key(|probes| probes.iter().any(|probe| probe.needs_password(contract)));
+    let mut shares: Vec<Vec<Probe<'a>>> = vec![Vec::new()];
+    for probes in operations {
+        match shares.last_mut().filter(|share| share.is_empty() || share.len() + probes.len() / 2 <= most) {
+            Some(share) => share.extend(probes),
+            None => shares.push(probes),
+        }
+    }
+    shares
 }
 
 fn refused(script: &mut Script<'_>, cast: &mut Cast, probe: &Probe<'_>) {
@@ -346,16 +381,21 @@ fn in_turn<'a>(guard: &Guard, ways: Vec<Probe<'a>>, (turn, most): (usize, usize)
     ways.into_iter().enumerate().filter(|(index, _)| is_due(*index)).map(|(_, way)| way).collect()
 }
 
+/// What can be spoiled of an operation: its cases, or, where nothing brings it to success, what is refused anyway.
+fn bases<'a>(contract: &'a Contract, operation: &'a Operation, facts: &Facts) -> impl Iterator<Item = (&'a String, &'a Case)> {
+    let can_be = |(name, case): &(&String, &Case)| Probe::accepted(contract, operation, name, case).is_possible(contract, facts);
+    let bases = if operation.cases.iter().any(|base| can_be(&base)) { &operation.cases } else { &operation.tries };
+    // Why a call is refused does not depend on how its token was got.
+    bases.iter().filter(move |base| !base.1.signed_in && can_be(base))
+}
+
 fn spoiled<'a>(contract: &'a Contract, operation: &'a Operation, facts: &Facts, due: (usize, usize)) -> Vec<Probe<'a>> {
     let mut probes: Vec<Probe<'a>> = Vec::new();
     let possible = |probe: &Probe<'_>| probe.is_possible(contract, facts);
     let mut shared_done = false;
+    let mut looked: BTreeSet<String> = BTreeSet::new();
     let mut orders: Vec<BTreeSet<usize>> = Vec::new();
-    // What can be spoiled of an operation that nothing brings to success is refused anyway.
-    let can_be = |(name, case): &(&String, &Case)| possible(&Probe::accepted(contract, operation, name, case));
-    let bases = if operation.cases.iter().any(|base| can_be(&base)) { &operation.cases } else { &operation.tries };
-    // Why a call is refused does not depend on how its token was got.
-    for (name, case) in bases.iter().filter(|base| !base.1.signed_in && can_be(base)) {
+    for (name, case) in bases(contract, operation, facts) {
         let accepted = Probe::accepted(contract, operation, name, case);
         let mut order: Vec<Probe<'a>> = vec![accepted.clone()];
         let mut ordered = BTreeSet::new();
@@ -371,7 +411,9 @@ fn spoiled<'a>(contract: &'a Contract, operation: &'a Operation, facts: &Facts, 
                 }
             }
             let ways = in_turn(guard, ways, due).into_iter().filter(|probe| possible(probe)).enumerate();
-            probes.extend(ways.map(|(index, probe)| Probe { quiet: index > 0, ..probe }));
+            // What a refusal leaves behind is looked at once for each way to be refused.
+            let mut looks = |probe: &Probe<'_>| looked.insert(probe.label.split_once(": ").unwrap_or_default().1.to_owned());
+            probes.extend(ways.map(|(index, probe)| Probe { quiet: index > 0 || !looks(&probe), ..probe }));
         }
         probes.extend(neighbours(operation, &accepted, shared_done).into_iter().filter(possible));
         shared_done = true;
@@ -477,5 +519,29 @@ pub fn routes(contract: &Contract) -> Draft<'_> {
                 }
             }
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contract::Version;
+
+    #[test]
+    fn an_operation_is_tried_in_one_of_the_parts_that_run_side_by_side() {
+        let contract = Contract::embedded(Version::NEWEST).unwrap();
+        let facts = Facts { can_sign_in: true, ..Facts::default() };
+        let probes: Vec<Probe<'_>> = ["GetProfile", "UpdateProfile", "UpdatePassword", "GetUser", "DeleteUser", "ListUsers"]
+            .iter()
+            .flat_map(|id| spoiled(&contract, contract.operation(id).unwrap(), &facts, (0, usize::MAX)))
+            .collect();
+        let all = probes.len();
+        let shares = share_out(&contract, probes);
+        assert!(shares.len() > 1 && shares.len() <= all / PROBES_PER_SEQUENCE + 1, "{} of {all}", shares.len());
+        assert_eq!(shares.iter().map(Vec::len).sum::<usize>(), all, "nothing is lost");
+        let operations = |share: &Vec<Probe<'_>>| share.iter().map(|probe| probe.operation.id.clone()).collect::<BTreeSet<_>>();
+        assert_eq!(shares.iter().map(|share| operations(share).len()).sum::<usize>(), 6);
+        let costly = |share: &Vec<Probe<'_>>| share.iter().any(|probe| probe.needs_password(&contract));
+        assert!(shares.iter().map(costly).is_sorted(), "those with passwords come last");
     }
 }

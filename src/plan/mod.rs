@@ -34,8 +34,8 @@ pub use partition::Partition;
 pub use portion::{Portion, Reach, flows, raced};
 pub use script::{flaw, foresee, signed_in, start};
 pub use sequence::{
-    Action, Call, CallError, Epoch, Facts, Obtain, PLAN_SCHEMA, PLAN_VERSION, Persona, Plan, Purpose, Sequence, Settings, SignIn, Step,
-    Through,
+    Action, Call, CallError, Epoch, Facts, Obtain, PLAN_SCHEMA, PLAN_VERSION, Persona, Plan, Purpose, SIGN_IN_ENDS_WITH, Sequence,
+    Settings, SignIn, Step, Through,
 };
 pub use symbol::{Binding, Unbound, captured, symbols};
 pub use twist::{OVERLONG_ID, UNUSED_ID};

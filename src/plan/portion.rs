@@ -1,11 +1,13 @@
 //! The part of a plan that judges one thing, planned alone.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use rand::SeedableRng as _;
 
-use super::build::{Draft, Profile, WAYS_IN_TURN, build, stories};
+use super::build::{Draft, Profile, WAYS_IN_TURN, stories};
 use super::epoch::{Need, fields};
+use super::parallel::in_parallel;
 use super::script::Script;
 use super::sequence::{Epoch, Facts, PLAN_VERSION, Plan, Step};
 use super::{matrix, published, races, toggles};
@@ -31,8 +33,8 @@ pub enum Portion {
         /// Whether each is broken in every way, and what that may have done is looked at.
         thoroughly: bool,
     },
-    /// The stories, races and probes of paths and documents whose names fit a pattern.
-    Named(String),
+    /// The stories, races and probes of paths and documents whose names fit one of these patterns.
+    Named(Vec<String>),
 }
 
 /// A part of the sequences in which an operation comes up.
@@ -44,36 +46,33 @@ pub enum Reach {
     Refused,
     /// Its races.
     Races,
-    /// The stories, and the toggles, that it has a part in.
+    /// The stories, and the toggles, that try it.
     Stories,
-    /// Everything of the standard profile that it has a part in.
-    Standard,
 }
 
 impl Portion {
     /// The plan of this part; what the settings as found forbid is left out.
     pub fn plan(&self, contract: &Contract, facts: &Facts, seed: u64) -> Plan {
-        if let Self::Operation { operation, reach: Reach::Standard } = self {
-            return build(contract, facts, seed, Profile::Standard, std::slice::from_ref(operation)).plan;
-        }
         let names = fields(contract);
         let mut plan = Plan { plan_version: PLAN_VERSION, contract: contract.version, seed, facts: facts.clone(), epochs: Vec::new() };
-        for draft in self.drafts(contract, facts, seed) {
-            if !facts.may_change_settings && (draft.alone || !draft.need.met_by(facts)) {
-                continue;
-            }
-            let settings = (draft.need != Need::default()).then(|| draft.need.settings(&names)).filter(|_| facts.may_change_settings);
+        let possible = |draft: &Draft<'_>| facts.may_change_settings || !draft.alone && draft.need.met_by(facts);
+        let settings_for =
+            |draft: &Draft<'_>| (draft.need != Need::default()).then(|| draft.need.settings(&names)).filter(|_| facts.may_change_settings);
+        let drafts = self.drafts(contract, facts, seed).into_iter().filter(possible);
+        let drafts: Vec<_> = drafts.map(|draft| (settings_for(&draft), draft)).collect();
+        let written = in_parallel(&drafts.iter().collect::<Vec<_>>(), |(settings, draft)| {
             let mut script = Script::new(contract, facts, settings.as_ref());
             (draft.write)(&mut script);
-            let sequence = script.finish(draft.id);
-            let wanted = match self {
-                Self::Operation { operation, .. } | Self::Guards { operation, .. } => {
-                    sequence.steps.iter().any(|step| step.operation() == Some(operation))
-                }
-                Self::Named(_) => !sequence.steps.is_empty(),
+            script.finish(&draft.id)
+        });
+        for ((settings, draft), sequence) in drafts.iter().zip(written) {
+            let wanted = |step: &Arc<Step>| match self {
+                Self::Operation { operation, reach: Reach::Stories } => step.tries(operation),
+                Self::Operation { operation, .. } | Self::Guards { operation, .. } => step.operation() == Some(operation),
+                Self::Named(_) => true,
             };
-            if wanted {
-                plan.epochs.push(Epoch { settings, alone: draft.alone, sequences: vec![sequence] });
+            if sequence.steps.iter().any(wanted) {
+                plan.epochs.push(Epoch { settings: settings.clone(), alone: draft.alone, sequences: vec![sequence] });
             }
         }
         plan
@@ -85,16 +84,15 @@ impl Portion {
             Self::Guards { operation, kinds, thoroughly } => {
                 let Some(operation) = contract.operation(operation) else { return Vec::new() };
                 let of_kind = |guard: &Guard| kinds.is_empty() || kinds.iter().any(|kind| kind == guard.kind.name());
-                let most = if *thoroughly { usize::MAX } else { 1 };
-                return matrix::broken(contract, facts, operation, (most, *thoroughly), &of_kind);
+                return matrix::broken(contract, facts, operation, *thoroughly, &of_kind);
             }
-            Self::Named(pattern) => {
+            Self::Named(patterns) => {
                 let mut drafts = vec![matrix::routes(contract)];
                 drafts.extend(stories(contract, facts));
                 drafts.extend(races::races(contract, facts, Profile::Standard));
                 drafts.extend(published::admin_only(contract, facts));
                 drafts.extend(published::documented(contract, facts));
-                drafts.retain(|draft| glob(pattern, &draft.id));
+                drafts.retain(|draft| patterns.iter().any(|pattern| glob(pattern, &draft.id)));
                 return drafts;
             }
         };
@@ -103,7 +101,7 @@ impl Portion {
             Reach::Accepted => matrix::lap(contract, facts, &wanted),
             Reach::Refused => matrix::matrix(contract, facts, WAYS_IN_TURN, &wanted),
             Reach::Races => races::races(contract, facts, Profile::Standard),
-            Reach::Stories | Reach::Standard => {
+            Reach::Stories => {
                 let mut drafts = stories(contract, facts);
                 drafts.extend(published::documented(contract, facts));
                 drafts.extend(toggles::toggles(contract, &mut rand::rngs::StdRng::seed_from_u64(seed)));
@@ -146,7 +144,7 @@ pub fn raced(contract: &Contract) -> BTreeSet<String> {
         (draft.write)(&mut script);
         script.finish(draft.id)
     });
-    let together = |step: &Step| step.together.and(step.operation()).map(str::to_owned);
+    let together = |step: &Arc<Step>| step.together.and(step.operation()).map(str::to_owned);
     sequences.flat_map(|sequence| sequence.steps.iter().filter_map(together).collect::<Vec<_>>()).collect()
 }
 
@@ -164,7 +162,7 @@ mod tests {
             let portion = Portion::Operation { operation: "UpdateProfile".into(), reach };
             let plan = portion.plan(&contract, &facts, 1);
             assert!(plan.sequences().count() > 0, "{reach:?}");
-            let speaks = |step: &super::super::Step| step.operation() == Some("UpdateProfile");
+            let speaks = |step: &Arc<Step>| step.operation() == Some("UpdateProfile");
             assert!(plan.sequences().all(|sequence| sequence.steps.iter().any(speaks)), "{reach:?}");
             assert_eq!(plan, portion.plan(&contract, &facts, 1), "the same portion is the same plan");
         }
@@ -182,7 +180,7 @@ mod tests {
         let labels = |kinds: &[&str]| {
             let kinds = kinds.iter().copied().map(str::to_owned).collect();
             let plan = Portion::Guards { operation: "UpdateProfile".into(), kinds, thoroughly: true }.plan(&contract, &facts, 1);
-            let label = |step: &Step| match &step.purpose {
+            let label = |step: &Arc<Step>| match &step.purpose {
                 Purpose::Probe(label) if step.operation() == Some("UpdateProfile") => Some(label.clone()),
                 _ => None,
             };
@@ -199,7 +197,7 @@ mod tests {
         let contract = Contract::embedded(Version::NEWEST).unwrap();
         let facts = Facts { may_change_settings: true, can_sign_in: true, ..Facts::default() };
         let planned = |pattern: &str| {
-            let plan = Portion::Named(pattern.into()).plan(&contract, &facts, 1);
+            let plan = Portion::Named(vec![pattern.into()]).plan(&contract, &facts, 1);
             plan.sequences().map(|sequence| sequence.id.clone()).collect::<Vec<_>>()
         };
         assert_eq!(planned("lives/suspension"), ["lives/suspension"]);

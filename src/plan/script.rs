@@ -1,6 +1,7 @@
 //! Writes one sequence while the model says what each step will bring.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
@@ -122,7 +123,7 @@ impl<'a> Script<'a> {
 
     /// The finished sequence.
     pub fn finish(self, id: impl Into<String>) -> Sequence {
-        Sequence { id: id.into(), steps: self.steps }
+        Sequence { id: id.into(), steps: self.steps.into_iter().map(Arc::new).collect() }
     }
 
     /// The finished sequence, and what its calls show.

@@ -1,11 +1,14 @@
 //! Plans as data: what `--report plan:` writes and `replay` reads.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+use std::fmt;
 use std::ops::Range;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde::{Deserialize, Serialize};
+use serde::de::{SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use super::symbol::{Binding, Unbound, symbols};
@@ -152,15 +155,39 @@ pub struct Epoch {
 pub struct Sequence {
     /// Name, unique within the plan.
     pub id: String,
-    /// The steps.
-    pub steps: Vec<Step>,
+    /// The steps; equal ones of a file are kept once.
+    #[serde(deserialize_with = "equal_once")]
+    pub steps: Vec<Arc<Step>>,
+}
+
+/// Reads steps one by one, so that a long file takes no more memory than what differs in it.
+fn equal_once<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Arc<Step>>, D::Error> {
+    struct Steps;
+    impl<'de> Visitor<'de> for Steps {
+        type Value = Vec<Arc<Step>>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a list of steps")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+            let (mut known, mut steps): (HashSet<Arc<Step>>, Vec<_>) = (HashSet::new(), Vec::new());
+            while let Some(step) = list.next_element::<Step>()? {
+                let step = known.get(&step).cloned().unwrap_or_else(|| Arc::new(step));
+                known.insert(Arc::clone(&step));
+                steps.push(step);
+            }
+            Ok(steps)
+        }
+    }
+    deserializer.deserialize_seq(Steps)
 }
 
 impl Sequence {
     /// The steps that are sent together with this one: itself alone, or its neighbours with the same number.
     pub fn group(&self, step: usize) -> Range<usize> {
         let number = self.steps.get(step).and_then(|step| step.together);
-        let fits = |other: &&Step| number.is_some() && other.together == number;
+        let fits = |other: &&Arc<Step>| number.is_some() && other.together == number;
         let before = self.steps.iter().take(step).rev().take_while(fits).count();
         let after = self.steps.iter().skip(step + 1).take_while(fits).count();
         step - before..step + 1 + after
@@ -182,7 +209,7 @@ impl Sequence {
 }
 
 /// One step.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Step {
     /// Who sends it.
@@ -203,7 +230,7 @@ pub struct Step {
 }
 
 /// Why a step is in a sequence.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Purpose {
     /// Makes what later steps need.
@@ -241,7 +268,7 @@ pub enum Persona {
 }
 
 /// What a step does.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Action {
     /// Sends one request.
@@ -255,7 +282,7 @@ pub enum Action {
 }
 
 /// Something that is got outside the two collections.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Obtain {
     /// Symbol of what is got.
@@ -265,7 +292,7 @@ pub struct Obtain {
 }
 
 /// One request with symbols.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Call {
     /// The operation meant; none for paths that do not exist.
@@ -286,8 +313,11 @@ pub struct Call {
     pub body_base64: Option<String>,
 }
 
+/// The operation that a sign-in ends with.
+pub const SIGN_IN_ENDS_WITH: &str = "IssueToken";
+
 /// A sign-in with username and password.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SignIn {
     /// The user's id.
@@ -342,7 +372,7 @@ impl SignIn {
 }
 
 /// An enterprise connector of the harness's own identity provider, and who signs in there.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Through {
     /// Id of the connector.
@@ -387,6 +417,12 @@ impl Call {
 }
 
 impl Step {
+    /// Whether an operation is the point of the step.
+    pub fn tries(&self, operation: &str) -> bool {
+        let ends_with = if matches!(self.action, Action::SignIn(_)) { Some(SIGN_IN_ENDS_WITH) } else { self.operation() };
+        matches!(self.purpose, Purpose::Probe(_)) && ends_with == Some(operation)
+    }
+
     /// The symbols the step needs.
     pub fn needs(&self) -> Vec<&str> {
         match &self.action {
@@ -428,5 +464,19 @@ impl Step {
             Action::Obtain(obtain) => format!("{persona}: {}", obtain.from.line()),
             Action::SignIn(sign_in) => format!("{persona}: signs in at the {}-party application with {}", sign_in.client, sign_in.scopes),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_steps_of_a_file_are_kept_once() {
+        let step = |seconds: u32| format!(r#"{{"persona": "admin", "purpose": "setup", "action": {{"wait": {seconds}}}}}"#);
+        let text = format!(r#"{{"id": "waits", "steps": [{}, {}, {}]}}"#, step(1), step(2), step(1));
+        let sequence: Sequence = serde_json::from_str(&text).unwrap();
+        assert!(Arc::ptr_eq(&sequence.steps[0], &sequence.steps[2]) && !Arc::ptr_eq(&sequence.steps[0], &sequence.steps[1]));
+        assert_eq!(serde_json::to_value(&sequence).unwrap(), serde_json::from_str::<Value>(&text).unwrap());
     }
 }

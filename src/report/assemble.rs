@@ -17,7 +17,7 @@ use super::verdict::{RunVerdict, Verdict};
 use crate::check::{Waiver, Waivers};
 use crate::contract::guard::Status;
 use crate::contract::{self, Need, Operation, Origin, PublishedOperation, Requirement, Unprobed, glob};
-use crate::engine::{Found, Ran, RunResult};
+use crate::engine::{Found, Ran, RunResult, Words};
 use crate::plan::{Action, Epoch, Facts, Plan};
 
 /// What a report says besides what was found out.
@@ -73,7 +73,7 @@ pub fn assemble(result: &RunResult, circumstances: &Circumstances, waivers: &mut
     if untested || unsure || result.stopped || !result.troubles.is_empty() {
         verdicts.push(RunVerdict::Incomplete);
     }
-    if result.operations.is_empty() && !result.troubles.is_empty() {
+    if result.counts.is_empty() && !result.troubles.is_empty() {
         verdicts.push(RunVerdict::Unreachable);
     }
     let mut errors = result.troubles.clone();
@@ -113,11 +113,7 @@ pub fn assemble(result: &RunResult, circumstances: &Circumstances, waivers: &mut
             observed: count(outcomes.iter().filter(|row| row.observed > 0).count()),
         },
         requirements: RequirementCounts::of(&requirements),
-        checks: result
-            .checks
-            .iter()
-            .map(|(name, (pass, fail, abstain))| (name.clone(), CheckCounts { pass: *pass, fail: *fail, abstain: *abstain }))
-            .collect(),
+        checks: result.counts.checks().into_iter().map(words).collect(),
         findings: count(findings.len()),
         residue: count(result.residue.len()),
     };
@@ -151,9 +147,10 @@ pub fn assemble(result: &RunResult, circumstances: &Circumstances, waivers: &mut
         untestable,
         out_of_scope,
         abstained: result
-            .abstentions
-            .iter()
-            .map(|((check, reason), times)| Abstention { check: check.clone(), reason: reason.clone(), count: *times })
+            .counts
+            .abstentions()
+            .into_iter()
+            .map(|((check, reason), count)| Abstention { check: check.to_owned(), reason: reason.to_owned(), count })
             .collect(),
         errors,
         out: circumstances.out.clone(),
@@ -261,7 +258,7 @@ impl Assembly<'_> {
                 also_seen_in: members.iter().map(|found| found.seen).sum::<u64>() - 1,
                 replay,
                 curl: None,
-                sequence: confirmation.sequence.steps.iter().map(crate::plan::Step::line).collect(),
+                sequence: confirmation.sequence.steps.iter().map(|step| step.line()).collect(),
             };
             let script = curl::script(&self.result.contract, &finding, &plan);
             finding.curl = self.circumstances.out.as_ref().filter(|_| script.is_some()).map(|out| format!("{out}/findings/{id}.sh"));
@@ -300,7 +297,7 @@ impl Assembly<'_> {
             return Vec::new();
         }
         let judged = |requirement: &str, operation: &str| {
-            self.result.evidence.keys().any(|(known, on)| glob(requirement, known) && glob(operation, on))
+            self.result.counts.evidence().any(|(known, on, _)| glob(requirement, known) && glob(operation, on))
         };
         waivers.stale(|waiver| judged(waiver.requirement.get_ref(), waiver.operation.get_ref()))
     }
@@ -308,10 +305,9 @@ impl Assembly<'_> {
     fn requirements(&self, stale: &[&Waiver]) -> Vec<RequirementRow> {
         let rows = self.result.contract.requirements.iter().map(|requirement| {
             let mut operations: BTreeMap<&str, RequirementOperation> = BTreeMap::new();
-            for ((id, operation), evidence) in &self.result.evidence {
-                if *id == requirement.id && !operation.is_empty() {
-                    let row =
-                        RequirementOperation { operation: operation.clone(), verdict: Verdict::Pass, evidence: *evidence, note: None };
+            for (id, operation, evidence) in self.result.counts.evidence() {
+                if id == requirement.id && !operation.is_empty() {
+                    let row = RequirementOperation { operation: operation.to_owned(), verdict: Verdict::Pass, evidence, note: None };
                     operations.insert(operation, row);
                 }
             }
@@ -359,17 +355,21 @@ impl Assembly<'_> {
                     contract::Level::Should => Level::Should,
                 },
                 verdict,
-                evidence: operations.iter().map(|row| row.evidence).sum::<u64>()
-                    + self.result.evidence.get(&(requirement.id.clone(), String::new())).copied().unwrap_or(0),
+                evidence: operations.iter().map(|row| row.evidence).sum::<u64>() + self.router_evidence(requirement),
                 operations,
             }
         });
         rows.collect()
     }
 
+    /// What answers of the router are evidence for.
+    fn router_evidence(&self, requirement: &Requirement) -> u64 {
+        self.result.counts.of("").and_then(|counts| counts.evidence.get(&requirement.id)).copied().unwrap_or(0)
+    }
+
     fn verdict(&self, requirement: &Requirement, operations: &[RequirementOperation], stale: &[&Waiver]) -> Verdict {
         let has = |verdict: Verdict| operations.iter().any(|row| row.verdict == verdict);
-        let router = self.result.evidence.contains_key(&(requirement.id.clone(), String::new()));
+        let router = self.router_evidence(requirement) > 0;
         if has(Verdict::Fail) {
             Verdict::Fail
         } else if stale.iter().any(|waiver| glob(waiver.requirement.get_ref(), &requirement.id)) {
@@ -430,7 +430,7 @@ impl Assembly<'_> {
             for outcome in operation.outcomes() {
                 let Status::Exact(status) = outcome.status else { continue };
                 let name = outcome.to_string();
-                let observed = self.result.operations.get(&operation.id).and_then(|tally| tally.outcomes.get(&name)).copied().unwrap_or(0);
+                let observed = self.result.counts.of(&operation.id).and_then(|counts| counts.outcomes.get(&outcome)).copied().unwrap_or(0);
                 let predicted = planned.contains(&(operation.id.as_str(), name.as_str()));
                 rows.push(OutcomeRow {
                     operation: operation.id.clone(),
@@ -446,7 +446,7 @@ impl Assembly<'_> {
     }
 
     fn is_exercised(&self, operation: &Operation) -> bool {
-        self.result.operations.contains_key(&operation.id)
+        self.result.counts.of(&operation.id).is_some()
     }
 
     /// The operations of the target's own document.
@@ -471,13 +471,13 @@ impl Assembly<'_> {
     }
 
     fn status_count(&self, operation: &Operation, status: u16) -> u64 {
-        self.result.operations.get(&operation.id).and_then(|tally| tally.statuses.get(&status)).copied().unwrap_or(0)
+        self.result.counts.of(&operation.id).and_then(|counts| counts.statuses.get(&status)).copied().unwrap_or(0)
     }
 
     fn operation(&self, operation: &Operation) -> OperationRow {
-        let tally = self.result.operations.get(&operation.id).cloned().unwrap_or_default();
+        let counts = self.result.counts.of(&operation.id).cloned().unwrap_or_default();
         let mut time = Timing::default();
-        tally.times.iter().for_each(|each| time.add(u64::try_from(each.as_micros()).unwrap_or(u64::MAX)));
+        counts.times.iter().for_each(|each| time.add(u64::try_from(each.as_micros()).unwrap_or(u64::MAX)));
         OperationRow {
             id: operation.id.clone(),
             collection: match operation.collection {
@@ -486,13 +486,17 @@ impl Assembly<'_> {
             },
             method: operation.method.clone(),
             path: operation.path.clone(),
-            requests: tally.statuses.values().sum(),
-            statuses: tally.statuses,
+            requests: counts.statuses.values().sum(),
+            statuses: counts.statuses,
             published: false,
-            checks: tally.checks.into_iter().map(|(name, (pass, fail, abstain))| (name, CheckCounts { pass, fail, abstain })).collect(),
+            checks: counts.checks.into_iter().map(words).collect(),
             time: (time.answers > 0).then_some(time),
         }
     }
+}
+
+fn words((check, Words { pass, fail, abstain }): (&str, Words)) -> (String, CheckCounts) {
+    (check.to_owned(), CheckCounts { pass, fail, abstain })
 }
 
 /// A plan as its file says it.

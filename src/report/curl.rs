@@ -29,9 +29,9 @@ pub fn script(contract: &Contract, finding: &Finding, plan: &Plan) -> Option<Str
     let calls: Vec<(&Step, &Call)> = sequence
         .steps
         .iter()
-        .map(|step| if let Action::Call(call) = &step.action { Some((step, call)) } else { None })
+        .map(|step| if let Action::Call(call) = &step.action { Some((&**step, call)) } else { None })
         .collect::<Option<_>>()?;
-    let used: BTreeSet<&str> = sequence.steps.iter().flat_map(Step::needs).collect();
+    let used: BTreeSet<&str> = sequence.steps.iter().flat_map(|step| step.needs()).collect();
     if used.iter().any(|symbol| symbol.starts_with("third.")) {
         return None;
     }

@@ -87,7 +87,7 @@ impl<'a> Stable<'a> {
         let mut text = text.to_owned();
         for (value, symbol) in &self.values {
             if text.contains(value.as_str()) {
-                text = text.replace(value.as_str(), symbol);
+                text = replaced(&text, value, symbol);
             }
         }
         for (mark, rest) in &self.marks {
@@ -177,6 +177,20 @@ fn is_made_up(text: &str) -> bool {
     digits > 0 && capitals + small > 0 || 4 * capitals.min(small) >= text.len()
 }
 
+/// The text with a symbol in place of a value, but not where the value is the beginning of a longer number: `lc_12` is not in
+/// `lc_123`.
+fn replaced(text: &str, value: &str, symbol: &str) -> String {
+    let digit = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_digit());
+    let (mut done, mut rest) = (String::new(), text);
+    while let Some((before, after)) = rest.split_once(value) {
+        let longer = digit(value.bytes().last()) && digit(after.bytes().next());
+        done.push_str(before);
+        done.push_str(if longer { value } else { symbol });
+        rest = after;
+    }
+    done + rest
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -202,6 +216,10 @@ mod tests {
         assert_eq!(stable("lc_abcdefgh_1f_7@example.com lc_abcdefgh_ text"), "<name#1>@example.com lc_ text");
         assert_eq!(stable("LC_abcdefgh_1f_7@example.com lcabcdefghx1fv8 abcdefgh"), "<name#1>@example.com lcv8 lc_");
         assert_eq!(stable("lc_abcdefgh_1f_n9 lc_abcdefgh_ text 12 lc_target"), "<name#1> <name#2> lc_target");
+        let symbols = [("given#4.name", "lc_abcdefgh_1f_1"), ("run", "abcdefgh"), ("tag", "1f")];
+        let symbols = symbols.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let text = Stable::new(&symbols, &str::to_owned).text("lc_abcdefgh_1f_1 lc_abcdefgh_1f_12");
+        assert_eq!(text, "<given#1.name> <name#1>", "a longer number is another name");
     }
 
     #[test]

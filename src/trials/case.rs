@@ -35,28 +35,31 @@ impl Case {
         self.operation != ROUTES && self.operation != PUBLISHED
     }
 
-    /// The parts of a plan that can judge the case, the likeliest and cheapest first; none where the whole plan is needed.
+    /// The parts of a plan that can judge the case, the likeliest and cheapest first.
     pub fn portions(&self, contract: &Contract) -> Vec<Portion> {
         if self.operation == ROUTES {
-            return vec![Portion::Named(ROUTES.into())];
+            return vec![Portion::Named(vec![ROUTES.into()])];
         }
         if self.operation == PUBLISHED {
-            return Vec::new();
+            return vec![Portion::Named(vec!["admin-only/*".into(), "documented/*".into()])];
         }
         let Some(requirement) = contract.requirement(&self.requirement) else { return Vec::new() };
         let Some(operation) = contract.operation(&self.operation) else { return Vec::new() };
         let part = |reach| Portion::Operation { operation: self.operation.clone(), reach };
         let guards = |kinds, thoroughly| Portion::Guards { operation: self.operation.clone(), kinds, thoroughly };
-        let (kinds, raced) = (guards_of(operation, requirement), requirement.checks.iter().any(|check| check == "race"));
+        let (kinds, told) = (guards_of(operation, requirement), |name: &str| requirement.checks.iter().any(|check| check == name));
+        // Refusals by other guards say nothing of a requirement that speaks of some.
+        let any = kinds.is_empty().then(|| guards(Vec::new(), false));
         let first = match requirement.facet {
-            _ if raced => part(Reach::Races),
+            _ if told("race") => part(Reach::Races),
+            _ if told("sign-in") => part(Reach::Stories),
             Some(Facet::Order) => part(Reach::Refused),
             Some(_) => guards(Vec::new(), false),
             None if kinds.is_empty() => part(Reach::Accepted),
             None => guards(kinds, true),
         };
-        let others = [part(Reach::Accepted), guards(Vec::new(), false), part(Reach::Refused), part(Reach::Stories), part(Reach::Standard)];
-        let others = others.into_iter().filter(|portion| *portion != first).collect::<Vec<_>>();
+        let others = [Some(part(Reach::Accepted)), Some(part(Reach::Stories)), any, Some(part(Reach::Refused))];
+        let others = others.into_iter().flatten().filter(|portion| *portion != first).collect::<Vec<_>>();
         std::iter::once(first).chain(others).collect()
     }
 }

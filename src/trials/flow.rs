@@ -31,7 +31,7 @@ pub fn flows(contract: &Contract) -> Vec<Flow> {
 impl Flow {
     /// The part of a plan that consists of it.
     pub fn portion(&self) -> Portion {
-        Portion::Named(if self.0.starts_with(RACES) { format!("{}/*", self.0) } else { self.0.clone() })
+        Portion::Named(vec![if self.0.starts_with(RACES) { format!("{}/*", self.0) } else { self.0.clone() }])
     }
 
     fn is(&self, sequence: &str) -> bool {

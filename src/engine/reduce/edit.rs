@@ -1,5 +1,7 @@
 //! Ways to make the requests of a slice simpler.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use super::slice::Slice;
@@ -37,8 +39,8 @@ impl Edit {
     }
 
     /// Makes the request simpler; false if there is nothing to change.
-    pub fn apply(&self, steps: &mut [Step]) -> bool {
-        let Action::Call(call) = &mut steps[self.step].action else { return false };
+    pub fn apply(&self, steps: &mut [Arc<Step>]) -> bool {
+        let Action::Call(call) = &mut Arc::make_mut(&mut steps[self.step]).action else { return false };
         match &self.what {
             What::Symbol(from, to) => {
                 let (from, to) = (format!("{{{{{from}}}}}"), format!("{{{{{to}}}}}"));

@@ -1,6 +1,7 @@
 //! A part of a sequence: the steps that a deviation shows at, what they depend on, and what else is kept.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::contract::{Contract, Operation};
 use crate::plan::{Action, Purpose, Sequence, Step, symbols};
@@ -13,7 +14,7 @@ const SIGN_IN: u64 = 10;
 pub struct Slice {
     id: String,
     /// The steps of the whole sequence, as they would be sent.
-    pub steps: Vec<Step>,
+    pub steps: Vec<Arc<Step>>,
     point: usize,
     /// Steps that are kept although nothing that is kept needs what they bring.
     pub extra: Vec<usize>,
@@ -47,9 +48,10 @@ impl Slice {
     pub fn sequence(&self) -> Sequence {
         let kept = self.kept();
         let steps = kept.iter().map(|index| {
-            let mut step = self.steps[*index].clone();
+            let mut step = Arc::clone(&self.steps[*index]);
             if let Purpose::Look(of) = step.purpose {
-                step.purpose = kept.iter().position(|known| *known == of).map_or(Purpose::Probe("look".into()), Purpose::Look);
+                Arc::make_mut(&mut step).purpose =
+                    kept.iter().position(|known| *known == of).map_or(Purpose::Probe("look".into()), Purpose::Look);
             }
             step
         });
@@ -100,7 +102,7 @@ impl Slice {
 }
 
 /// The steps and everything they depend on by symbols.
-fn close(steps: &[Step], mut wanted: BTreeSet<usize>) -> BTreeSet<usize> {
+fn close(steps: &[Arc<Step>], mut wanted: BTreeSet<usize>) -> BTreeSet<usize> {
     let mut open: Vec<usize> = wanted.iter().copied().collect();
     while let Some(index) = open.pop() {
         for symbol in steps[index].needs() {

@@ -28,7 +28,7 @@
 //! let observation = observe(&contract, &before, &request, &answer, 0);
 //! let judgements = judge(&contract, &request, &answer, &observation);
 //! let broken = judgements.iter().filter(|judgement| matches!(judgement.result, check::Result::Fail(_)));
-//! assert!(broken.map(|judgement| judgement.requirement.as_str()).any(|id| id == "ACC-AUTH-01"));
+//! assert!(broken.map(|judgement| judgement.requirement.id.as_str()).any(|id| id == "ACC-AUTH-01"));
 //! # Ok(())
 //! # }
 //! ```

@@ -25,7 +25,7 @@ impl Docket {
         Self { contract, evidence }
     }
 
-    /// As [`super::judge`].
+    /// As [`judge()`](super::judge()).
     pub fn judge(&self, request: &Request, answer: &Answer, observation: &Observation) -> Vec<Judgement> {
         let operation = observation.operation.as_deref().and_then(|id| self.contract.operation(id));
         let name = operation.map_or("", |operation| &operation.id);

@@ -411,8 +411,9 @@ fn spoiled<'a>(contract: &'a Contract, operation: &'a Operation, facts: &Facts, 
                 }
             }
             let ways = in_turn(guard, ways, due).into_iter().filter(|probe| possible(probe)).enumerate();
-            // What a refusal leaves behind is looked at once for each way to be refused.
-            let mut looks = |probe: &Probe<'_>| looked.insert(probe.label.split_once(": ").unwrap_or_default().1.to_owned());
+            // What a refusal leaves behind is looked at once for each way to be refused; of settings, in each case.
+            let way = |probe: &Probe<'_>| probe.label.split_once(": ").unwrap_or_default().1.to_owned();
+            let mut looks = |probe: &Probe<'_>| looked.insert(way(probe)) || operation.harm.tenant_wide;
             probes.extend(ways.map(|(index, probe)| Probe { quiet: index > 0 || !looks(&probe), ..probe }));
         }
         probes.extend(neighbours(operation, &accepted, shared_done).into_iter().filter(possible));

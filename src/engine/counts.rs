@@ -28,7 +28,7 @@ impl Words {
 
 /// Counts of one operation.
 #[derive(Debug, Clone, Default)]
-pub struct OperationCounts {
+pub struct OperationTally {
     /// Answers by status.
     pub statuses: BTreeMap<u16, u64>,
     /// Admitted outcomes seen.
@@ -45,7 +45,7 @@ pub struct OperationCounts {
 
 /// Counts by operation; requests that name none stand under the empty name.
 #[derive(Debug, Clone, Default)]
-pub struct Counts(BTreeMap<String, OperationCounts>);
+pub struct Counts(BTreeMap<String, OperationTally>);
 
 impl Counts {
     /// Counts an answer, if there was one, and what was said of it.
@@ -96,10 +96,10 @@ impl Counts {
         }
     }
 
-    fn entry(&mut self, operation: &str) -> &mut OperationCounts {
+    fn entry(&mut self, operation: &str) -> &mut OperationTally {
         // Most operations are known already; a name is made for the first of each only.
         if !self.0.contains_key(operation) {
-            self.0.insert(operation.to_owned(), OperationCounts::default());
+            self.0.insert(operation.to_owned(), OperationTally::default());
         }
         self.0.get_mut(operation).expect("it was just made")
     }
@@ -110,7 +110,7 @@ impl Counts {
     }
 
     /// Those of an operation, if it was called.
-    pub fn of(&self, operation: &str) -> Option<&OperationCounts> {
+    pub fn of(&self, operation: &str) -> Option<&OperationTally> {
         self.0.get(operation)
     }
 
@@ -140,7 +140,7 @@ impl Counts {
     }
 }
 
-impl OperationCounts {
+impl OperationTally {
     fn word(&mut self, judgement: &Judgement) {
         let words = self.checks.entry(judgement.check).or_default();
         match &judgement.result {

@@ -27,7 +27,7 @@ mod together;
 
 pub use board::{Exemplar, Found, Ran, Shown, Subject};
 pub use confirm::{Confirmation, REPLAYS};
-pub use counts::{Counts, OperationCounts, Words};
+pub use counts::{Counts, OperationTally, Words};
 pub use diagnosis::{Diagnosis, Health, Obstacle, Reach, Symptom, diagnose};
 pub use event::{Event, Listener};
 pub use execute::{Context, Sighted, Trace, execute};

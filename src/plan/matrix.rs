@@ -5,21 +5,15 @@ use std::sync::Arc;
 
 use super::build::Draft;
 use super::epoch::Need;
+use super::gather::gather;
+use super::look::{look, read_back};
 use super::probe::{Cast, Probe, Rendered};
-use super::script::{Script, User};
+use super::script::Script;
 use super::sequence::{Call, Facts, Persona, Purpose};
 use super::twist::break_guard;
 use crate::contract::entity::Owner;
 use crate::contract::guard::{Guard, GuardKind};
-use crate::contract::{Case, Contract, Effect, Kind, Named, Operation, Outcome};
-use crate::model::{Route, route};
-
-/// Probes under the same settings: users, their passwords and tokens are shared by as many as these allow; a deviation is reduced
-/// from what comes before it.
-const PROBES_PER_GROUP: usize = 450;
-
-/// Probes that are worth a sequence of their own, with its own users, so that it can run beside others.
-const PROBES_PER_SEQUENCE: usize = 150;
+use crate::contract::{Case, Contract, Effect, Kind, Named, Operation};
 
 /// Operations whose accepted cases share a sequence, where their callers have passwords.
 const OPERATIONS_PER_LAP: usize = 16;
@@ -37,11 +31,6 @@ const fn counts_for_order(kind: &GuardKind) -> bool {
     )
 }
 
-/// What a probe needs of the settings.
-pub(super) fn need(probe: &Probe<'_>) -> Need {
-    Need { enabled: probe.by_user().then_some(probe.enabled), levels: probe.levels.clone(), factors: probe.factors }
-}
-
 /// Every accepted case of every operation that is `wanted`, and a look at what it did through both collections.
 pub fn lap<'a>(contract: &'a Contract, facts: &Facts, wanted: &dyn Fn(&Operation) -> bool) -> Vec<Draft<'a>> {
     let mut laps: Vec<Shared<Probe<'a>>> = Vec::new();
@@ -51,7 +40,7 @@ pub fn lap<'a>(contract: &'a Contract, facts: &Facts, wanted: &dyn Fn(&Operation
     for operation in first.into_iter().chain(last) {
         let cases = operation.cases.iter().map(|(name, case)| Probe::accepted(contract, operation, name, case));
         let probes: Vec<Probe<'a>> = cases.filter(|probe| probe.is_possible(contract, facts)).collect();
-        let Some(need) = probes.iter().try_fold(Need::default(), |all, probe| all.join(&need(probe))) else { continue };
+        let Some(need) = probes.iter().try_fold(Need::default(), |all, probe| all.join(&probe.need())) else { continue };
         let costly = probes.iter().any(|probe| probe.needs_password(contract));
         Shared::add(&mut laps, OPERATIONS_PER_LAP, Shared::new(operation, need, costly, probes));
     }
@@ -168,63 +157,6 @@ fn made(script: &mut Script<'_>, undo: &str) -> Option<Made> {
     Some(Made { symbol, pointer: format!("/{member}"), target })
 }
 
-/// Reads by the administrator what a path names, if there is an operation for it.
-fn read_back(script: &mut Script<'_>, target: &str, of: usize) {
-    if let Some(operation) = reader(script.contract(), target) {
-        let call = script.admin_call(operation, target.to_owned(), None);
-        script.call(Persona::Admin, Purpose::Look(of), call, &[]);
-    }
-}
-
-/// The operation that reads a path.
-fn reader<'a>(contract: &'a Contract, target: &str) -> Option<&'a str> {
-    match route(contract, "GET", target) {
-        Route::Operation(operation, _) => Some(&operation.id),
-        _ => None,
-    }
-}
-
-/// Looks at what a call may have changed: the user, and the nearest thing above the path that can be read.
-pub(super) fn look(script: &mut Script<'_>, probe: &Probe<'_>, target: &str, user: Option<User>, of: usize, both: bool) {
-    let touches = probe.by_user() || probe.has_subject();
-    if let Some(user) = user.filter(|_| touches) {
-        script.look(user, of);
-        if both && probe.by_user() {
-            script.look_as_user(user, of);
-        }
-    }
-    if let Some(user) = user.filter(|_| probe.by_user()) {
-        look_at_belongings(script, probe, target, user, of);
-    }
-    let mut path = target.split('?').next().unwrap_or_default();
-    while !probe.by_user() && path.matches('/').count() > 1 {
-        if let Some(operation) = reader(script.contract(), path) {
-            // A user was looked at already.
-            if operation != "GetUser" || !touches {
-                let call = script.admin_call(operation, path.to_owned(), None);
-                script.call(Persona::Admin, Purpose::Look(of), call, &[]);
-            }
-            return;
-        }
-        path = path.rsplit_once('/').map_or("", |(above, _)| above);
-    }
-}
-
-/// Looks at what belongs to a user, where an operation of the Account API changes it: the nearest list above the path.
-fn look_at_belongings(script: &mut Script<'_>, probe: &Probe<'_>, target: &str, user: User, of: usize) {
-    if !probe.operation.changes_belongings_of(&Owner::Caller) {
-        return;
-    }
-    let mut path = target.split('?').next().unwrap_or_default();
-    while path.matches('/').count() > 2 {
-        if let Some(operation) = reader(script.contract(), path) {
-            script.look_as_user_at(user, operation, path, of);
-            return;
-        }
-        path = path.rsplit_once('/').map_or("", |(above, _)| above);
-    }
-}
-
 /// Each guard of each operation broken in every way, and every combination of those that show the order of refusals.
 ///
 /// Refused calls change nothing, so those of several operations share one sequence, its users and what is given. `wanted`
@@ -246,11 +178,8 @@ pub fn late_refusals<'a>(contract: &'a Contract, facts: &Facts) -> Vec<Draft<'a>
         probe.is_possible(contract, facts).then_some(probe)
     };
     let cases = writing.flat_map(|operation| operation.cases.iter().map(move |(name, case)| (operation, name, case)));
-    gather(
-        contract,
-        "refusals",
-        cases.filter(|(_, _, case)| !case.signed_in).filter_map(|(operation, name, case)| last(operation, name, case)),
-    )
+    let probes = cases.filter(|(_, _, case)| !case.signed_in).filter_map(|(operation, name, case)| last(operation, name, case));
+    gather(contract, "refusals", probes)
 }
 
 /// One request of each operation by those who may not send it: the guards that its whole collection shares, broken as in the
@@ -294,84 +223,6 @@ pub fn broken<'a>(
     gather(contract, "guards", accepted.enumerate().flat_map(broken).chain(tries.filter(possible)))
 }
 
-/// Refused calls under settings that suit them, as few sequences as these allow.
-fn gather<'a>(contract: &Contract, family: &'static str, all: impl Iterator<Item = Probe<'a>>) -> Vec<Draft<'a>> {
-    let mut groups: Vec<(Need, bool, Vec<Probe<'a>>)> = Vec::new();
-    for probe in all {
-        let (alone, wanted) = (probe.operation.harm.tenant_wide, need(&probe));
-        // What an earlier group needs may be refined, never contradicted.
-        let place = groups
-            .iter()
-            .position(|(known, same, probes)| *same == alone && probes.len() < PROBES_PER_GROUP && known.join(&wanted).is_some());
-        match place {
-            Some(index) => {
-                groups[index].0 = groups[index].0.join(&wanted).expect("just tried");
-                groups[index].2.push(probe);
-            }
-            None => groups.push((wanted, alone, vec![probe])),
-        }
-    }
-    let apart = |(need, alone, probes): (Need, bool, Vec<Probe<'a>>)| {
-        let parts = if alone { vec![probes] } else { share_out(contract, probes) };
-        parts.into_iter().map(move |mut probes| {
-            // Who has lost identifiers gets them back once.
-            probes.sort_by_key(|probe| probe.who);
-            (need.clone(), alone, probes)
-        })
-    };
-    let draft = |(index, (need, alone, probes)): (usize, (Need, bool, Vec<Probe<'a>>))| Draft {
-        id: format!("{family}/{}", index + 1),
-        need,
-        alone,
-        write: Box::new(move |script| {
-            let mut cast = Cast::new();
-            for probe in &probes {
-                refused(script, &mut cast, probe);
-            }
-        }),
-    };
-    groups.into_iter().flat_map(apart).enumerate().map(draft).collect()
-}
-
-/// The same in parts that can run side by side, an operation in one of them. Those whose callers need a password come last, so
-/// that few parts have such callers.
-fn share_out<'a>(contract: &Contract, probes: Vec<Probe<'a>>) -> Vec<Vec<Probe<'a>>> {
-    let parts = (probes.len() / PROBES_PER_SEQUENCE).max(1);
-    let most = probes.len().div_ceil(parts);
-    let mut operations: Vec<Vec<Probe<'a>>> = Vec::new();
-    for probe in probes {
-        match operations.last_mut().filter(|known| known[0].operation.id == probe.operation.id) {
-            Some(known) => known.push(probe),
-            None => operations.push(vec![probe]),
-        }
-    }
-    operations.sort_by_key(|probes| probes.iter().any(|probe| probe.needs_password(contract)));
-    let mut shares: Vec<Vec<Probe<'a>>> = vec![Vec::new()];
-    for probes in operations {
-        match shares.last_mut().filter(|share| share.is_empty() || share.len() + probes.len() / 2 <= most) {
-            Some(share) => share.extend(probes),
-            None => shares.push(probes),
-        }
-    }
-    shares
-}
-
-fn refused(script: &mut Script<'_>, cast: &mut Cast, probe: &Probe<'_>) {
-    let (persona, call, user, _) = probe.render(script, cast);
-    let target = call.target.clone();
-    // What the model cannot tell, or does not refuse after all, or for another reason, belongs elsewhere.
-    let wanted = |outcome: Option<&Outcome>| {
-        outcome.is_some_and(|outcome| !outcome.status.is_success() && probe.first.as_ref().is_none_or(|first| first == outcome))
-    };
-    if !script.call_if(persona, Purpose::Probe(probe.label.clone()), call, &wanted) {
-        return;
-    }
-    let of = script.last();
-    if probe.operation.writes() && !probe.quiet {
-        look(script, probe, &target, user, of, false);
-    }
-}
-
 /// The ways to break a guard that are tried with one operation: all of them, unless the guard is one of many operations.
 /// Those try the first way each, and take turns with the others.
 fn in_turn<'a>(guard: &Guard, ways: Vec<Probe<'a>>, (turn, most): (usize, usize)) -> Vec<Probe<'a>> {
@@ -389,6 +240,7 @@ fn bases<'a>(contract: &'a Contract, operation: &'a Operation, facts: &Facts) ->
     bases.iter().filter(move |base| !base.1.signed_in && can_be(base))
 }
 
+/// Everything that is refused of one operation.
 fn spoiled<'a>(contract: &'a Contract, operation: &'a Operation, facts: &Facts, due: (usize, usize)) -> Vec<Probe<'a>> {
     let mut probes: Vec<Probe<'a>> = Vec::new();
     let possible = |probe: &Probe<'_>| probe.is_possible(contract, facts);
@@ -520,29 +372,5 @@ pub fn routes(contract: &Contract) -> Draft<'_> {
                 }
             }
         }),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::contract::Version;
-
-    #[test]
-    fn an_operation_is_tried_in_one_of_the_parts_that_run_side_by_side() {
-        let contract = Contract::embedded(Version::NEWEST).unwrap();
-        let facts = Facts { can_sign_in: true, ..Facts::default() };
-        let probes: Vec<Probe<'_>> = ["GetProfile", "UpdateProfile", "UpdatePassword", "GetUser", "DeleteUser", "ListUsers"]
-            .iter()
-            .flat_map(|id| spoiled(&contract, contract.operation(id).unwrap(), &facts, (0, usize::MAX)))
-            .collect();
-        let all = probes.len();
-        let shares = share_out(&contract, probes);
-        assert!(shares.len() > 1 && shares.len() <= all / PROBES_PER_SEQUENCE + 1, "{} of {all}", shares.len());
-        assert_eq!(shares.iter().map(Vec::len).sum::<usize>(), all, "nothing is lost");
-        let operations = |share: &Vec<Probe<'_>>| share.iter().map(|probe| probe.operation.id.clone()).collect::<BTreeSet<_>>();
-        assert_eq!(shares.iter().map(|share| operations(share).len()).sum::<usize>(), 6);
-        let costly = |share: &Vec<Probe<'_>>| share.iter().any(|probe| probe.needs_password(&contract));
-        assert!(shares.iter().map(costly).is_sorted(), "those with passwords come last");
     }
 }

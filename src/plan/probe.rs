@@ -7,6 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
+use super::epoch::Need;
 use super::script::{ALL_SCOPES, Client, Script, Traits, User};
 use super::sequence::{Call, Facts, Persona, Purpose};
 use super::symbol::{captured, symbols};
@@ -163,6 +164,11 @@ impl<'a> Probe<'a> {
             probe.factors = probe.factors.or(given.factors);
         }
         probe
+    }
+
+    /// What it needs of the settings.
+    pub fn need(&self) -> Need {
+        Need { enabled: self.by_user().then_some(self.enabled), levels: self.levels.clone(), factors: self.factors }
     }
 
     fn of_given(contract: &'a Contract, given: &Given) -> Option<Self> {

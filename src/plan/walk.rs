@@ -4,7 +4,8 @@ use rand::seq::IndexedRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
 
 use super::coverage::Sight;
-use super::matrix::{carry_out, look};
+use super::look::look;
+use super::matrix::carry_out;
 use super::probe::{Cast, Credential, Probe, Who};
 use super::script::Script;
 use super::sequence::{Facts, Purpose, Sequence, Settings};

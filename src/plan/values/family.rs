@@ -17,7 +17,8 @@ use crate::contract::{Contract, Operation, Outcome, Schema};
 use crate::model::json;
 use crate::plan::build::{Draft, Profile};
 use crate::plan::epoch::Need;
-use crate::plan::matrix::{Shared, carry_out, look, need};
+use crate::plan::look::look;
+use crate::plan::matrix::{Shared, carry_out};
 use crate::plan::probe::{Cast, Payload, Probe};
 use crate::plan::script::Script;
 use crate::plan::sequence::{Facts, Purpose};
@@ -129,7 +130,7 @@ pub fn drafts<'a>(contract: &'a Contract, facts: &'a Facts, seed: u64, effort: P
     for operation in contract.operations.iter().filter(|operation| dice(operation).is_some()) {
         // Another value changes neither the settings that a request needs nor who sends it.
         let accepted = accepted(contract, facts, operation);
-        let Some(need) = accepted.iter().try_fold(Need::default(), |all, probe| all.join(&need(probe))) else { continue };
+        let Some(need) = accepted.iter().try_fold(Need::default(), |all, probe| all.join(&probe.need())) else { continue };
         if !accepted.is_empty() {
             let costly = accepted.iter().any(|probe| probe.needs_password(contract));
             Shared::add(&mut groups, OPERATIONS_PER_SEQUENCE, Shared::new(operation, need, costly, vec![operation.as_ref()]));

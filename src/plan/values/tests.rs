@@ -9,7 +9,6 @@ use crate::contract::guard::Place;
 use crate::contract::{Contract, Schema, Version};
 use crate::plan::build::Profile;
 use crate::plan::epoch::fields;
-use crate::plan::matrix::need;
 use crate::plan::probe::Cast;
 use crate::plan::script::Script;
 use crate::plan::sequence::{Action, Facts, Purpose, Sequence};
@@ -89,7 +88,7 @@ fn the_model_refuses_what_is_wrong_in_one_thing_as_its_operation_says() {
         draw.shuffle(&mut trials);
         for trial in trials.into_iter().filter(|trial| trial.wrong).take(40) {
             let probe = trial.probe();
-            let settings = need(&probe).settings(&fields(&contract));
+            let settings = probe.need().settings(&fields(&contract));
             let mut script = Script::new(&contract, &facts, Some(&settings));
             let (_, call, ..) = probe.render(&mut script, &mut Cast::new());
             assert_eq!(script.foresee(&call), expected, "{} {}", operation.id, probe.label);

@@ -293,3 +293,20 @@ pub(super) fn shows_by_setting(operation: &Operation) -> bool {
     let schemas = operation.answers.iter().filter_map(|answer| operation.responses.get(&answer.status)?.as_ref());
     schemas.flat_map(|schema| schema.properties().into_values()).any(|property| property.get("x-shown").is_some())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_secret_is_told_by_where_it_stands() {
+        let digest = json!({"users": [{"name": "a"}, {"passwordEncrypted": null, "passwordDigest": "x"}]});
+        assert_eq!(find_leak(&digest, false, None).as_deref(), Some("/users/1/passwordDigest"));
+        assert_eq!(find_leak(&digest, true, None), None, "it was asked for");
+        assert_eq!(find_leak(&json!({"passwordEncrypted": "x"}), true, None).as_deref(), Some("/passwordEncrypted"));
+        let told = json!({"a": ["it is Secret-17"]});
+        assert_eq!(find_leak(&told, false, Some("Secret-17")).as_deref(), Some("/a/0"));
+        assert_eq!(find_leak(&told, false, Some("Secret-18")), None);
+    }
+}

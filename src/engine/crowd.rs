@@ -58,7 +58,8 @@ fn span(entry: &Recorded) -> Option<(i64, i64)> {
     Some((begin, begin + entry.took_ms?))
 }
 
-fn writes_something(entry: &Recorded) -> bool {
+/// Whether it may change what is stored.
+pub(super) fn writes_something(entry: &Recorded) -> bool {
     !["GET", "HEAD", "OPTIONS"].contains(&entry.request.method.as_str())
 }
 

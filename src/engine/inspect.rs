@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::crowd::disordered;
+use super::crowd::{disordered, writes_something};
 use super::har::{Recorded, Recording};
 use crate::check::{Deviation, Result as CheckResult, Waivers, judge};
 use crate::contract::guard::Guard;
@@ -184,7 +184,11 @@ pub(super) struct Judged {
 /// Judges one exchange in the states it meets.
 pub(super) fn judge_exchange(contract: &Contract, states: &States, moment: &Moment<'_>, waivers: &mut Waivers) -> Judged {
     let (request, answer) = (&moment.entry.request, &moment.entry.answer);
-    let observation = observe(contract, states, request, answer, moment.now);
+    let mut observation = observe(contract, states, request, answer, moment.now);
+    // What a read shows may be older than the writes beside it.
+    if moment.disordered && !writes_something(moment.entry) {
+        observation.states = states.clone();
+    }
     let Some(operation) = observation.operation.clone() else {
         return Judged { operation: None, standing: Standing::Predicted, departures: Vec::new(), states: observation.states };
     };

@@ -5,11 +5,12 @@ use std::fs;
 use std::path::Path;
 use std::sync::OnceLock;
 
-use super::super::har::{self, Recording};
+use super::super::har::{self, Recorded, Recording};
 use super::super::{Fate, fates, table};
 use super::inspect;
 use crate::check::Waivers;
 use crate::contract::{Contract, Version};
+use crate::model::wire::{Answer, Request};
 
 /// Exchanges of specified operations that the recordings hold at least, and operations they show.
 const LEAST: (usize, usize) = (12_000, 120);
@@ -81,4 +82,33 @@ fn rules_that_the_recordings_do_not_prove_are_listed() {
     }
     problems.extend(listed.keys().map(|id| format!("{id} is listed, but it is caught, equivalent or no mutant any more")));
     assert!(problems.is_empty(), "{}\n\n{}", problems.join("\n"), table(&scores));
+}
+
+/// The same calls twice: the list that shows what was deleted comes after the deletion, or beside it. Only of the first can
+/// be said that it is there again.
+#[test]
+fn what_a_read_shows_is_not_newer_than_the_write_beside_it() {
+    let Evidence { contract, .. } = evidence();
+    let scope = serde_json::json!({"tenantId": "default", "id": "scope1", "name": "read", "description": null});
+    let one = "/api/organization-scopes/scope1";
+    let entry = |(index, (method, path, status, body, began, took)): (usize, (&str, &str, u16, &str, i64, i64))| {
+        let request = Request { headers: vec![("authorization".into(), "Bearer t".into())], ..Request::new(method, path) };
+        let headers = vec![("content-type".into(), "application/json".into())];
+        let answer = Answer { status, headers, body: body.as_bytes().to_vec().into() };
+        Recorded { index, started_ms: Some(began), took_ms: Some(took), origin: "http://host".into(), request, answer, comment: None }
+    };
+    let wrong = |listed_at| {
+        let (created, list, gone) = (scope.to_string(), format!("[{scope}]"), r#"{"message": "Not found.", "code": "entity.not_found"}"#);
+        let calls = [
+            ("POST", "/api/organization-scopes", 201, created.as_str(), 0, 5),
+            ("DELETE", one, 204, "", 10, 20),
+            ("GET", "/api/organization-scopes", 200, list.as_str(), listed_at, 5),
+            ("DELETE", one, 404, gone, 50, 5),
+        ];
+        let entries = calls.into_iter().enumerate().map(entry).collect();
+        let inspection = inspect(contract, &[Recording { path: "x.har".into(), entries }], &mut Waivers::default());
+        inspection.departures.iter().map(|departure| departure.place.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(wrong(40), ["x.har#4"]);
+    assert_eq!(wrong(12), Vec::<String>::new());
 }

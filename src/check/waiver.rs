@@ -44,6 +44,14 @@ pub struct Waiver {
 }
 
 impl Waiver {
+    fn speaks_of(&self, requirement: &str, operation: &str) -> bool {
+        glob(self.requirement.get_ref(), requirement) && glob(self.operation.get_ref(), operation)
+    }
+
+    fn expects(&self, deviation: &Deviation) -> bool {
+        glob(&self.expected, &deviation.expected) && glob(&self.actual, &deviation.actual)
+    }
+
     /// What is to be said when its deviation could have shown and did not.
     pub fn outlived(&self) -> WaiverError {
         let what = format!("{} on {} was expected to deviate and does not", self.requirement.get_ref(), self.operation.get_ref());
@@ -204,24 +212,24 @@ impl Waivers {
 
     /// The waivers that speak of a requirement on an operation.
     pub fn about(&self, requirement: &str, operation: &str) -> impl Iterator<Item = &Waiver> {
-        let fits = move |waiver: &&Waiver| glob(waiver.requirement.get_ref(), requirement) && glob(waiver.operation.get_ref(), operation);
-        self.list.iter().filter(fits)
+        self.list.iter().filter(move |waiver| waiver.speaks_of(requirement, operation))
     }
 
     /// The reason why a deviation is waived, if it is; remembers that the waiver was needed.
     pub fn covers(&mut self, requirement: &str, operation: &str, deviation: &Deviation) -> Option<String> {
         let mut covered = None;
         for (waiver, used) in self.list.iter().zip(&mut self.used) {
-            if glob(waiver.requirement.get_ref(), requirement)
-                && glob(waiver.operation.get_ref(), operation)
-                && glob(&waiver.expected, &deviation.expected)
-                && glob(&waiver.actual, &deviation.actual)
-            {
+            if waiver.speaks_of(requirement, operation) && waiver.expects(deviation) {
                 *used = true;
                 covered.get_or_insert_with(|| waiver.reason.clone());
             }
         }
         covered
+    }
+
+    /// Whether a deviation is waived.
+    pub fn expect(&self, requirement: &str, operation: &str, deviation: &Deviation) -> bool {
+        self.about(requirement, operation).any(|waiver| waiver.expects(deviation))
     }
 
     /// Waivers that were not needed although `could_show` says their deviation could have been seen.

@@ -14,7 +14,7 @@ use super::Failure;
 use super::progress::{self, Volume};
 use super::settings::{Budget, Format, ProviderAddress, Settings};
 use super::watchers::{Recorders, both, counted, logged};
-use crate::check::Waivers;
+use crate::check::{WaiverError, Waivers};
 use crate::clock::{Clock as _, SkippingClock, SystemClock};
 use crate::contract::{Contract, Files, Version};
 use crate::engine::{self, Limits, Listener, RunError, RunOptions, Time, Waits};
@@ -119,6 +119,7 @@ pub async fn run(settings: &Settings, wish: Wish) -> Result<Report, Failure> {
     let listener = counted(both(progress::shown(volume, &secrets), wish.listener), settings.run.budget, &stop);
     let listener = logged(listener, settings.run.log.as_deref(), &secrets)?;
     let recorders = Recorders::begin(recordings(settings, out.as_deref()), &secrets)?;
+    let kind = if reference.is_some() { TargetKind::Embedded } else { TargetKind::Remote };
     let options = RunOptions {
         client: client.clone(),
         credentials,
@@ -137,6 +138,7 @@ pub async fn run(settings: &Settings, wish: Wish) -> Result<Report, Failure> {
         partition: settings.run.partition.filter(|_| wish.plan.is_none() && wish.portion.is_none()),
         impatient: wish.impatient,
         exemplars: wish.snapshots.is_some(),
+        waivers: Arc::new(move |contract| waivers(&waiver_files, contract, kind)),
         run,
         secret: random_text(24),
         ledger: out.as_ref().map(|out| out.join("ledger.jsonl")),
@@ -150,8 +152,6 @@ pub async fn run(settings: &Settings, wish: Wish) -> Result<Report, Failure> {
     let recorded = recorders.finish();
     let result = result.map_err(|error| failure(error, &secrets, out.as_deref()))?;
     recorded?;
-    let kind = if reference.is_some() { TargetKind::Embedded } else { TargetKind::Remote };
-    let mut waivers = waivers(&waiver_files, &result.contract, kind)?;
     let circumstances = Circumstances {
         endpoint: client.endpoint.to_string(),
         kind,
@@ -166,7 +166,7 @@ pub async fn run(settings: &Settings, wish: Wish) -> Result<Report, Failure> {
         allow_untestable: settings.run.allow_untestable.clone(),
         out: out.as_ref().map(|out| out.display().to_string()),
     };
-    let (report, reproductions) = assemble(&result, &circumstances, &mut waivers);
+    let (report, reproductions) = assemble(&result, &circumstances);
     let mut report = report.masked(|text| secrets.redact(text));
     if let Some(folder) = &wish.snapshots {
         let whole = circumstances.whole && result.partition.is_none() && !result.stopped;
@@ -259,6 +259,7 @@ pub async fn planned(settings: &Settings, profile: Profile, seed: u64) -> Result
 fn failure(error: RunError, secrets: &SecretRegister, out: Option<&Path>) -> Failure {
     match error {
         RunError::Spec(error) => Failure::from(error),
+        RunError::Waiver(error) => Failure::from(error),
         RunError::Unreachable(text) => Failure::Unreachable(secrets.redact(&text)),
         RunError::Incomplete(text) => Failure::Incomplete(secrets.redact(&text)),
         RunError::Residue(text) => {
@@ -332,7 +333,7 @@ pub fn waiver_files(settings: &Settings) -> Result<Vec<(String, String)>, Failur
 }
 
 /// The given waivers; without any, for a remote target, those that come with the program.
-pub fn waivers(files: &[(String, String)], contract: &Contract, kind: TargetKind) -> Result<Waivers, Failure> {
+pub fn waivers(files: &[(String, String)], contract: &Contract, kind: TargetKind) -> Result<Waivers, WaiverError> {
     if files.is_empty() {
         return if kind == TargetKind::Embedded {
             Ok(Waivers::default())

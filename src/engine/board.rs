@@ -63,6 +63,8 @@ pub struct Board {
     shown: BTreeSet<(Subject, Outcome)>,
     pub(super) sequences: Vec<Ran>,
     pub(super) found: Vec<Found>,
+    /// Deviations that the waivers expect, each once.
+    pub(super) waived: Vec<Sighted>,
     pub(super) troubles: Vec<String>,
 }
 

@@ -10,7 +10,7 @@ use super::board::{Shown, Subject};
 use super::counts::Counts;
 use super::time::Time;
 use super::times::Times;
-use crate::check::{self, About, Deviation, Docket, outcome, requirement_for};
+use crate::check::{self, About, Deviation, Docket, Waivers, outcome, requirement_for};
 use crate::contract::{Collection, Contract, Kind, Level, Operation, Origin};
 use crate::model::wire::{Answer, Request};
 use crate::model::{ACCOUNT_CENTER, Observation, Relation, SIGN_IN_EXPERIENCE, States, observe, observe_nothing, predict};
@@ -32,6 +32,8 @@ pub struct Context {
     pub contract: Contract,
     /// What answers are judged by.
     pub docket: Docket,
+    /// Deviations that are expected.
+    pub waivers: Waivers,
     /// The one place that sends.
     pub gate: Gate,
     /// What the target said of itself.

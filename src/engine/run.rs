@@ -24,7 +24,7 @@ use super::stage::Stage;
 use super::telling::Telling;
 use super::time::Time;
 use super::times::Times;
-use crate::check::Docket;
+use crate::check::{Docket, WaiverError, Waivers};
 use crate::contract::{Contract, Files, SpecError, Version};
 use crate::plan::{
     Built, Coverage, Epoch, Facts, OVERLONG_ID, Partition, Plan, Portion, Profile, Sequence, UNUSED_ID, build, build_harmless, harmless,
@@ -36,6 +36,9 @@ use crate::target::{
 
 /// Sequences after which an impatient run looks at what deviated.
 const PIECE: usize = 8;
+
+/// Brings the waivers for a contract.
+pub type WaiversFor = Arc<dyn Fn(&Contract) -> Result<Waivers, WaiverError> + Send + Sync>;
 
 /// What a run is to do.
 #[derive(Clone)]
@@ -72,6 +75,8 @@ pub struct RunOptions {
     pub impatient: bool,
     /// Keeps an exchange of each outcome of each operation.
     pub exemplars: bool,
+    /// The deviations that a target of a version may have: they are neither reduced nor replayed.
+    pub waivers: WaiversFor,
     /// Name of the run: lower-case letters and digits.
     pub run: String,
     /// Makes the passwords of the run's users; never written anywhere.
@@ -109,6 +114,7 @@ impl RunOptions {
             partition: None,
             impatient: false,
             exemplars: false,
+            waivers: Arc::new(|_| Ok(Waivers::default())),
             run,
             secret,
             ledger: None,
@@ -126,6 +132,9 @@ pub enum RunError {
     /// The contract is wrong.
     #[error(transparent)]
     Spec(#[from] SpecError),
+    /// The waivers are wrong, or do not fit the target's version.
+    #[error(transparent)]
+    Waiver(#[from] WaiverError),
     /// The target does not answer, or refuses the credentials.
     #[error("{0}")]
     Unreachable(String),
@@ -163,8 +172,12 @@ pub struct RunResult {
     pub exemplars: Vec<Exemplar>,
     /// The sequences in the order of the plan.
     pub sequences: Vec<Ran>,
-    /// Deviations.
+    /// Deviations that nobody expected.
     pub found: Vec<Found>,
+    /// Deviations that the waivers expect, each once.
+    pub waived: Vec<Sighted>,
+    /// The waivers.
+    pub waivers: Waivers,
     /// Our own trouble.
     pub troubles: Vec<String>,
     /// What could not be put back.
@@ -179,6 +192,7 @@ struct Opened {
     admin: String,
     machine: String,
     contract: Contract,
+    waivers: Waivers,
 }
 
 /// The gate to the target. Nothing is sent.
@@ -210,7 +224,8 @@ async fn open(options: &RunOptions) -> Result<Opened, RunError> {
         None => detect_version(&gate, &admin).await?,
     };
     let contract = Contract::from_files(&options.specs, version)?;
-    Ok(Opened { gate, admin, machine, contract })
+    let waivers = (options.waivers)(&contract)?;
+    Ok(Opened { gate, admin, machine, contract, waivers })
 }
 
 /// Sets the connectors of the channel up.
@@ -312,6 +327,8 @@ pub async fn run(options: RunOptions) -> Result<RunResult, RunError> {
         exemplars: board.exemplars,
         sequences: board.sequences,
         found: board.found,
+        waived: board.waived,
+        waivers: opened.waivers,
         troubles: board.troubles,
         residue,
         stopped,
@@ -424,6 +441,7 @@ async fn test(options: &RunOptions, opened: &Opened, prepared: Prepared) -> Test
             let context = Arc::new(Context {
                 contract: contract.clone(),
                 docket: Docket::new(contract.clone()),
+                waivers: opened.waivers.clone(),
                 gate: gate.clone(),
                 facts: facts.clone(),
                 run: options.run.clone(),
@@ -465,7 +483,7 @@ fn with_residue(error: RunError, residue: &[String]) -> RunError {
         RunError::Incomplete(text) | RunError::Residue(text) => RunError::Residue(both(&text)),
         RunError::Unreachable(text) => RunError::Unreachable(both(&text)),
         RunError::Internal(text) => RunError::Internal(both(&text)),
-        RunError::Spec(_) => RunError::Residue(both(&error.to_string())),
+        RunError::Spec(_) | RunError::Waiver(_) => RunError::Residue(both(&error.to_string())),
     }
 }
 
@@ -546,11 +564,17 @@ struct Fresh<'a> {
     sighted: &'a Sighted,
 }
 
-/// Confirms what deviated in an epoch, each deviation once: where it is cheapest to show.
+/// Confirms what deviated in an epoch, each deviation once: where it is cheapest to show. What is expected needs no proof.
 async fn confirm_all(stage: &Stage<'_>, traces: &[(usize, Arc<Sequence>, Trace)], options: &RunOptions, board: &mut Board) {
     let mut fresh: Vec<Fresh<'_>> = Vec::new();
     for (sequence, sighted) in traces.iter().flat_map(|(_, sequence, trace)| trace.deviations.iter().map(|sighted| (&**sequence, sighted)))
     {
+        if stage.context.waivers.expect(&sighted.requirement, &sighted.operation, &sighted.deviation) {
+            if !board.waived.iter().any(|known| known.same(sighted)) {
+                board.waived.push(sighted.clone());
+            }
+            continue;
+        }
         if let Some(known) = board.found.iter_mut().find(|known| known.sighted.same(sighted)) {
             known.seen += 1;
             continue;

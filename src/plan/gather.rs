@@ -13,7 +13,7 @@ use crate::contract::{Contract, Outcome};
 const PROBES_PER_GROUP: usize = 450;
 
 /// Probes that are worth a sequence of their own, with its own users, so that it can run beside others.
-const PROBES_PER_SEQUENCE: usize = 150;
+const PROBES_PER_SEQUENCE: usize = 225;
 
 /// Refused calls under settings that suit them, as few sequences as these allow.
 pub fn gather<'a>(contract: &Contract, family: &'static str, all: impl Iterator<Item = Probe<'a>>) -> Vec<Draft<'a>> {
@@ -113,7 +113,7 @@ mod tests {
         let mut probes: Vec<Probe<'_>> = Vec::new();
         for probe in &accepted {
             let ways: Vec<Probe<'_>> = probe.operation.guards.iter().flat_map(|guard| break_guard(guard, probe)).collect();
-            probes.extend(vec![ways; 4].concat());
+            probes.extend(vec![ways; 6].concat());
         }
         let all = probes.len();
         let shares = share_out(&contract, probes);

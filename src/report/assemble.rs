@@ -51,10 +51,11 @@ pub struct Reproduction {
 }
 
 /// Builds the report, and what shows each finding again by its id.
-pub fn assemble(result: &RunResult, circumstances: &Circumstances, waivers: &mut Waivers) -> (Report, BTreeMap<String, Reproduction>) {
+pub fn assemble(result: &RunResult, circumstances: &Circumstances) -> (Report, BTreeMap<String, Reproduction>) {
     let mut assembly = Assembly { result, circumstances, waived: BTreeMap::new(), failed: BTreeSet::new(), flaky: BTreeMap::new() };
-    let (mut findings, mut warnings, reproductions) = assembly.findings(waivers);
-    let (idle, stale) = (assembly.idle(waivers), assembly.stale(waivers));
+    let waivers = assembly.waive();
+    let (mut findings, mut warnings, reproductions) = assembly.findings();
+    let (idle, stale) = (assembly.idle(&waivers), assembly.stale(&waivers));
     let requirements = assembly.requirements(&stale);
     let (untestable, out_of_scope) = assembly.not_tested(&requirements);
     findings.sort_by(|a, b| a.id.cmp(&b.id));
@@ -198,17 +199,24 @@ struct Assembly<'a> {
 }
 
 impl Assembly<'_> {
+    /// Notes what was expected; the waivers, which know then whether they were needed.
+    fn waive(&mut self) -> Waivers {
+        let mut waivers = self.result.waivers.clone();
+        for sighted in &self.result.waived {
+            if let Some(reason) = waivers.covers(&sighted.requirement, &sighted.operation, &sighted.deviation) {
+                self.waived.insert((sighted.requirement.clone(), sighted.operation.clone()), reason);
+            }
+        }
+        waivers
+    }
+
     /// One cause, one finding: confirmed deviations with the same check and the same difference are one.
-    fn findings(&mut self, waivers: &mut Waivers) -> (Vec<Finding>, Vec<Finding>, BTreeMap<String, Reproduction>) {
+    fn findings(&mut self) -> (Vec<Finding>, Vec<Finding>, BTreeMap<String, Reproduction>) {
         let mut groups: BTreeMap<(String, String, String), Vec<&Found>> = BTreeMap::new();
         let mut unsure = BTreeMap::new();
         for found in &self.result.found {
             let sighted = &found.sighted;
             let place = (sighted.requirement.clone(), sighted.operation.clone());
-            if let Some(reason) = waivers.covers(&sighted.requirement, &sighted.operation, &sighted.deviation) {
-                self.waived.insert(place, reason);
-                continue;
-            }
             let confirmation = &found.confirmation;
             if !confirmation.holds() {
                 let id = identity("flaky", &[&sighted.requirement, &sighted.operation, &sighted.detail]);

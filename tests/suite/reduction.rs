@@ -9,6 +9,9 @@
 #![expect(clippy::unwrap_used, reason = "in tests `unwrap` is the shortest honest assertion, in their set-up too")]
 #![expect(clippy::print_stdout, reason = "the trial's table is what it is run for")]
 
+use std::sync::Arc;
+
+use logto_conformance::check::Waivers;
 use logto_conformance::contract::{Contract, Version};
 use logto_conformance::engine::{Found, RunOptions, RunResult, run};
 use logto_conformance::plan::Profile;
@@ -44,6 +47,11 @@ struct Outcome {
 }
 
 async fn check(fault: &Fault, only: Vec<String>, seed: u64, profile: Profile, jobs: usize) -> RunResult {
+    check_but(fault, only, seed, profile, jobs, "").await
+}
+
+/// A run that expects what the waivers say.
+async fn check_but(fault: &Fault, only: Vec<String>, seed: u64, profile: Profile, jobs: usize, waivers: &'static str) -> RunResult {
     drop(rustls::crypto::ring::default_provider().install_default());
     let contract = Contract::embedded(Version::NEWEST).unwrap();
     let running =
@@ -60,6 +68,7 @@ async fn check(fault: &Fault, only: Vec<String>, seed: u64, profile: Profile, jo
         jobs,
         version: Some(Version::NEWEST),
         only,
+        waivers: Arc::new(move |contract| Waivers::parse("waivers.toml", waivers, contract, "2026-01-01")),
         ..RunOptions::new(client, credentials, Mode::Exclusive, format!("trial{seed}"), "trial".into())
     };
     let result = run(options).await.unwrap();
@@ -154,6 +163,22 @@ fn quick_finds_whatever_is_stored_wrongly() {
     use logto_conformance::reference::FaultClass;
     let stored = [FaultClass::LostWrite, FaultClass::ChangedAlthoughRefused, FaultClass::StaleRead, FaultClass::Merge];
     found_by_quick(|fault| stored.contains(&fault.class), 10);
+}
+
+#[test]
+fn what_is_expected_is_neither_reduced_nor_replayed() {
+    let fault = Fault::named("custom-data-merged").unwrap();
+    let expected = "[[waiver]]\nrequirement = \"*\"\noperation = \"*\"\nreason = \"a test\"\n";
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let run = |waivers| runtime.block_on(check_but(&fault, vec![fault.operation.clone()], 1, Profile::Standard, 1, waivers));
+    let (unexpected, expected) = (run(""), run(expected));
+    assert!(!unexpected.found.is_empty() && unexpected.waived.is_empty());
+    assert!(expected.found.is_empty() && !expected.waived.is_empty());
+    for (index, sighted) in expected.waived.iter().enumerate() {
+        assert!(!expected.waived[..index].iter().any(|known| known.same(sighted)), "{sighted:?} twice");
+    }
+    let confirming: u64 = unexpected.found.iter().map(|found| found.confirmation.requests).sum();
+    assert!(unexpected.requests > expected.requests + confirming, "{} and {}", unexpected.requests, expected.requests);
 }
 
 #[test]

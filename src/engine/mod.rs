@@ -33,7 +33,7 @@ pub use event::{Event, Listener};
 pub use execute::{Context, Sighted, Trace, execute};
 pub use inspect::{Departure, Inspection, Tally, inspect};
 pub use limits::Limits;
-pub use run::{RunError, RunOptions, RunResult, plan, run};
+pub use run::{RunError, RunOptions, RunResult, WaiversFor, plan, run};
 pub use score::{Fate, Score, Sight, fates, score, table};
 pub use time::{Time, Waits};
 pub use times::Times;

@@ -295,6 +295,10 @@ pub(super) fn shows_by_setting(operation: &Operation) -> bool {
 }
 
 #[cfg(test)]
+#[path = "judge_tests.rs"]
+mod judge_tests;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;

@@ -58,3 +58,32 @@ pub fn guards_of(operation: &Operation, requirement: &Requirement) -> Vec<String
     };
     operation.guards.iter().filter(named).map(|guard| guard.kind.name().to_owned()).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contract::Version;
+
+    #[test]
+    fn an_operation_is_evidence_for_what_its_guards_and_answers_speak_of() {
+        let contract = Contract::embedded(Version::NEWEST).unwrap();
+        let operation = |id: &str| contract.operation(id).unwrap();
+        let reached = |id: &str| -> Vec<&str> {
+            requirements_of(&contract, operation(id)).into_iter().map(|requirement| requirement.id.as_str()).collect()
+        };
+        insta::assert_snapshot!(reached("GetProfile").join(" "), @"ACC-AUTH-01 ACC-SCOPE-01 ACC-SCOPE-02 ACC-CENTER-01 ACC-FIELD-02 ACC-PROFILE-01 GEN-ROBUST-01 GEN-STATUS-01 GEN-STATE-01 GEN-AUTH-01 GEN-TOGGLE-01 GEN-ERROR-01 GEN-SCHEMA-01 GEN-SECRET-01 GEN-HEADERS-01 GEN-CORS-01 GEN-ORDER-01 GEN-CODE-01 GEN-RACE-01");
+        insta::assert_snapshot!(reached("DeletePrimaryEmail").join(" "), @"ACC-AUTH-01 ACC-SCOPE-01 ACC-CENTER-01 ACC-FIELD-01 ACC-VERIFY-01 ACC-VERIFY-02 ACC-PARTY-01 GEN-ROBUST-01 GEN-STATUS-01 GEN-AUTH-01 GEN-TOGGLE-01 GEN-VERIFY-01 GEN-ERROR-01 GEN-SCHEMA-01 GEN-SECRET-01 GEN-HEADERS-01 GEN-CORS-01 GEN-ORDER-01 GEN-CODE-01 GEN-RACE-01 ACC-RACE-01 ACC-EMAIL-05 ACC-EMAIL-06");
+        insta::assert_snapshot!(reached("ListUsers").join(" "), @"MGT-AUTH-01 MGT-SCOPE-01 GEN-ROBUST-01 GEN-STATUS-01 GEN-STATE-01 GEN-AUTH-01 GEN-ERROR-01 GEN-SCHEMA-01 GEN-SECRET-01 GEN-HEADERS-01 GEN-CORS-01 GEN-ORDER-01 GEN-CODE-01 GEN-RACE-01 MGT-LIST-01 MGT-LIST-02 MGT-SEARCH-01 MGT-SEARCH-02 MGT-PAGE-01 MGT-PAGE-02");
+        insta::assert_snapshot!(reached("IssueToken").join(" "), @"OIDC-TOKEN-01 OIDC-TOKEN-02 OIDC-TOKEN-03 OIDC-TOKEN-04 OIDC-TOKEN-05 OIDC-TOKEN-06 OIDC-SIGNIN-01 GEN-ROBUST-01 GEN-INPUT-01 GEN-STATUS-01 GEN-STATE-01 GEN-ERROR-01 GEN-SCHEMA-01 GEN-SECRET-01 GEN-HEADERS-01 GEN-ORDER-01 GEN-CODE-01 GEN-RACE-01 OIDC-RACE-01 MGT-PAT-08");
+        insta::assert_snapshot!(reached("DeleteUser").join(" "), @"MGT-AUTH-01 MGT-SCOPE-01 MGT-USER-05 MGT-USER-08 GEN-ROBUST-01 GEN-STATUS-01 GEN-AUTH-01 GEN-ERROR-01 GEN-SCHEMA-01 GEN-SECRET-01 GEN-HEADERS-01 GEN-CORS-01 GEN-ORDER-01 GEN-CODE-01 GEN-RACE-01");
+        let guards = |id: &str, requirement: &str| {
+            let requirement = contract.requirements.iter().find(|known| known.id == requirement).unwrap();
+            guards_of(operation(id), requirement).join(" ")
+        };
+        insta::assert_snapshot!(guards("UpdateProfile", "ACC-FIELD-01"), @"field");
+        insta::assert_snapshot!(guards("UpdateProfile", "GEN-TOGGLE-01"), @"center-enabled field");
+        insta::assert_snapshot!(guards("UpdateProfile", "GEN-VERIFY-01"), @"identity-verified");
+        insta::assert_snapshot!(guards("UpdateProfile", "GEN-ORDER-01"), @"");
+        insta::assert_snapshot!(guards("ListUsers", "GEN-AUTH-01"), @"authorization authorization authorization scope");
+    }
+}

@@ -277,6 +277,38 @@ mod tests {
     }
 
     #[test]
+    fn a_waiver_covers_what_it_names_and_is_stale_when_it_was_not_needed() {
+        let contract = Contract::embedded(Version::NEWEST).unwrap();
+        let text = format!("{GOOD}expected = \"400 *\"\nactual = \"200\"\n\n{}", GOOD.replace("UpdateProfile", "GetProfile"));
+        let parsed = |text: &str| Waivers::parse("w.toml", text, &contract, "2026-01-01").unwrap();
+        let deviation = |expected: &str, actual: &str| Deviation { expected: expected.into(), actual: actual.into() };
+        let mut waivers = parsed(&text);
+        for (operation, expected, actual, covered) in [
+            ("UpdateProfile", "400 x", "200", true),
+            ("UpdateProfile", "401 x", "200", false),
+            ("UpdateProfile", "400 x", "204", false),
+            ("GetProfile", "401 x", "204", true),
+            ("GetAvatar", "400 x", "200", false),
+        ] {
+            let deviation = deviation(expected, actual);
+            assert_eq!(waivers.expect("ACC-FIELD-01", operation, &deviation), covered, "{operation} {deviation:?}");
+            assert_eq!(waivers.clone().covers("ACC-FIELD-01", operation, &deviation), covered.then(|| "known".to_owned()));
+            assert!(!waivers.expect("ACC-FIELD-02", operation, &deviation));
+            assert_eq!(waivers.clone().covers("ACC-FIELD-02", operation, &deviation), None);
+        }
+        let stale = |waivers: &Waivers| waivers.stale(|_| true).iter().map(|waiver| waiver.place.clone()).collect::<Vec<_>>();
+        assert_eq!(stale(&waivers), ["w.toml:2", "w.toml:9"]);
+        waivers.covers("ACC-FIELD-01", "UpdateProfile", &deviation("400 x", "200"));
+        assert_eq!(stale(&waivers), ["w.toml:9"]);
+        assert!(waivers.stale(|_| false).is_empty() && stale(&waivers.clone().as_a_precaution()).is_empty());
+        let mut more = parsed(GOOD);
+        more.extend(waivers);
+        assert_eq!(stale(&more), ["w.toml:2", "w.toml:9"], "what was needed stays so");
+        let kept: Vec<bool> = more.as_a_precaution().about("ACC-FIELD-01", "*Profile").map(|waiver| waiver.sometimes).collect();
+        assert_eq!(kept, [] as [bool; 0], "a pattern is the waiver's, not the question's");
+    }
+
+    #[test]
     fn a_file_that_cannot_be_read_is_told_with_its_place() {
         let contract = Contract::embedded(Version::NEWEST).unwrap();
         let told = |text: &str| Waivers::parse("w.toml", text, &contract, "2026-11-22").map(drop).unwrap_err().to_string();
@@ -326,6 +358,10 @@ mod tests {
             (
                 format!("{GOOD}until = \"1.42\"\n"),
                 "w.toml:5: the waiver expired on 1.42\n  | until = \"1.42\"\n  |         ^^^^^^\n  help: mend the deviation, or renew `until` with a reason",
+            ),
+            (
+                format!("{GOOD}until = \"some-day-x\"\n"),
+                "w.toml:5: `some-day-x` is no date and no version\n  | until = \"some-day-x\"\n  |         ^^^^^^^^^^^^\n  help: write YYYY-MM-DD, or a version such as 1.43",
             ),
             (
                 format!("{GOOD}until = \"soon\"\n"),

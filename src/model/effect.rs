@@ -9,6 +9,7 @@ use super::enterprise;
 use super::guard::{Scene, scopes};
 use super::message;
 use super::one_time;
+use super::password::{is_settled, set_password};
 use super::proof;
 use super::rules::{Account, MOCK_SOCIAL, Phone, mock_account, parse_phone};
 use super::select::{owner_of, targets};
@@ -43,9 +44,6 @@ const SUBJECT_TOKEN_LIFE: i64 = 600;
 pub(super) const RECORD_LIFE: u32 = 600;
 /// Seconds an access token lives.
 const TOKEN_LIFE: i64 = 3600;
-
-/// The algorithm by which new passwords are stored.
-const SETTLED: &str = "Argon2i";
 
 /// Text properties whose empty text is stored as null.
 const EMPTY_IS_NULL: &[&str] = &[
@@ -275,13 +273,8 @@ fn apply_named(effect: Named, call: &Call<'_>, state: &mut State, now: i64) -> O
             None
         }
         Named::SettleUserPassword => {
-            let subject = call.subject();
-            let settled =
-                subject.as_ref().and_then(|key| state.get(key)).is_some_and(|user| user.text("passwordAlgorithm") == Some(Some(SETTLED)));
-            if !settled {
-                let password = input.get("password").cloned().unwrap_or_default();
-                change(state, subject.as_slice(), |user| set_password(user, password.clone()));
-            }
+            let password = input.get("password").cloned().unwrap_or_default();
+            settle_password(state, call.subject().as_ref(), &password);
             None
         }
         Named::LinkUserIdentity => {
@@ -289,6 +282,7 @@ fn apply_named(effect: Named, call: &Call<'_>, state: &mut State, now: i64) -> O
             None
         }
         Named::CreatePasswordRecord => {
+            settle_password(state, caller.as_ref(), &input.get("password").cloned().unwrap_or_default());
             let key = Key::unborn(Kind::Record, state);
             let owner = caller.map_or(Term::Unknown, |caller| Term::Known(caller.id.into()));
             let record = Entity::default()
@@ -479,11 +473,11 @@ fn distinct(list: &[Value]) -> Value {
     Value::Array(distinct)
 }
 
-fn set_password(user: &mut Entity, password: Value) {
-    user.set("password", password);
-    user.set("hasPassword", json!(true));
-    user.set("passwordAlgorithm", json!(SETTLED));
-    user.set("passwordDigest", Term::Unknown);
+/// Lets somebody have proved to know a user's password.
+fn settle_password(state: &mut State, user: Option<&Key>, password: &Value) {
+    if let Some(key) = user.filter(|key| state.get(key).is_some_and(|user| !is_settled(user))) {
+        change(state, std::slice::from_ref(key), |user| set_password(user, password.clone()));
+    }
 }
 
 /// Links the account that a connector reads from its provider's answer, as far as is known how it reads.
@@ -519,11 +513,11 @@ fn create_user(input: &Value, state: &mut State) -> Key {
     set_members(&mut user, &Value::Object(visible));
     if let Some(password) = input.get("password") {
         set_password(&mut user, password.clone());
-    } else if input.get("passwordDigest").is_some() {
+    } else if let Some(digest) = input.get("passwordDigest").filter(|digest| *digest != "") {
         user.set("hasPassword", json!(true));
         user.set("password", Term::Unknown);
         user.set("passwordAlgorithm", input.get("passwordAlgorithm").cloned().unwrap_or_default());
-        user.set("passwordDigest", Term::Unknown);
+        user.set("passwordDigest", digest.clone());
     }
     // Roles that new users get may have been there before anything was seen.
     if !state.is_closed() {

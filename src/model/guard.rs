@@ -10,6 +10,7 @@ use super::enterprise::is_linked;
 use super::json::{has_lone_surrogate, same};
 use super::message;
 use super::multipart;
+use super::password::is_password;
 use super::rules::{
     Account, EmailPolicy, MOCK_SOCIAL, PasswordPolicy, Phone, Search, UserInfo, UsernamePolicy, Verdict, breached, email_domain,
     is_picture, mock_account, parse_phone,
@@ -118,11 +119,12 @@ impl Scene<'_> {
             }
             GuardKind::PasswordPolicy(value) => self.password_policy(value),
             GuardKind::NewPassword(value) => {
-                let Some(user) = self.caller() else { return Truth::Unknown };
-                user.text("password").map_or(Truth::Unknown, |current| Truth::of(current != call.text(value).as_deref()))
+                Truth::maybe(self.caller().and_then(|user| is_password(user, call.text(value).as_deref()))).not()
             }
-            GuardKind::PasswordMatches(value) => self.caller().map_or(Truth::Unknown, |user| self.is_password(user, value)),
-            GuardKind::UserPassword(value) => self.subject().map_or(Truth::Unknown, |user| self.is_password(user, value)),
+            GuardKind::PasswordMatches(value) => {
+                Truth::maybe(self.caller().and_then(|user| is_password(user, call.text(value).as_deref())))
+            }
+            GuardKind::UserPassword(value) => Truth::maybe(self.subject().and_then(|user| is_password(user, call.text(value).as_deref()))),
             GuardKind::HasIdentity(target) => self.has_identity(target),
             GuardKind::HasSsoIdentity(connector) => self.has_sso_identity(connector),
             GuardKind::IdentityFree(rule) => self.identity_free(rule),
@@ -587,14 +589,6 @@ impl Scene<'_> {
     pub(super) fn nobody_else(&self, own: Option<&str>, property: &str, is: impl Fn(&Value) -> bool) -> Truth {
         let others = self.state.all(Kind::User).filter(|(id, _)| Some(*id) != own);
         others.fold(Truth::No, |taken, (_, user)| taken.or(user.may(property, &is))).not()
-    }
-
-    fn is_password(&self, user: &Entity, value: &ValueRef) -> Truth {
-        match user.text("password") {
-            None => Truth::Unknown,
-            Some(None) => Truth::No,
-            Some(Some(current)) => Truth::of(self.call.text(value).as_deref() == Some(current)),
-        }
     }
 
     /// The attempt that reaches the limit is itself answered as locked.

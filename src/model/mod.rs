@@ -17,6 +17,7 @@ mod observe;
 mod obtained;
 mod one_time;
 pub mod passkey;
+pub mod password;
 mod pattern;
 mod predict;
 mod proof;

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::password::is_password;
 use super::state::{Entity, Fresh, Key, Kind, State, Term, Truth};
 use super::totp;
 use crate::contract::guard::Refusal;
@@ -82,12 +83,11 @@ impl From<&Refusal> for Entry {
 /// What becomes of a sign-in with username and password, and this second factor at hand.
 pub fn entry(refusals: &SignInRefusals, state: &State, user: &str, password: &str, shown: Option<&SecondFactor>) -> Entry {
     let Some(account) = state.find(Kind::User, user).filter(|account| account.exists()) else { return Entry::Unsure };
-    let (Some(right), Some(suspended)) = (account.text("password"), account.flag("isSuspended")) else { return Entry::Unsure };
-    if !takes_passwords(state) {
-        return Entry::Unsure;
-    }
-    if right != Some(password) {
-        return (&refusals.password).into();
+    let Some(suspended) = account.flag("isSuspended").filter(|_| takes_passwords(state)) else { return Entry::Unsure };
+    match is_password(account, Some(password)) {
+        Some(true) => {}
+        Some(false) => return (&refusals.password).into(),
+        None => return Entry::Unsure,
     }
     if suspended {
         return (&refusals.suspended).into();

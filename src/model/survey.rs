@@ -3,6 +3,7 @@
 
 use super::call::Call;
 use super::guard::Scene;
+use super::password::is_cheap;
 use super::state::{Entity, Key, Kind, State, Truth};
 use crate::contract::guard::{FieldRule, GuardKind};
 
@@ -15,7 +16,7 @@ pub struct Survey {
     pub levels: Vec<(String, Option<String>)>,
     /// Whose account it is about, if that is known.
     pub account: Option<Account>,
-    /// How often a password is hashed or compared with a hash.
+    /// How often a password is hashed or compared with a hash that is not cheap.
     pub passwords: usize,
 }
 
@@ -38,7 +39,7 @@ pub fn survey(call: &Call<'_>, state: &State, refused: Option<usize>, now: i64) 
     let scene = Scene { call, state, now };
     let key = call.caller(state).or_else(|| call.subject());
     let user = key.as_ref().and_then(|key| state.get(key));
-    let has_password = user.and_then(|user| user.flag("hasPassword")).unwrap_or_default();
+    let costs = user.is_some_and(|user| user.flag("hasPassword") == Some(true) && !is_cheap(user));
     let mut survey = Survey { account: key.zip(user).map(|(key, user)| account(&key, user, state)), ..Survey::default() };
     let mut verifies = false;
     for (index, guard) in call.operation.guards.iter().enumerate() {
@@ -59,7 +60,7 @@ pub fn survey(call: &Call<'_>, state: &State, refused: Option<usize>, now: i64) 
             _ => {}
         }
         let compares = matches!(&guard.kind, GuardKind::PasswordMatches(_) | GuardKind::UserPassword(_) | GuardKind::NewPassword(_));
-        survey.passwords += usize::from(compares && has_password && refused.is_none_or(|refused| index <= refused));
+        survey.passwords += usize::from(compares && costs && refused.is_none_or(|refused| index <= refused));
     }
     let stores =
         refused.is_none() && call.operation.writes() && !verifies && call.member("password").is_some_and(serde_json::Value::is_string);

@@ -278,7 +278,7 @@ fn spoiled<'a>(contract: &'a Contract, operation: &'a Operation, facts: &Facts, 
     }
     probes.extend(operation.tries.iter().map(|(name, case)| Probe::accepted(contract, operation, name, case)).filter(possible));
     let mut distinct: Vec<Probe<'a>> = Vec::new();
-    for probe in probes {
+    for probe in probes.into_iter().map(Probe::with_common_token) {
         let same = |other: &Probe<'_>| {
             other.payload == probe.payload
                 && other.credential == probe.credential

@@ -331,12 +331,19 @@ impl<'a> Probe<'a> {
             }
     }
 
-    /// Whether the operation asks for a scope in a request like this, and it is left out.
-    fn lacks(&self, scope: &str) -> bool {
-        let asks = |guard: &Guard| {
-            matches!(&guard.kind, GuardKind::Scope(asked) if asked == scope) && guard.when.as_ref().is_none_or(|when| self.concerns(when))
+    /// The same with a token that many others have as well, each of which costs the target an exchange or a sign-in: with all
+    /// scopes where none is to be missing, and a third-party application's with none where one is.
+    pub fn with_common_token(mut self) -> Self {
+        let asks = |guard: &Guard| guard.when.as_ref().is_none_or(|when| self.concerns(when));
+        let lacks = |guard: &Guard| matches!(&guard.kind, GuardKind::Scope(scope) if !self.scopes.contains(scope)) && asks(guard);
+        let common = match self.operation.guards.iter().any(lacks) {
+            false => Some(ALL_SCOPES),
+            true => (self.client == Client::Third && self.scopes.contains("openid")).then_some("openid"),
         };
-        !self.scopes.contains(scope) && self.operation.guards.iter().any(asks)
+        if let Some(common) = common {
+            self.scopes = common.split(' ').map(str::to_owned).collect();
+        }
+        self
     }
 
     fn wants_files(&self) -> bool {
@@ -753,10 +760,7 @@ impl Probe<'_> {
     }
 
     fn authorization(&self, script: &mut Script<'_>, caller: Option<User>) -> (Persona, Option<String>) {
-        // A third-party application signs its user in, which costs a password: where nothing is to be missing, all have one token.
-        let whole = self.client == Client::Third && !ALL_SCOPES.split(' ').any(|scope| self.lacks(scope));
-        let wanted = |scope: &&str| whole || self.scopes.contains(*scope);
-        let scopes: Vec<&str> = ALL_SCOPES.split(' ').filter(wanted).collect();
+        let scopes: Vec<&str> = ALL_SCOPES.split(' ').filter(|scope| self.scopes.contains(*scope)).collect();
         let scopes = scopes.join(" ");
         let persona = match (self.client, self.scopes.contains("openid")) {
             (Client::Third, _) => Persona::ThirdPartyUser,

@@ -11,6 +11,7 @@ use super::sequence::{Action, Call, CallError, Facts, Obtain, Persona, Plan, Pur
 use super::stand_in::{PLAN_NOW, completed, given_by, stand_in, stand_ins};
 use super::symbol::{Binding, captured, symbols};
 use crate::contract::{Contract, MessageKind, Outcome, Source};
+use crate::model::password::{is_settled, set_password};
 use crate::model::session::{begin_grant, begin_session};
 use crate::model::{
     Entity, Entry, Key, Kind, SecondFactor, State, Term, Truth, accept, asks_for_factor, obtained, predict, signed_in_through, survey,
@@ -75,6 +76,8 @@ pub struct Script<'a> {
     emails: BTreeMap<User, String>,
     tokens: BTreeMap<(User, String, Client), String>,
     records: BTreeMap<User, String>,
+    /// Subject tokens that no call has used yet.
+    unspent: BTreeMap<User, String>,
     /// What those who have not all of their identifiers can be found by.
     left: BTreeMap<User, Who>,
     born: u64,
@@ -106,6 +109,7 @@ impl<'a> Script<'a> {
             emails: BTreeMap::new(),
             tokens: BTreeMap::new(),
             records: BTreeMap::new(),
+            unspent: BTreeMap::new(),
             left: BTreeMap::new(),
             born: 0,
             groups: 0,
@@ -157,6 +161,7 @@ impl<'a> Script<'a> {
         if let Some(sight) = self.sight.take() {
             self.sights.push(Sight { persona, setup: purpose == Purpose::Setup, ..sight });
         }
+        self.unspent.retain(|_, token| call.body.as_ref().is_none_or(|body| !body.contains(token.as_str())));
         self.steps.push(Step {
             persona,
             purpose,
@@ -323,7 +328,9 @@ impl<'a> Script<'a> {
         let mut body = json!({"username": user.username()});
         if traits.password {
             let password = self.new_password();
-            body["password"] = password.clone().into();
+            // Nothing is to be said of how the deployment stores it, and computing that costs it much.
+            body["passwordDigest"] = password.replace("}}", ".digest}}").into();
+            body["passwordAlgorithm"] = "Argon2i".into();
             self.passwords.insert(user, password);
         }
         if traits.email {
@@ -423,13 +430,18 @@ impl<'a> Script<'a> {
         format!("lc_{{{{run}}}}_ text {}", self.words)
     }
 
-    /// A subject token for a user.
+    /// A subject token for a user: one that no call has used.
     pub fn subject_token(&mut self, user: User) -> String {
+        if let Some(token) = self.unspent.get(&user) {
+            return token.clone();
+        }
         self.words += 1;
         let symbol = format!("subject-token#{}", self.words);
         let call = self.admin_call("CreateSubjectToken", "/api/subject-tokens".into(), Some(&json!({"userId": user.id()})));
         self.call(Persona::Admin, Purpose::Setup, call, &[(&symbol, "/subjectToken")]);
-        format!("{{{{{symbol}}}}}")
+        let token = format!("{{{{{symbol}}}}}");
+        self.unspent.insert(user, token.clone());
+        token
     }
 
     /// An access token of a user with exactly these scopes; the same one when asked again.
@@ -723,6 +735,13 @@ pub fn signed_in(state: &mut State, sign_in: &SignIn, scope: &str, named: Option
         && asks_for_factor(state, &user) == Truth::Yes
     {
         use_factor(state, &user, &second, &Value::Null);
+    }
+    if sign_in.through.is_none() {
+        let password: Value = binding.resolve(&sign_in.password).unwrap_or_default().into();
+        let user = Key::new(Kind::User, &user);
+        if state.get(&user).is_some_and(|user| !is_settled(user)) {
+            state.update(&user, |user| set_password(user, password.clone()));
+        }
     }
     let client = Term::Known(binding.get(&format!("{}.id", sign_in.client)).unwrap_or_default().into());
     let owner = Term::Known(user.clone().into());

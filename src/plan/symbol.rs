@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use crate::model::password::digest;
+
 /// A symbol that stands for nothing yet.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{{{{{0}}}}}` stands for nothing: no earlier step of the sequence captured it")]
@@ -12,7 +14,7 @@ pub struct Unbound(pub String);
 
 /// What the symbols of one execution of a sequence stand for.
 ///
-/// `run` (the run's name), `tag` (unique per execution), `password#n`, `phone#n`, `padding#n` (so many letters) and `surrogate#h`
+/// `run` (the run's name), `tag` (unique per execution), `password#n`, `password#n.digest`, `phone#n`, `padding#n` (so many letters) and `surrogate#h`
 /// (the JSON escape of half a pair, which no text of Rust holds) are derived; everything else is captured from answers or set by whoever runs the sequence.
 #[derive(Debug, Clone)]
 pub struct Binding {
@@ -73,7 +75,10 @@ impl Binding {
         match name.split_once('#') {
             None if name == "run" => Some(self.run.clone()),
             None if name == "tag" => Some(self.tag.clone()),
-            Some(("password", index)) => Some(self.password(index)),
+            Some(("password", index)) => Some(match index.strip_suffix(".digest") {
+                Some(index) => digest(&self.password(index)),
+                None => self.password(index),
+            }),
             Some(("phone", index)) => index.parse().ok().map(|index| self.phone(index)),
             Some(("surrogate", unit)) => {
                 u16::from_str_radix(unit, 16).ok().filter(|unit| (0xd800..0xe000).contains(unit)).map(|unit| format!("\\u{unit:04x}"))

@@ -13,6 +13,7 @@ use super::fault::Change;
 use super::passkey;
 use super::refusal::{coded, empty_answer, json_answer, refused, text_answer};
 use super::support::{Visit, invalid};
+use crate::model::password::{is_password, is_settled, set_password};
 use crate::model::time::iso;
 use crate::model::wire::{Answer, Request};
 use crate::model::{Call, Entity, Key, Kind, SecondFactor, State, Truth, asks_for_factor, next_step, use_factor};
@@ -250,10 +251,17 @@ pub fn verify_password(visit: &mut Visit<'_>) -> Answer {
         return coded(422, "user.sign_in_method_not_enabled");
     }
     let found = visit.store.state.all(Kind::User).find(|(_, user)| user.text(property) == Some(Some(value)));
-    let Some((user, _)) = found.filter(|(_, user)| user.text("password") == Some(Some(password))) else {
+    let Some((user, entity)) = found.filter(|(_, user)| is_password(user, Some(password)) == Some(true)) else {
         return refused(&visit.deployment.contract.sign_in.password);
     };
-    let user = user.to_owned();
+    let (settled, user) = (is_settled(entity), user.to_owned());
+    if !settled {
+        let digest = visit.store.mint.digest();
+        visit.store.state.update(&Key::new(Kind::User, &user), |user| {
+            set_password(user, password.into());
+            user.set("passwordDigest", digest.as_str());
+        });
+    }
     let record = visit.store.mint.id(21);
     let answer = json_answer(200, &json!({"verificationId": record}));
     advance(visit, &id, Stage::Verified { record, user });

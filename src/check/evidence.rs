@@ -60,6 +60,12 @@ impl Evidence {
         }
     }
 
+    /// The one that speaks most plainly of what a check saw. What none speaks of is put to the general one about statuses: a
+    /// deviation is never lost.
+    pub fn plainest(&self, check: &str, about: About<'_>) -> Option<Arc<Requirement>> {
+        self.about(check, about).first().or_else(|| self.answer.get("status")?.last()).cloned()
+    }
+
     fn checked(&self, check: &str, kind: Option<&str>) -> Vec<Arc<Requirement>> {
         let checked = |requirement: &Requirement| requirement.checks.iter().any(|name| name == check);
         let names_kind = |requirement: &&Arc<Requirement>| kind.is_some_and(|kind| requirement.guards.iter().any(|known| known == kind));
@@ -77,5 +83,5 @@ impl Evidence {
 
 /// The requirement that speaks most plainly of what a check saw on an operation.
 pub fn requirement_for(contract: &Contract, operation: Option<&Operation>, check: &str, about: About<'_>) -> Option<Arc<Requirement>> {
-    Evidence::of(contract, operation).about(check, about).first().cloned()
+    Evidence::of(contract, operation).plainest(check, about)
 }

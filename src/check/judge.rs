@@ -129,8 +129,8 @@ impl Bench<'_> {
 
     /// One word on what a check saw, put to the requirement that speaks of it most plainly.
     fn word(&mut self, check: &'static str, about: About<'_>, result: Result) {
-        if let Some(requirement) = self.evidence.about(check, about).first() {
-            self.push(check, requirement, result);
+        if let Some(requirement) = self.evidence.plainest(check, about) {
+            self.push(check, &requirement, result);
         }
     }
 

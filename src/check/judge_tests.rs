@@ -335,14 +335,14 @@ fn pages_are_judged_where_an_operation_answers_in_pages() {
     let more = header(header(answered(200, &json!([1, 2])), "total-number", Some("1")), "link", None);
     assert_snapshot!(pages("/api/users", more), @"pagination MGT-PAGE-01: as many entries as Total-Number and the page say -> more");
     // Where pages are a choice, totals come with a page only.
-    assert_snapshot!(pages("/api/resources", answered(200, &json!([]))), @"");
-    assert_snapshot!(pages("/api/resources", total("0")), @"");
-    assert_snapshot!(pages("/api/resources?page=", answered(200, &json!([]))), @"");
-    assert_snapshot!(pages("/api/resources?page=1", answered(200, &json!([]))), @"");
-    assert_snapshot!(pages("/api/resources?page_size=1", linked()), @"");
+    assert_snapshot!(pages("/api/resources", answered(200, &json!([]))), @"pagination MGT-PAGE-01");
+    assert_snapshot!(pages("/api/resources", total("0")), @"pagination MGT-PAGE-01: no Total-Number without a page -> one");
+    assert_snapshot!(pages("/api/resources?page=", answered(200, &json!([]))), @"pagination MGT-PAGE-01");
+    assert_snapshot!(pages("/api/resources?page=1", answered(200, &json!([]))), @"pagination MGT-PAGE-01: Total-Number with a number -> none");
+    assert_snapshot!(pages("/api/resources?page_size=1", linked()), @"pagination MGT-PAGE-01");
     // Totals that count everything say nothing of a part.
     assert_snapshot!(pages("/api/one-time-tokens?email=lc&page=1", total("7")), @"");
-    assert_snapshot!(pages("/api/one-time-tokens?page=1", total("7")), @"");
+    assert_snapshot!(pages("/api/one-time-tokens?page=1", total("7")), @"pagination MGT-PAGE-01: as many entries as Total-Number and the page say -> fewer");
     assert_snapshot!(pages("/api/users?search=lc&page=1", total("7")), @"pagination MGT-PAGE-01: as many entries as Total-Number and the page say -> fewer");
     assert_snapshot!(pages("/api/my-account", answered(200, &json!([]))), @"");
 }

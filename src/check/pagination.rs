@@ -92,7 +92,11 @@ pub fn judge(operation: &Operation, request: &Request, answer: &Answer) -> Optio
     if parted && operation.answers.iter().any(counts_all) {
         return None;
     }
-    let entries = answer.json().and_then(|json| json.as_array().map(Vec::len))?;
+    let under = operation.answers.iter().find_map(|answer| match &answer.body {
+        Some(Source::List(list)) => list.under.as_deref(),
+        _ => None,
+    });
+    let entries = answer.json().and_then(|json| under.map_or(Some(json), |name| json.get(name)))?.as_array()?.len();
     Page::read(request.query()).map(|page| page_of(page, entries as u64, answer))
 }
 

@@ -86,4 +86,45 @@ mod tests {
         insta::assert_snapshot!(guards("UpdateProfile", "GEN-ORDER-01"), @"");
         insta::assert_snapshot!(guards("ListUsers", "GEN-AUTH-01"), @"authorization authorization authorization scope");
     }
+
+    /// A refusal that no requirement names is put to the general one about statuses.
+    #[test]
+    fn whatever_can_be_judged_of_an_operation_speaks_for_a_requirement() {
+        let contract = Contract::embedded(Version::NEWEST).unwrap();
+        let mut lost: Vec<String> = Vec::new();
+        for operation in contract.specified() {
+            let evidence = Evidence::of(&contract, Some(operation));
+            let mut speaks = |check: &str, about: About<'_>| {
+                let general = evidence.plainest(check, about).is_some_and(|requirement| requirement.id == "GEN-STATUS-01");
+                if evidence.about(check, about).is_empty() && (check != "guard" || !general) {
+                    lost.push(format!("{check} {about:?} of {}", operation.id));
+                }
+            };
+            for check in ["robustness", "status", "schema", "headers", "secrecy", "race"] {
+                speaks(check, About::Answer);
+            }
+            for facet in [Facet::Order, Facet::Code, Facet::ErrorShape, Facet::Cors] {
+                speaks("guard", About::Facet(facet));
+            }
+            if operation.answers.iter().any(|answer| answer.body.is_some()) {
+                speaks("state", About::Answer);
+                if shows_by_setting(operation) {
+                    speaks("toggle", About::Answer);
+                    speaks("authorization", About::Answer);
+                }
+            }
+            for guard in &operation.guards {
+                speaks(check_of(operation.collection, guard), About::Guard(guard.kind.name()));
+                match guard.kind {
+                    GuardKind::Pagination(_) => speaks("pagination", About::Answer),
+                    GuardKind::IdentityVerified(_) => speaks("verification", About::Answer),
+                    _ => {}
+                }
+            }
+        }
+        assert_eq!(lost, [] as [String; 0]);
+        let evidence = Evidence::of(&contract, contract.operation("IssueToken"));
+        assert!(evidence.about("guard", About::Guard("one-of")).is_empty());
+        assert_eq!(evidence.plainest("guard", About::Guard("one-of")).unwrap().id, "GEN-STATUS-01");
+    }
 }

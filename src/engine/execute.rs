@@ -104,6 +104,13 @@ impl Sighted {
             && self.requirement == other.requirement
             && self.deviation == other.deviation
     }
+
+    /// Whether another sighting, of an execution of its own, has the same cause: what a page is said to lack depends on how many
+    /// things there are by then.
+    pub fn shows(&self, other: &Self) -> bool {
+        let page = self.check == "pagination" && self.check == other.check;
+        self.same(other) || page && self.operation == other.operation && self.requirement == other.requirement
+    }
 }
 
 /// What one execution brought.

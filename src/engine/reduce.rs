@@ -178,7 +178,7 @@ impl Search<'_> {
             None if self.stage.context.gate.sent() + self.cost(candidate) > self.end => None,
             None => {
                 let trace = self.stage.execute(&sequence).await;
-                let place = trace.deviations.iter().find(|other| other.same(self.sighted)).map(|other| other.step);
+                let place = trace.deviations.iter().find(|other| other.shows(self.sighted)).map(|other| other.step);
                 let slice = place.map(|place| candidate.until(place));
                 self.tried.push((sequence.steps, slice.clone()));
                 slice

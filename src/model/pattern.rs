@@ -128,6 +128,18 @@ impl Pattern {
         Self::Leaf { term: Term::Known(value), teaches: None }
     }
 
+    /// The list that the body is, or holds under its only name.
+    pub fn list(&self) -> Option<&ListPattern> {
+        match self {
+            Self::List(list) => Some(list),
+            Self::Object(members) if members.len() == 1 => match members.values().next() {
+                Some(Member::Present(Self::List(list))) => Some(list),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
     /// Compares a body; lessons on a match, the first mismatch otherwise.
     pub fn matches(&self, value: Option<&Value>) -> Result<Vec<Lesson>, Mismatch> {
         let mut lessons = Vec::new();

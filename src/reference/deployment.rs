@@ -238,9 +238,7 @@ impl Deployment {
                 None => drop(next.remove(&key)),
             }
         }
-        if let (Pattern::List(list), None) = (&chosen.body, refused)
-            && let Some(total) = list.total
-        {
+        if let Some(total) = chosen.body.list().filter(|_| refused.is_none()).and_then(|list| list.total) {
             pages::announce(&self.endpoint, request, total, &mut answer);
         }
         let deed = Deed { call, view: &view, before: &store.state, refused, born: born.as_ref(), now };

@@ -549,6 +549,8 @@ fn tenant(tape: &mut Tape, admin: &str, application: &str) {
     let role = make("roles", json!({"name": "keeper", "description": "before"}));
     make("roles", json!({"name": "keeper", "description": "twice"}));
     let plain = make("applications", json!({"name": "third", "type": "Traditional"}));
+    let foreign = json!({"name": "foreign", "type": "Traditional", "isThirdParty": true, "oidcClientMetadata": {"redirectUris": [], "postLogoutRedirectUris": []}});
+    let foreign = make("applications", foreign);
     let organization = make("organizations", json!({"name": "o", "customData": {"a": 1}}));
     let member = make("users", json!({"username": "leo"}));
     let scope = make("organization-scopes", json!({"name": "read"}));
@@ -572,6 +574,8 @@ fn tenant(tape: &mut Tape, admin: &str, application: &str) {
         (format!("GET /api/organizations/{organization}/users?page=1"), Value::Null),
         (format!("PATCH /api/organization-scopes/{scope}"), json!({"name": "write"})),
         (format!("GET /api/resources/{resource}"), Value::Null),
+        ("GET /api/resources?page=1".to_owned(), Value::Null),
+        (format!("GET /api/applications/{foreign}/users/{member}/consent-organizations"), Value::Null),
         (format!("DELETE /api/resources/{resource}"), Value::Null),
         (format!("GET /api/organizations/{organization}"), Value::Null),
         (format!("GET /api/resources/{resource}"), Value::Null),

@@ -68,3 +68,7 @@ fn by_resource(state: &State, ids: &[&str], schema: &Value, look: Look<'_>) -> O
         })
         .collect()
 }
+
+#[cfg(test)]
+#[path = "consent_tests.rs"]
+mod tests;

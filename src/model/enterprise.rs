@@ -67,7 +67,7 @@ pub(super) fn forget_connector(state: &mut State, connector: &str) {
 mod tests {
     use serde_json::json;
 
-    use super::super::state::Entity;
+    use super::super::state::{Entity, KNOWS_ALL};
     use super::*;
 
     #[test]
@@ -84,5 +84,37 @@ mod tests {
         forget_connector(&mut state, "c");
         assert_eq!(is_linked(state.find(Kind::User, "u").unwrap(), "c"), Truth::No);
         assert_eq!(state.all(Kind::TokenSet).count(), 0);
+    }
+
+    #[test]
+    fn tokens_are_stored_where_the_connector_keeps_them_and_the_provider_sent_one() {
+        let token = json!({"access_token": "a"});
+        for (connector, tokens, stored, all) in [
+            (json!({"enableTokenStorage": true}), &token, 1, Some(true)),
+            (json!({"enableTokenStorage": true}), &json!({"scope": "a"}), 0, Some(true)),
+            (json!({"enableTokenStorage": true}), &Value::Null, 0, Some(true)),
+            (json!({"enableTokenStorage": false}), &token, 0, Some(true)),
+            // Whether it keeps them is not known.
+            (json!({}), &token, 0, None),
+            (json!({}), &Value::Null, 0, Some(true)),
+        ] {
+            let mut state = State::closed();
+            let user = Key::new(Kind::User, "u");
+            state.insert(user.clone(), Entity::from_json(&json!({KNOWS_ALL: true})));
+            state.insert(Key::new(Kind::SsoConnector, "c"), Entity::from_json(&connector));
+            keep_enterprise_tokens(&mut state, &user, "c", tokens, 1000);
+            let known = state.get(&user).unwrap().flag(KNOWS_ALL);
+            assert_eq!((state.all(Kind::TokenSet).count(), known), (stored, all), "{connector} {tokens}");
+        }
+    }
+
+    #[test]
+    fn a_connector_takes_its_own_identities_along_and_no_others() {
+        let mut state = State::closed();
+        let identities = json!([{"ssoConnectorId": "c", "identityId": "1"}, {"ssoConnectorId": "d", "identityId": "2"}]);
+        state.insert(Key::new(Kind::User, "u"), Entity::from_json(&json!({"ssoIdentities": identities})));
+        forget_connector(&mut state, "c");
+        let left = state.find(Kind::User, "u").unwrap().known("ssoIdentities");
+        assert_eq!(left, Some(&json!([{"ssoConnectorId": "d", "identityId": "2"}])));
     }
 }

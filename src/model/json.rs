@@ -129,7 +129,29 @@ mod tests {
     fn depth_is_bounded_but_past_the_usual_limit() {
         let nested = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
         assert!(parse(nested(200).as_bytes()).is_ok());
+        assert!(parse(nested(MAX_DEPTH).as_bytes()).is_ok());
         assert!(matches!(parse(nested(MAX_DEPTH + 1).as_bytes()), Err(JsonError::TooDeep)));
         assert!(parse(br#""[[[\"[[""#).is_ok());
+    }
+
+    #[test]
+    fn only_brackets_that_are_open_at_once_and_outside_texts_count_as_depth() {
+        let (open, deep) = ("[".repeat(MAX_DEPTH + 1), format!("{}{}", "[".repeat(MAX_DEPTH), "]".repeat(MAX_DEPTH)));
+        for (document, is_too_deep) in [
+            (format!("[{}[]]", "[],".repeat(MAX_DEPTH)), false),
+            (format!("[{}{{}}]", "{},".repeat(MAX_DEPTH)), false),
+            (format!(r#""{open}""#), false),
+            (format!(r#""\"{open}""#), false),
+            (format!(r#""\\\"{open}""#), false),
+            (format!(r#"["", {deep}]"#), true),
+            (format!(r#"["\\", {deep}]"#), true),
+            (format!(r#"["\"", {deep}]"#), true),
+            (format!(r#"{{"a": {deep}}}"#), true),
+        ] {
+            match parse(document.as_bytes()) {
+                Ok(_) => assert!(!is_too_deep, "{document}"),
+                Err(error) => assert!(is_too_deep && matches!(error, JsonError::TooDeep), "{document}: {error}"),
+            }
+        }
     }
 }

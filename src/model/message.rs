@@ -221,7 +221,33 @@ pub fn forget_failures(call: &Call<'_>, state: &mut State) {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
+    use crate::contract::{Contract, Version};
+    use crate::model::wire::Request;
+
+    const NOW: i64 = 1_800_000_000_000;
+    const ADDRESS: &str = "a@b.c";
+
+    /// Looks at a call of an operation with this body.
+    fn call<T>(operation: &str, body: &Value, look: impl FnOnce(&Call<'_>) -> T) -> T {
+        let contract = Contract::embedded(Version::NEWEST).unwrap();
+        let request = Request::new("POST", "").with_json(body);
+        look(&Call::read(contract.operation(operation).unwrap(), BTreeMap::new(), &request))
+    }
+
+    /// Looks at a try of a code.
+    fn tried<T>(code: &str, look: impl FnOnce(&Call<'_>) -> T) -> T {
+        call("VerifyVerificationCode", &json!({"email": ADDRESS, "verificationCode": code}), look)
+    }
+
+    /// A code was sent just now.
+    fn sent() -> State {
+        let mut state = State::closed();
+        call("CreateVerificationCode", &json!({"email": ADDRESS}), |call| make_code(call, &mut state, NOW));
+        state
+    }
 
     #[test]
     fn what_looks_like_an_address_is_one() {
@@ -231,5 +257,132 @@ mod tests {
         for other in ["", "a", "a@b", "@b.c", "a@.c", "a@b.", "a b@c.d", "a@.", "a.b@c"] {
             assert!(!looks_like_address(other), "{other}");
         }
+    }
+
+    #[test]
+    fn an_address_that_fits_counts_before_a_phone_number() {
+        let email = Some((ADDRESS.to_owned(), MessageKind::Email));
+        let phone = Some(("447911123456".to_owned(), MessageKind::Sms));
+        for (body, expected) in [
+            (json!({"email": "a@b.c"}), email.clone()),
+            (json!({"phone": "447911123456"}), phone.clone()),
+            (json!({"email": "a@b.c", "phone": "447911123456"}), email),
+            (json!({"email": "nobody", "phone": "447911123456"}), phone),
+            (json!({}), None),
+        ] {
+            assert_eq!(call("CreateVerificationCode", &body, addressee), expected, "{body}");
+        }
+    }
+
+    #[test]
+    fn one_message_more_than_ten_is_allowed_when_the_first_is_ten_minutes_old() {
+        for (age, expected) in [
+            (0, Truth::No),
+            (569_999, Truth::No),
+            (600_000, Truth::Near),
+            (629_999, Truth::Near),
+            (630_000, Truth::Yes),
+            (86_400_000, Truth::Yes),
+        ] {
+            let mut state = State::closed();
+            count_send(&mut state, ADDRESS, NOW - age);
+            for _ in 2..MOST_MESSAGES {
+                count_send(&mut state, ADDRESS, NOW);
+            }
+            assert_eq!(may_send(&state, ADDRESS, NOW), Truth::Yes, "{age}");
+            count_send(&mut state, ADDRESS, NOW);
+            assert_eq!(may_send(&state, ADDRESS, NOW), expected, "{age}");
+        }
+    }
+
+    #[test]
+    fn messages_to_one_recipient_are_counted_together_however_it_is_written() {
+        for (sent, other, together) in [
+            ("A@B.c", "a@b.C", true),
+            ("a@b.c", "a@b.d", false),
+            ("4407911123456", "447911123456", true),
+            ("447911123456", "447911123457", false),
+        ] {
+            let mut state = State::closed();
+            for _ in 0..MOST_MESSAGES {
+                count_send(&mut state, sent, NOW);
+            }
+            assert_eq!(may_send(&state, other, NOW), Truth::of(!together), "{sent} {other}");
+        }
+    }
+
+    #[test]
+    fn a_message_that_did_not_go_out_is_not_counted() {
+        let mut state = State::closed();
+        for at in [NOW - 2, NOW, NOW] {
+            count_send(&mut state, ADDRESS, at);
+        }
+        for (at, left) in [(NOW, json!([NOW - 2, NOW])), (NOW - 1, json!([NOW - 2, NOW])), (NOW - 2, json!([NOW])), (NOW, json!([]))] {
+            forget_send(&mut state, "A@B.C", at);
+            assert_eq!(state.find(Kind::Recipient, ADDRESS).unwrap().known("sends"), Some(&left), "{at}");
+        }
+    }
+
+    #[test]
+    fn a_code_that_nobody_was_seen_to_ask_for_may_wait_where_not_all_is_known() {
+        for (state, rule, expected) in [
+            (State::closed(), SentCodeRule::Pending, Truth::No),
+            (State::default(), SentCodeRule::Pending, Truth::Unknown),
+            (State::closed(), SentCodeRule::Fresh, Truth::Unknown),
+            (State::closed(), SentCodeRule::Right, Truth::Unknown),
+            (sent(), SentCodeRule::Pending, Truth::Yes),
+        ] {
+            assert_eq!(tried("123456", |call| can_use(rule, call, &state, None, NOW)), expected, "{rule:?}");
+        }
+    }
+
+    #[test]
+    fn a_code_lives_as_long_as_the_tenant_says_or_ten_minutes() {
+        let (minute, usual) = (json!({"expirationDuration": 60}), json!({}));
+        for (policy, age, expected) in [
+            (Some(&usual), 0, Truth::Yes),
+            (Some(&usual), 570_000, Truth::Yes),
+            (Some(&usual), 570_001, Truth::Near),
+            (Some(&usual), 600_000, Truth::Near),
+            (Some(&usual), 629_999, Truth::Near),
+            (Some(&usual), 630_000, Truth::No),
+            (Some(&minute), 0, Truth::Yes),
+            (Some(&minute), 120_000, Truth::No),
+            (None, 0, Truth::Unknown),
+        ] {
+            let fresh = tried("123456", |call| can_use(SentCodeRule::Fresh, call, &sent(), policy, NOW + age));
+            assert_eq!(fresh, expected, "{policy:?} {age}");
+        }
+    }
+
+    #[test]
+    fn a_code_bears_ten_wrong_tries() {
+        let (mut state, policy) = (sent(), json!({}));
+        tried("000000", |wrong| {
+            for _ in 0..MOST_TRIES {
+                assert_eq!(can_use(SentCodeRule::TriesLeft, wrong, &state, Some(&policy), NOW), Truth::Yes);
+                count_wrong_code(wrong, &mut state);
+            }
+            assert_eq!(can_use(SentCodeRule::TriesLeft, wrong, &state, Some(&policy), NOW), Truth::No);
+        });
+    }
+
+    #[test]
+    fn six_digits_not_yet_refused_may_be_the_code_until_somebody_has_read_it() {
+        let mut state = sent();
+        let right = |state: &State, code: &str| tried(code, |call| can_use(SentCodeRule::Right, call, state, None, NOW));
+        tried("000000", |call| count_wrong_code(call, &mut state));
+        for (code, expected) in [
+            ("123456", Truth::Unknown),
+            ("000000", Truth::No),
+            ("12345", Truth::No),
+            ("1234567", Truth::No),
+            ("12345a", Truth::No),
+            ("none", Truth::No),
+        ] {
+            assert_eq!(right(&state, code), expected, "{code}");
+        }
+        reveal_code(&mut state, ADDRESS, "123456");
+        assert_eq!((right(&state, "123456"), right(&state, "123457")), (Truth::Yes, Truth::No));
     }
 }

@@ -363,3 +363,7 @@ pub fn describe(answer: &Answer) -> String {
         None => answer.status.to_string(),
     }
 }
+
+#[cfg(test)]
+#[path = "observe_tests.rs"]
+mod tests;

@@ -177,4 +177,50 @@ mod tests {
         assert_eq!(proves(&json!({"id": "a", "rawId": "a", "response": {"clientDataJSON": "e30"}}), Some("c"), own), Truth::No);
         assert_eq!(proves(&json!({}), Some("c"), own), Truth::No);
     }
+
+    #[test]
+    fn an_attestation_is_judged_only_where_there_is_nothing_to_attest() {
+        let none: &[u8] = b"\x64none";
+        let packed: &[u8] = b"\x66packed";
+        // Statements: {}, {"a": 0}, {"x5c": [one certificate]}.
+        let table: [(&[u8], &[u8], Truth); 5] = [
+            (none, b"\xa0", Truth::Yes),
+            (none, b"\xa1\x61a\x00", Truth::No),
+            (packed, b"\xa0", Truth::Unknown),
+            (packed, b"\xa1\x61a\x00", Truth::Unknown),
+            (packed, b"\xa1\x63x5c\x81\x41\x00", Truth::Unknown),
+        ];
+        let mut data = vec![0; FLAGS_AT];
+        data.push(USER_PRESENT | USER_VERIFIED | CREDENTIAL_INCLUDED);
+        for (format, statement, expected) in table {
+            let object = [b"\xa3\x63fmt".as_slice(), format, b"\x67attStmt", statement, b"\x68authData\x58\x21", &data].concat();
+            let proof = json!({"response": {"attestationObject": BASE64.encode(object)}});
+            assert_eq!(attested(&proof), expected, "{format:x?} {statement:x?}");
+        }
+    }
+
+    /// Examples of RFC 8949, appendix A.
+    #[test]
+    fn items_are_read_as_the_standard_writes_them() {
+        let bytes = Item::Bytes(vec![1, 2, 3, 4]);
+        let number = Item::Other;
+        let table: [(&[u8], Item); 11] = [
+            (b"\x17", number(23)),
+            (b"\x18\x18", number(24)),
+            (b"\x19\x03\xe8", number(1000)),
+            (b"\x1a\x00\x0f\x42\x40", number(1_000_000)),
+            (b"\x1b\x00\x00\x00\xe8\xd4\xa5\x10\x00", number(1_000_000_000_000)),
+            (b"\x44\x01\x02\x03\x04", bytes.clone()),
+            (b"\x64IETF", Item::Text("IETF".into())),
+            (b"\x83\x01\x02\x03", Item::List(vec![number(1), number(2), number(3)])),
+            (b"\xa2\x01\x02\x03\x04", Item::Map(vec![(number(1), number(2)), (number(3), number(4))])),
+            // What is tagged is read as if it were not.
+            (b"\xc1\x1a\x51\x4b\x67\xb0", number(1_363_896_240)),
+            (b"\xd7\x44\x01\x02\x03\x04", bytes),
+        ];
+        for (written, item) in table {
+            assert_eq!(read(&written[..written.len() - 1], MOST_DEPTH), None, "{written:x?} cut");
+            assert_eq!(read(written, MOST_DEPTH), Some((item, b"".as_slice())), "{written:x?}");
+        }
+    }
 }

@@ -447,4 +447,51 @@ mod tests {
         assert_eq!(lessons.iter().filter(|lesson| lesson.teaching == Teaching::Member(Kind::Factor)).count(), 1);
         assert_eq!(lessons.last().unwrap().teaching, Teaching::All(Kind::Factor));
     }
+    #[test]
+    fn a_departure_tells_whether_a_member_was_shown_or_withheld() {
+        let pattern = Pattern::Object(BTreeMap::from([
+            ("name".to_owned(), Member::Present(Pattern::exactly("lc".into()))),
+            ("phone".to_owned(), Member::Withheld(Why::Scope)),
+            ("title".to_owned(), Member::Withheld(Why::Level)),
+        ]));
+        let departs = |value: Value| {
+            let departure = pattern.matches(Some(&value)).unwrap_err();
+            (departure.pointer, departure.visibility)
+        };
+        assert_eq!(departs(json!({})), ("/name".to_owned(), Some(Why::Level)));
+        assert_eq!(departs(json!({"name": "lc", "phone": 1})), ("/phone".to_owned(), Some(Why::Scope)));
+        assert_eq!(departs(json!({"name": "lc", "title": 1})), ("/title".to_owned(), Some(Why::Level)));
+        assert_eq!(departs(json!({"name": "other"})), ("/name".to_owned(), None));
+    }
+
+    #[test]
+    fn a_list_of_some_things_does_not_teach_what_else_is_there() {
+        let some = with(list(&[json!({"id": "a"})], false), |list| list.partial = true);
+        let lessons = some.matches(Some(&json!([{"id": "a"}, {"id": "b"}]))).unwrap();
+        assert_eq!(lessons.iter().map(|lesson| &lesson.teaching).collect::<Vec<_>>(), [&Teaching::Some(Kind::Factor)]);
+    }
+
+    #[test]
+    fn a_departure_tells_what_was_expected_of_a_value() {
+        let cases = [
+            (Term::from("a"), json!("b"), r#""a""#),
+            (Term::AtLeast(5.0), json!(4), "a number of at least 5"),
+            (Term::Fresh(Fresh::Now), json!("soon"), "a time in milliseconds"),
+            (Term::Fresh(Fresh::MsAfter(60)), json!("later"), "a time in milliseconds"),
+            (Term::Fresh(Fresh::Number), json!("many"), "a number"),
+            (Term::Fresh(Fresh::BackupCodes), json!("0123456789"), "a list"),
+            (Term::Fresh(Fresh::Secret), json!(7), "a text"),
+        ];
+        for (term, seen, expected) in cases {
+            let departure = Pattern::Leaf { term, teaches: None }.matches(Some(&seen)).unwrap_err();
+            assert_eq!((departure.expected, departure.actual), (expected.to_owned(), seen.to_string()));
+        }
+    }
+
+    #[test]
+    fn a_value_is_told_in_at_most_80_characters() {
+        let (fits, long) = ("ä".repeat(78), "ä".repeat(79));
+        assert_eq!(brief(&json!(fits)), format!("\"{fits}\""));
+        assert_eq!(brief(&json!(long)), format!("\"{fits}…"));
+    }
 }

@@ -543,3 +543,7 @@ fn user_property(entity: &Entity, name: &str) -> Term {
     }
     entity.get(name).clone()
 }
+
+#[cfg(test)]
+#[path = "predict_tests.rs"]
+mod tests;

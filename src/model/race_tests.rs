@@ -163,3 +163,100 @@ fn what_an_unexplained_answer_leaves_in_doubt_is_not_taken_for_free() {
     assert!(!uncertain(&after(right)));
     assert!(uncertain(&after(answer(200, &wrong))));
 }
+
+#[test]
+fn answers_that_no_order_explains_match_nothing_each_for_itself() {
+    let requests = [create("lc_new"), create("lc_new")];
+    let answers = ["u2", "u3"].map(|id| Some(serve(&contract(), &start(), &requests[0], id).0));
+    assert!(judge(&requests, &answers).members.iter().flatten().all(|member| member.matched.is_none()));
+}
+
+#[test]
+fn a_conflict_is_put_to_the_request_that_stands_out() {
+    let outcome = Outcome { status: Status::Exact(200), code: None };
+    let mismatch = Mismatch { pointer: "/id".into(), expected: String::new(), actual: String::new(), visibility: None };
+    let conflicts = [
+        Conflict::TooOften { member: 2, outcome, most: 1, instead: Vec::new() },
+        Conflict::Body { member: 3, mismatch },
+        Conflict::Combination { orders: Vec::new() },
+    ];
+    assert_eq!(conflicts.each_ref().map(Conflict::member), [2, 3, 0]);
+}
+
+#[test]
+fn outcomes_are_foretold_for_every_order_of_requests_that_differ() {
+    let foretold = |requests: [Request; 2]| {
+        let exchanges: Vec<Exchange<'_>> = requests.iter().map(|request| (request, None)).collect();
+        let mut orders = Vec::new();
+        foretell(&contract(), &start(), &exchanges, &mut vec![None; 2], NOW, &mut orders);
+        let told = |order: &Vec<Option<Outcome>>| order.iter().flatten().map(|outcome| outcome.status).collect::<Vec<_>>();
+        orders.iter().map(told).collect::<Vec<_>>()
+    };
+    let (done, refused) = (Status::Exact(200), Status::Exact(422));
+    let rename = by_admin("PATCH", "/api/users/u1", &json!({"username": "lc_new"}));
+    assert_eq!(foretold([create("lc_new"), rename]), [[done, refused], [refused, done]]);
+    assert_eq!(foretold([create("lc_new"), create("lc_new")]), [[done, refused]], "those that are alike have one order");
+}
+
+#[test]
+fn exchanges_are_alike_when_request_and_answer_are() {
+    let (requests, contract) = ([data("a"), data("a"), data("a"), data("b"), data("a")], contract());
+    let (one, other) = (answer(200, &json!({"a": 1})), answer(200, &json!({"a": 2})));
+    let answers = [Some(&one), Some(&one), Some(&other), Some(&one), None];
+    let exchanges: Vec<Exchange<'_>> = requests.iter().zip(answers).collect();
+    let states = States::certain(start());
+    let search = Search::run(&contract, &states, &exchanges[..1], NOW);
+    let search = Search { exchanges: &exchanges, ..search };
+    assert_eq!([1, 2, 3, 4].map(|other| search.alike(0, other)), [true, false, false, false]);
+}
+
+#[test]
+fn of_bodies_that_do_not_fit_the_one_after_most_answers_is_told() {
+    let (request, contract) = (data("a"), contract());
+    let seen = answer(200, &json!({"a": 1}));
+    let exchanges = [(&request, Some(&seen))];
+    let mut search = Search::run(&contract, &States::certain(start()), &exchanges, NOW);
+    let explained = search.members[0].clone();
+    assert!(explained.is_some() && search.stopped.is_none());
+    let mismatch = Mismatch { pointer: "/a".into(), expected: String::new(), actual: String::new(), visibility: None };
+    for (member, after) in [(0, 1), (1, 2), (2, 2), (3, 1)] {
+        search.members = vec![explained.clone(); after];
+        search.stop(member, mismatch.clone());
+    }
+    assert_eq!(search.stopped, Some((2, 1, mismatch)));
+}
+
+#[test]
+fn a_body_is_not_explained_by_a_success_of_another_status() {
+    let linked = |identities: Value| {
+        let mut state = start();
+        state.update(&Key::new(Kind::User, "u1"), |user| user.set("identities", identities));
+        state
+    };
+    let states = States::any_of(vec![linked(json!({"lc": {"userId": "old"}})), linked(json!({"other": {"userId": "x"}}))]);
+    let request = by_admin("PUT", "/api/users/u1/identities/lc", &json!({"userId": "new"}));
+    let explained = |status: u16, body: &Value| {
+        observe_together(&contract(), &states, &[(&request, Some(&answer(status, body)))], NOW).conflict.is_none()
+    };
+    let (replaced, added) = (json!({"lc": {"userId": "new"}}), json!({"lc": {"userId": "new"}, "other": {"userId": "x"}}));
+    assert!(explained(200, &replaced) && explained(201, &added));
+    assert!(!explained(200, &added) && !explained(201, &replaced));
+}
+
+#[test]
+fn the_time_of_changes_that_overlap_does_not_tell_their_order() {
+    let keys = ["timed", "open", "at rest", "new"].map(|id| Key::new(Kind::User, id));
+    let timed = |time: i64| Entity::default().with("updatedAt", json!(time));
+    let mut before = State::closed();
+    before.insert(keys[0].clone(), timed(NOW));
+    before.insert(keys[1].clone(), Entity::default());
+    before.insert(keys[2].clone(), timed(NOW));
+    let mut after = before.clone();
+    for key in [&keys[0], &keys[1], &keys[3]] {
+        after.insert(key.clone(), timed(NOW + 5));
+    }
+    loosen(&mut after, &before);
+    let times = keys.each_ref().map(|key| after.get(key).unwrap().get("updatedAt").clone());
+    let least = Term::AtLeast(json!(NOW).as_f64().unwrap());
+    assert_eq!(times, [least, Term::Unknown, json!(NOW).into(), json!(NOW + 5).into()]);
+}

@@ -417,3 +417,7 @@ mod tests {
         assert!(pattern.matches(Some(&shown("renamed", &json!({"c": {"grantId": "g", "sid": "s"}})))).is_err());
     }
 }
+
+#[cfg(test)]
+#[path = "session_tests.rs"]
+mod session_tests;

@@ -88,3 +88,7 @@ fn account(key: &Key, user: &Entity, state: &State) -> Account {
         suspended: user.flag("isSuspended").unwrap_or_default(),
     }
 }
+
+#[cfg(test)]
+#[path = "survey_tests.rs"]
+mod tests;

@@ -117,4 +117,27 @@ mod tests {
         }
         assert!(!is_secret(&"A".repeat(40)));
     }
+
+    #[test]
+    fn near_the_edge_of_a_step_its_neighbours_cannot_be_told() {
+        use Truth::{Near, No, Yes};
+        for (within, neighbours) in [(0, Near), (2999, Near), (3000, Yes), (15_000, Yes), (27_000, Yes), (27_001, Near), (29_999, Near)] {
+            let now = 1_800_000_000_000 + within;
+            for (steps, expected) in [(-3, No), (-2, Near), (-1, neighbours), (0, Yes), (1, neighbours), (2, Near), (3, No)] {
+                let other = code(SECRET, now + steps * STEP * 1000).unwrap();
+                assert_eq!(proves(SECRET, &other, now), expected, "{within} {steps}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_code_stands_for_its_own_step_if_that_is_now_or_next_to_it() {
+        let now = 1_800_000_000_000;
+        for (steps_away, stands) in [(-2, false), (-1, true), (0, true), (1, true), (2, false)] {
+            let step = now / 30_000 + steps_away;
+            let code = code(SECRET, step * 30_000).unwrap();
+            let found: Vec<i64> = steps(SECRET, &code, now).collect();
+            assert_eq!(found, if stands { vec![step] } else { vec![] }, "{steps_away}");
+        }
+    }
 }

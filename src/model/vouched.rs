@@ -147,4 +147,18 @@ mod tests {
             assert_eq!(proof(&state, "r1", &data).accepted(), Truth::No);
         }
     }
+
+    #[test]
+    fn a_code_is_surely_spent_only_where_its_own_connector_asked() {
+        let mut state = state("oauth2");
+        state.insert(Key::new(Kind::Connector, "d"), Entity::from_json(&json!({"connectorId": "oauth2"})));
+        state.insert(Key::new(Kind::Record, "other"), Entity::from_json(&json!({"type": "Social", "connector": "d"})));
+        let data = json!({"code": "k"});
+        let spent = |record: &str, data: &Value| proof(&state, record, data).spent();
+        let code = Key::new(Kind::Consent, "k");
+        assert_eq!(spent("r1", &data), Some((code.clone(), true.into())));
+        assert_eq!(spent("other", &data), Some((code, Term::Unknown)));
+        assert_eq!(spent("r1", &json!({"code": "k", "state": 1})), None, "nobody was asked");
+        assert_eq!(spent("r1", &json!({"code": "unheard"})), None);
+    }
 }

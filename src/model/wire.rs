@@ -172,4 +172,33 @@ mod tests {
         assert_eq!(copy.into_json(), Some(json!({"id": "a"})));
         assert_eq!(Answer { body: b"Not Found".to_vec().into(), ..answer }.into_json(), None);
     }
+
+    #[test]
+    fn bodies_are_their_bytes() {
+        let body = |text: &str| Body::from(text.as_bytes().to_vec());
+        assert_eq!(body("ab"), body("ab"));
+        assert_ne!(body("ab"), body("ac"));
+        // Other spacing is another body, though it is the same JSON.
+        assert_ne!(body("[1]"), body("[ 1 ]"));
+        assert_eq!(format!("{:?}", body("ab")), "[97, 98]");
+    }
+
+    #[test]
+    fn json_is_announced_by_the_content_type_alone() {
+        for (content_type, says_json) in [
+            (Some("application/json"), true),
+            (Some("application/json; charset=utf-8"), true),
+            (Some("Application/JSON"), true),
+            (Some("application/problem+json"), true),
+            (Some("text/plain; charset=utf-8"), false),
+            (Some("text/html; profile=application/json"), false),
+            (Some("application/jsonp"), false),
+            (Some(""), false),
+            (None, false),
+        ] {
+            let headers = content_type.map(|value| ("content-type".to_owned(), value.to_owned()));
+            let answer = Answer { status: 200, headers: headers.into_iter().collect(), body: b"{}".to_vec().into() };
+            assert_eq!(answer.says_json(), says_json, "{content_type:?}");
+        }
+    }
 }

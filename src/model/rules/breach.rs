@@ -16,3 +16,25 @@ pub fn breached(password: &str) -> Breached {
     let variety = classes.iter().filter(|class| password.chars().any(**class)).count();
     if variety >= 3 && password.chars().count() >= 12 { Breached::No } else { Breached::Unknown }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_notorious_and_long_varied_passwords_are_judged() {
+        for (password, expected) in [
+            ("123456", Breached::Yes),
+            ("Password1", Breached::Yes),
+            ("gk2x9pmQvb7w", Breached::No),
+            ("gk2x-pm!vb7w", Breached::No),
+            ("gk2x9pmQvb7", Breached::Unknown),
+            ("gkzxwpmqvbtw", Breached::Unknown),
+            ("gkzxwpm2vb7w", Breached::Unknown),
+            ("kx", Breached::Unknown),
+            ("", Breached::Unknown),
+        ] {
+            assert_eq!(breached(password), expected, "{password:?}");
+        }
+    }
+}

@@ -82,12 +82,14 @@ fn from_claims(config: &Value, claims: &Value) -> Option<Map<String, Value>> {
         Some(Value::String(text)) => Some(Some(text.clone())),
         Some(_) => None,
     };
+    // A flag of another type is refused like a text of another type.
+    let (email, phone) = (verified("email_verified", trusts)?, verified("phone_verified", false)?);
     let mut details = Map::from_iter([("id".to_owned(), json!(claims.get("sub")?.as_str()?))]);
     let known = [
         ("name", text("name")?),
         ("avatar", text("picture")?),
-        ("email", text("email")?.filter(|_| verified("email_verified", trusts) == Some(true))),
-        ("phone", text("phone")?.filter(|_| verified("phone_verified", false) == Some(true))),
+        ("email", text("email")?.filter(|_| email)),
+        ("phone", text("phone")?.filter(|_| phone)),
     ];
     details.extend(known.into_iter().filter_map(|(name, value)| {
         let value = value.filter(|value| !value.is_empty())?;
@@ -178,5 +180,75 @@ mod tests {
         assert!(is_readable(OIDC, &json!({"code": "c", "state": "s", "iss": "i"})));
         assert!(!is_readable(OIDC, &json!({"code": "c", "extra": 1})) && is_readable(OAUTH2, &json!({"code": "c", "extra": 1})));
         assert!(!is_readable(OAUTH2, &json!({"state": "s"})) && !is_readable(OAUTH2, &json!({"code": "c", "state": 1})));
+    }
+
+    #[test]
+    fn a_page_is_told_only_where_nothing_else_is_put_into_it() {
+        let request = json!({"state": "s", "redirectUri": "y"});
+        let told = |factory: &str, name: &str, more: Value| {
+            let config = json!({"authorizationEndpoint": "http://p/a", "clientId": "c", "scope": "openid", name: more});
+            page(factory, &config, &request, Some("n")).is_some()
+        };
+        for factory in [OIDC, OAUTH2] {
+            for name in ["authRequestOptionalConfig", "customConfig"] {
+                assert!(told(factory, name, json!({})), "{factory} {name}");
+                assert!(!told(factory, name, json!({"prompt": "none"})), "{factory} {name}");
+            }
+        }
+        assert!(!told("github", "customConfig", json!({})));
+    }
+
+    #[test]
+    fn a_scope_that_is_asked_for_takes_the_place_of_the_one_in_the_settings() {
+        let (start, end) = ("http://p/a?response_type=code&client_id=c", "redirect_uri=y&state=s");
+        let told = |factory: &str, set: Option<&str>, asked: Option<&str>| {
+            let mut config = json!({"authorizationEndpoint": "http://p/a", "clientId": "c"});
+            let mut request = json!({"state": "s", "redirectUri": "y"});
+            for (from, scope) in [(&mut config, set), (&mut request, asked)] {
+                from.as_object_mut().unwrap().extend(scope.map(|scope| ("scope".to_owned(), scope.into())));
+            }
+            page(factory, &config, &request, Some("n"))
+        };
+        for (set, asked, scope) in [
+            (Some("openid a"), None, Some("openid+a")),
+            (Some("openid a"), Some("b"), Some("b")),
+            (Some("openid a"), Some(""), Some("")),
+            (None, Some("b"), Some("b")),
+            (None, None, None),
+        ] {
+            let wanted = scope.map(|scope| format!("{start}&scope={scope}&{end}&nonce=n"));
+            assert_eq!(told(OIDC, set, asked), wanted, "{set:?} {asked:?}");
+        }
+        for (set, asked, query) in [
+            (Some("a"), None, format!("&scope=a&{end}")),
+            (Some("a"), Some("b"), format!("&scope=b&{end}")),
+            (Some("a"), Some(""), format!("&scope=a&{end}")),
+            (None, Some("b"), format!("&{end}&scope=b")),
+            (None, Some(""), format!("&{end}")),
+            (None, None, format!("&{end}")),
+        ] {
+            assert_eq!(told(OAUTH2, set, asked), Some(format!("{start}{query}")), "{set:?} {asked:?}");
+        }
+    }
+
+    #[test]
+    fn a_phone_number_counts_only_where_the_provider_has_verified_it() {
+        for (verified, phone) in [(json!(true), Some("15550001")), (json!(false), None), (Value::Null, None)] {
+            // Trust in addresses is none in numbers.
+            for config in [json!({}), json!({"trustUnverifiedEmail": true})] {
+                let found = identity(&config, &json!({"sub": "u", "phone": "15550001", "phone_verified": verified}));
+                assert_eq!(found["details"].get("phone").and_then(Value::as_str), phone, "{verified} {config}");
+            }
+        }
+    }
+
+    #[test]
+    fn of_a_profile_only_the_id_may_be_a_number() {
+        let taken = |profile: Value| super::identity(OAUTH2, &json!({}), &profile).map(|found| found["userId"].clone());
+        assert_eq!(taken(json!({"id": 7, "name": "N"})), Some("7".into()));
+        assert_eq!(taken(json!({"id": "u", "name": "N"})), Some("u".into()));
+        for name in ["email", "phone", "name", "avatar"] {
+            assert_eq!(taken(json!({"id": "u", name: 7})), None, "{name}");
+        }
     }
 }

@@ -387,6 +387,8 @@ mod tests {
                 {"code": "password_rejected.character_types", "interpolation": {"min": 3}},
             ])
         );
+        assert_eq!(told("kX3"), json!([]));
+        assert_eq!(told("kX3!"), json!([]));
         assert_eq!(told("kX3!8"), json!([{"code": "password_rejected.too_long", "interpolation": {"max": 4}}]));
         assert_eq!(told("😀k"), json!([{"code": "password_rejected.unsupported_characters"}]));
     }
@@ -439,5 +441,62 @@ mod tests {
         assert_eq!(codes, ["password_rejected.too_short", "password_rejected.pwned", "password_rejected.restricted.sequence"]);
         let deaf = policy(json!({"rejects": {"pwned": false}}));
         assert!(deaf.issues_given("gk2x9pm4", &ann(), true).is_empty());
+    }
+
+    #[test]
+    fn lower_case_upper_case_digits_and_symbols_are_the_four_classes() {
+        for (password, classes) in [
+            ("", 0),
+            ("kx", 1),
+            ("KX", 1),
+            ("27", 1),
+            ("!~", 1),
+            ("k!", 2),
+            ("K!", 2),
+            ("2!", 2),
+            ("kX", 2),
+            ("azAZ", 2),
+            ("az09", 2),
+            ("kX2", 3),
+            ("kX2!", 4),
+        ] {
+            for min in 1..=4 {
+                let varied = policy(json!({"length": {"min": 1}, "characterTypes": {"min": min}}));
+                let expected: &[&str] = if classes < min { &["character_types"] } else { &[] };
+                let found: Vec<String> = codes(&varied, password).into_iter().filter(|code| code != "too_short").collect();
+                assert_eq!(found, expected, "{password:?} {min}");
+            }
+        }
+    }
+
+    fn is_refused_to(name: &str, password: &str) -> bool {
+        let user = UserInfo { name: Some(name.into()), ..UserInfo::default() };
+        !PasswordPolicy::default().issues(password, &user).is_empty()
+    }
+
+    #[test]
+    fn a_name_written_in_full_counts_with_its_spaces() {
+        // Nine of eleven characters with the space, eight without.
+        assert!(is_refused_to("Ann Marie", "ann mariekx"));
+        assert!(!is_refused_to("Ann Marie", "ann-mariekx"));
+    }
+
+    #[test]
+    fn a_name_is_joined_over_what_javascript_takes_for_space() {
+        for (between, joins) in [
+            ('\t', true),
+            ('\n', true),
+            ('\u{b}', true),
+            ('\u{a0}', true),
+            ('\u{2028}', true),
+            ('\u{3000}', true),
+            ('\u{feff}', true),
+            ('\u{85}', false),
+            ('\u{200b}', false),
+            ('.', false),
+            ('z', false),
+        ] {
+            assert_eq!(is_refused_to(&format!("Ann{between}Marie"), "annmariekx"), joins, "{between:?}");
+        }
     }
 }

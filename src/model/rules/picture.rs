@@ -38,6 +38,10 @@ mod tests {
             assert!(is_picture(bytes), "{bytes:?}");
             assert!(!is_picture(&bytes[..bytes.len() - 1]), "{bytes:?} cut");
         }
+        let other_kinds: [&[u8]; 2] = [b"RIFF\x08\0\0\0WAVE....", b"RIFX\x08\0\0\0WEBP...."];
+        for bytes in other_kinds {
+            assert!(!is_picture(bytes), "{bytes:?}");
+        }
         assert!(!is_picture(b"") && !is_picture(b"hello") && !is_picture(b"<svg xmlns=\"http://www.w3.org/2000/svg\"/>"));
     }
 }

@@ -311,6 +311,8 @@ mod tests {
         let table = [
             ("", Truth::Yes),
             ("search=r_b", Truth::Yes),
+            ("search=r_b&mode=like", Truth::Yes),
+            ("search.username=r&mode=like", Truth::No),
             ("search=r%5C_b", Truth::Yes),
             ("search=r%5C%25c%25", Truth::Yes),
             ("search=r%25%5C", Truth::Unknown),

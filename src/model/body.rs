@@ -107,7 +107,7 @@ mod tests {
 
     #[test]
     fn content_types_decide_how_a_body_is_read() {
-        let table: [(Option<&str>, &[u8], Body); 12] = [
+        let table: [(Option<&str>, &[u8], Body); 13] = [
             (Some("application/json"), b"{\"a\":1}", Body::Value(json!({"a": 1}))),
             (Some("application/json; charset=utf-8"), b"", Body::Value(json!({}))),
             (Some("application/json"), b"\xef\xbb\xbf{}", Body::Value(json!({}))),
@@ -115,6 +115,7 @@ mod tests {
             (Some("application/json"), b"\"x\"", Body::Unparsable),
             (Some("application/json"), b"{\"a\":", Body::Unparsable),
             (Some("application/json"), b"{\"__proto__\":{}}", Body::Unparsable),
+            (Some("application/json"), b"{\"a\":[1,{\"__proto__\":{}}]}", Body::Unparsable),
             (Some("application/merge-patch+json"), b"{\"a\":1}", Body::Value(json!({}))),
             (Some("application/xml"), b"<a/>", Body::Value(json!({}))),
             (None, b"{\"a\":1}", Body::Value(json!({}))),
@@ -123,6 +124,17 @@ mod tests {
         ];
         for (content_type, body, expected) in table {
             assert_eq!(read(content_type, body), expected, "{content_type:?} {body:?}");
+        }
+    }
+
+    #[test]
+    fn a_nul_is_found_wherever_it_hides() {
+        for hidden in [json!("a\0"), json!(["a", "\0"]), json!([["\0"]]), json!({"a": "\0"}), json!({"\0": 1}), json!({"a": [{"b": "\0"}]})]
+        {
+            assert!(has_nul(&hidden), "{hidden:?}");
+        }
+        for clean in [json!("a"), json!(["a", 0, null, true]), json!({"a": {"b": []}})] {
+            assert!(!has_nul(&clean), "{clean:?}");
         }
     }
 }

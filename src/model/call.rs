@@ -118,3 +118,7 @@ fn is_too_long(operation: &Operation, request: &Request) -> bool {
     let most = operation.guards.iter().find_map(|guard| if let GuardKind::MaxBody(most) = guard.kind { Some(most) } else { None });
     most.is_some_and(|most| request.body.len() > most) && !body::is_multipart(request.header("content-type"))
 }
+
+#[cfg(test)]
+#[path = "call_tests.rs"]
+mod tests;

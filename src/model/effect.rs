@@ -624,3 +624,7 @@ fn issue_token(call: &Call<'_>, state: &mut State, now: i64) -> Key {
     }
     key
 }
+
+#[cfg(test)]
+#[path = "effect_tests.rs"]
+mod tests;

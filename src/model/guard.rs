@@ -835,3 +835,7 @@ fn are_backup_codes(list: &Value) -> bool {
     let is_code = |code: &Value| code.as_str().is_some_and(|text| text.len() == 10 && text.bytes().all(|byte| byte.is_ascii_hexdigit()));
     list.as_array().is_some_and(|codes| codes.len() == 10 && codes.iter().all(is_code))
 }
+
+#[cfg(test)]
+#[path = "guard_tests.rs"]
+mod tests;

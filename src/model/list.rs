@@ -199,3 +199,7 @@ fn unteach(member: &mut Member) {
         *teaches = None;
     }
 }
+
+#[cfg(test)]
+#[path = "list_tests.rs"]
+mod tests;

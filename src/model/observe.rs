@@ -1,6 +1,6 @@
 //! `observe`: what an answer says about the states a deployment may be in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde_json::Value;
@@ -111,8 +111,9 @@ pub fn observe(contract: &Contract, states: &States, request: &Request, answer: 
             }
         }
         // Of several refusals by what was never seen, the answer does not tell which it was: nothing is learnt, and the
-        // states do not multiply.
-        if prediction.unknown.is_some() && kept.len() > before + 1 && kept[before..].iter().all(|(_, (_, guard))| guard.is_some()) {
+        // states do not multiply. (One refusal alone may leave two states.)
+        let guards: BTreeSet<Option<usize>> = kept[before..].iter().map(|(_, (_, guard))| *guard).collect();
+        if prediction.unknown.is_some() && guards.len() > 1 && !guards.contains(&None) {
             kept.truncate(before + 1);
             kept[before].0 = (*state).clone();
         }

@@ -176,6 +176,25 @@ fn what_a_wrong_answer_may_have_changed_is_doubted() {
     }
 }
 
+#[test]
+fn a_refusal_that_may_have_taken_something_along_leaves_it_open() {
+    let mut state = administered(State::default(), HOUR);
+    for (kind, id, entity) in [
+        (Kind::User, "u1", json!({"id": "u1", "all:user-role": true})),
+        (Kind::Role, "r1", json!({"id": "r1"})),
+        (Kind::Role, "r2", json!({"id": "r2", "type": "User"})),
+        (Kind::UserRole, "u1/r2", json!({"owner": "u1", "roleId": "r2"})),
+    ] {
+        state.insert(Key::new(kind, id), Entity::from_json(&entity));
+    }
+    let request = by_admin("PUT", "/api/users/u1/roles").with_json(&json!({"roleIds": ["r1"]}));
+    let refused = answer(422, &json!({"code": "entity.db_constraint_violated", "message": ""}));
+    let seen = observe(&contract(), &States::certain(state), &request, &refused, NOW);
+    let mut left: Vec<usize> = seen.states.iter().map(|state| state.all(Kind::UserRole).count()).collect();
+    left.sort_unstable();
+    assert_eq!(left, [0, 1]);
+}
+
 fn property(key: &Key, name: &str, value: Value) -> Lesson {
     Lesson { key: key.clone(), teaching: Teaching::Property(name.into()), value }
 }

@@ -81,3 +81,7 @@ fn fit(template: &str, segments: &[&str]) -> Option<BTreeMap<String, String>> {
     let decoded = |segment: &str| percent_decode_str(segment).decode_utf8_lossy().into_owned();
     Some(parameters.map(|(pattern, segment)| (pattern[1..pattern.len() - 1].to_owned(), decoded(segment))).collect())
 }
+
+#[cfg(test)]
+#[path = "route_tests.rs"]
+mod tests;

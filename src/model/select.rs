@@ -212,3 +212,7 @@ fn fits(key: Key, entity: &Entity, selector: &Selector) -> Look {
         Truth::Unknown | Truth::Near => Look::Unknown,
     }
 }
+
+#[cfg(test)]
+#[path = "select_tests.rs"]
+mod tests;

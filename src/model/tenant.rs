@@ -174,3 +174,7 @@ pub fn drop_named(settings: &mut Entity, property: &str, name: &str) {
         settings.set(property, Value::Array(kept));
     }
 }
+
+#[cfg(test)]
+#[path = "tenant_tests.rs"]
+mod tests;

@@ -37,7 +37,7 @@ fn start() -> State {
 }
 
 fn sent(method: &str, target: &str, token: &str, body: &Value) -> Request {
-    let request = Request::new(method, target).with_header("authorization", &format!("Bearer {token}"));
+    let request = Request::new(method, target).with_header("authorization", format!("Bearer {token}"));
     if body.is_null() { request } else { request.with_json(body) }
 }
 

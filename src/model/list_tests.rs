@@ -93,9 +93,9 @@ fn only_a_deployment_itself_knows_what_an_unclear_search_finds() {
 
 #[test]
 fn a_list_may_hold_what_is_not_known_to_be_anybodys() {
-    let owned = json!({"uid": "s1", "owner": "u1", "made": NOW});
+    let session = json!({"uid": "s1", "owner": "u1", "made": NOW});
     let owner = json!({"id": "u1", "since": NOW, KNOWS_ALL: true});
-    let mut state = state(State::default(), &[(Kind::User, "u1", owner), (Kind::Session, "#1", owned)]);
+    let mut state = state(State::default(), &[(Kind::User, "u1", owner), (Kind::Session, "#1", session)]);
     assert!(listed(&state, "{list: session, of: user}", "").complete);
     state.insert(Key::new(Kind::Session, "#2"), Entity::from_json(&json!({"uid": "s2", "made": NOW + 1})));
     assert!(!listed(&state, "{list: session, of: user}", "").complete);

@@ -256,7 +256,7 @@ fn the_time_of_changes_that_overlap_does_not_tell_their_order() {
         after.insert(key.clone(), timed(NOW + 5));
     }
     loosen(&mut after, &before);
-    let times = keys.each_ref().map(|key| after.get(key).unwrap().get("updatedAt").clone());
+    let seen = keys.each_ref().map(|key| after.get(key).unwrap().get("updatedAt").clone());
     let least = Term::AtLeast(json!(NOW).as_f64().unwrap());
-    assert_eq!(times, [least, Term::Unknown, json!(NOW).into(), json!(NOW + 5).into()]);
+    assert_eq!(seen, [least, Term::Unknown, json!(NOW).into(), json!(NOW + 5).into()]);
 }

@@ -77,6 +77,8 @@ fn the_secret_in_use_is_forgotten_when_it_is_removed() {
     }
 }
 
+type Change = fn(&mut State);
+
 #[test]
 fn tokens_that_act_for_a_user_die_or_come_into_doubt_and_no_others() {
     let token = |usage: &str, user: &str, alive: bool| json!({"use": usage, "user": user, "alive": alive});
@@ -88,7 +90,7 @@ fn tokens_that_act_for_a_user_die_or_come_into_doubt_and_no_others() {
         (Kind::User, "u", json!({})),
     ];
     let alive = |state: &State| state.all(Kind::Token).map(|(_, token)| token.flag("alive")).collect::<Vec<_>>();
-    let changes: [(&str, fn(&mut State), Option<bool>); 3] = [
+    let changes: [(&str, Change, Option<bool>); 3] = [
         ("killed", |state| state.kill_tokens("u"), Some(false)),
         ("doubted", |state| state.doubt_tokens("u"), None),
         ("without the user", |state| state.delete(&Key::new(Kind::User, "u")), Some(false)),

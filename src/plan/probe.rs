@@ -336,9 +336,10 @@ impl<'a> Probe<'a> {
     pub fn with_common_token(mut self) -> Self {
         let asks = |guard: &Guard| guard.when.as_ref().is_none_or(|when| self.concerns(when));
         let lacks = |guard: &Guard| matches!(&guard.kind, GuardKind::Scope(scope) if !self.scopes.contains(scope)) && asks(guard);
-        let common = match self.operation.guards.iter().any(lacks) {
-            false => Some(ALL_SCOPES),
-            true => (self.client == Client::Third && self.scopes.contains("openid")).then_some("openid"),
+        let common = if self.operation.guards.iter().any(lacks) {
+            (self.client == Client::Third && self.scopes.contains("openid")).then_some("openid")
+        } else {
+            Some(ALL_SCOPES)
         };
         if let Some(common) = common {
             self.scopes = common.split(' ').map(str::to_owned).collect();

@@ -39,5 +39,5 @@ pub use sequence::{
     Action, Call, CallError, Epoch, Facts, Obtain, PLAN_SCHEMA, PLAN_VERSION, Persona, Plan, Purpose, SIGN_IN_ENDS_WITH, Sequence,
     Settings, SignIn, Step, Through,
 };
-pub use symbol::{Binding, Unbound, captured, symbols};
+pub use symbol::{Binding, Unbound, captured, symbols, undigested};
 pub use twist::{OVERLONG_ID, UNUSED_ID};

@@ -75,10 +75,10 @@ impl Binding {
         match name.split_once('#') {
             None if name == "run" => Some(self.run.clone()),
             None if name == "tag" => Some(self.tag.clone()),
-            Some(("password", index)) => Some(match index.strip_suffix(".digest") {
-                Some(index) => digest(&self.password(index)),
-                None => self.password(index),
-            }),
+            Some(("password", index)) => {
+                let password = self.password(undigested(index));
+                Some(if undigested(index) == index { password } else { digest(&password) })
+            }
             Some(("phone", index)) => index.parse().ok().map(|index| self.phone(index)),
             Some(("surrogate", unit)) => {
                 u16::from_str_radix(unit, 16).ok().filter(|unit| (0xd800..0xe000).contains(unit)).map(|unit| format!("\\u{unit:04x}"))
@@ -137,6 +137,11 @@ pub fn captured(value: &Value) -> Option<String> {
     }
 }
 
+/// The password that the symbol of a digest is of; any other symbol.
+pub fn undigested(symbol: &str) -> &str {
+    symbol.strip_suffix(".digest").unwrap_or(symbol)
+}
+
 /// The symbols that a text uses.
 pub fn symbols(text: &str) -> impl Iterator<Item = &str> {
     text.split("{{").skip(1).filter_map(|rest| rest.split_once("}}").map(|(name, _)| name))
@@ -171,6 +176,7 @@ mod tests {
         let (first, second) = (Binding::new("r1", 1, "s"), Binding::new("r1", 2, "s"));
         assert_ne!(first.get("password#1"), second.get("password#1"));
         assert_ne!(first.get("password#1"), first.get("password#2"));
+        assert_eq!(first.get("password#1.digest"), first.get("password#1").map(|password| digest(&password)));
         assert_ne!(first.get("phone#1"), second.get("phone#1"));
         let phone = first.get("phone#1").unwrap();
         assert!(phone.len() == 11 && &phone[4..9] == "55501", "{phone}");

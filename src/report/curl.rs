@@ -8,11 +8,12 @@ use std::fmt::Write as _;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
 
 use super::document::Finding;
 use super::line::printable;
 use crate::contract::Contract;
-use crate::plan::{Action, Call, Plan, Step, symbols};
+use crate::plan::{Action, Call, Plan, Step, symbols, undigested};
 
 /// What every script starts with: credentials, sending, reading answers, clean-up.
 const PROLOGUE: &str = include_str!("curl/prologue.sh");
@@ -31,7 +32,7 @@ pub fn script(contract: &Contract, finding: &Finding, plan: &Plan) -> Option<Str
         .iter()
         .map(|step| if let Action::Call(call) = &step.action { Some((&**step, call)) } else { None })
         .collect::<Option<_>>()?;
-    let used: BTreeSet<&str> = sequence.steps.iter().flat_map(|step| step.needs()).collect();
+    let used: BTreeSet<&str> = sequence.steps.iter().flat_map(|step| step.needs()).map(undigested).collect();
     if used.iter().any(|symbol| symbol.starts_with("third.")) {
         return None;
     }
@@ -88,7 +89,7 @@ fn write_call(text: &mut String, contract: &Contract, step: &Step, call: &Call, 
         text.push_str("# the deviation\n");
     }
     let body = match (&call.body, &call.body_base64) {
-        (Some(body), _) => format!("body {}", quoted(body)),
+        (Some(body), _) => format!("body {}", quoted(&with_passwords(body))),
         (None, Some(raw)) => format!("printf '{}' >\"$work/body\"", octal(&STANDARD.decode(raw).unwrap_or_default())),
         (None, None) => "body ''".to_owned(),
     };
@@ -107,6 +108,17 @@ fn write_call(text: &mut String, contract: &Contract, step: &Step, call: &Call, 
     if let Some((path, name)) = undo.and_then(|undo| undo.strip_suffix('}')?.rsplit_once('{')) {
         let _ = writeln!(text, "made {path} {name}");
     }
+}
+
+/// A body with passwords in place of their digests, which a shell cannot compute.
+fn with_passwords(body: &str) -> String {
+    let Ok(Value::Object(mut object)) = serde_json::from_str(body) else { return body.to_owned() };
+    let digest = object.get("passwordDigest").and_then(Value::as_str).and_then(|digest| digest.strip_suffix(".digest}}"));
+    let Some(password) = digest.map(|password| format!("{password}}}}}")) else { return body.to_owned() };
+    object.shift_remove("passwordDigest");
+    object.shift_remove("passwordAlgorithm");
+    object.insert("password".to_owned(), password.into());
+    Value::Object(object).to_string()
 }
 
 /// The credentials that `-u` takes for a `Basic` header made of a symbol.
@@ -166,6 +178,15 @@ mod tests {
         assert_eq!(quoted("lc_{{run}}_{{user#1.id}}'s $x"), r#"'lc_'"${run}"'_'"${user_1_id}"''\''s $x'"#);
         assert_eq!(quoted("{{user#1.id}}"), r#""${user_1_id}""#);
         assert_eq!(quoted(""), "''");
+    }
+
+    #[test]
+    fn a_user_is_made_with_the_password_where_the_plan_has_its_digest() {
+        let planned = r#"{"username":"a","passwordDigest":"{{password#1.digest}}","passwordAlgorithm":"Argon2i","name":"b"}"#;
+        assert_eq!(with_passwords(planned), r#"{"username":"a","name":"b","password":"{{password#1}}"}"#);
+        for other in [r#"{"passwordDigest": "0cc1", "passwordAlgorithm": "MD5"}"#, r#"{ "password": "{{password#1}}" }"#, "a=b"] {
+            assert_eq!(with_passwords(other), other);
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::slice::Slice;
 use crate::contract::Contract;
-use crate::plan::{Action, Call, Step};
+use crate::plan::{Action, Call, Step, undigested};
 
 /// Texts and numbers up to this length are simple enough.
 const SIMPLE: usize = 40;
@@ -82,7 +82,9 @@ pub fn with_nobodys_password(slice: &Slice) -> Option<Slice> {
     let mut edited = slice.clone();
     let mut found = false;
     for step in slice.point() {
-        for symbol in slice.steps[step].needs().into_iter().filter(|symbol| symbol.starts_with("password#")) {
+        for symbol in
+            slice.steps[step].needs().into_iter().filter(|symbol| symbol.starts_with("password#") && undigested(symbol) == *symbol)
+        {
             found |= Edit { step, what: What::Symbol(symbol.to_owned(), NOBODYS.to_owned()) }.apply(&mut edited.steps);
         }
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::contract::{Contract, Operation};
-use crate::plan::{Action, Purpose, Sequence, Step, symbols};
+use crate::plan::{Action, Purpose, Sequence, Step, symbols, undigested};
 
 /// Requests of a sign-in by authorization code, at most.
 const SIGN_IN: u64 = 10;
@@ -124,7 +124,8 @@ fn is_user(symbol: &str) -> bool {
 fn names(step: &Step) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     for text in texts(step) {
-        names.extend(symbols(text).filter(|symbol| symbol.starts_with("password#") || symbol.starts_with("phone#")).map(str::to_owned));
+        let derived = symbols(text).filter(|symbol| symbol.starts_with("password#") || symbol.starts_with("phone#"));
+        names.extend(derived.map(|symbol| undigested(symbol).to_owned()));
         for (_, rest) in text.match_indices("{{tag}}").map(|(at, tag)| text.split_at(at + tag.len())) {
             let end = rest.find(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_').unwrap_or(rest.len());
             names.insert(rest[..end].trim_start_matches(['_', 'x']).to_owned());

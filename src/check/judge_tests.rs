@@ -3,9 +3,9 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::contract::Version;
+use crate::model::sample::NOW;
 use crate::model::{Entity, Key, Kind, State, States, observe};
 
-const NOW: i64 = 1_800_000_000_000;
 const PASSWORD: &str = "Kx7-Old-Password";
 
 /// An administrator's token, and a user with a token of a first-party application.

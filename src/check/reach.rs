@@ -10,39 +10,39 @@ use crate::contract::{Contract, Facet, Operation, Requirement};
 
 /// The requirements that an exchange of the operation can be evidence for, in the order of the contract.
 pub fn requirements_of<'a>(contract: &'a Contract, operation: &Operation) -> Vec<&'a Requirement> {
-    let mut found: BTreeSet<String> = BTreeSet::new();
     let evidence = Evidence::of(contract, Some(operation));
-    let mut add = |check: &str, about: About<'_>| {
-        found.extend(evidence.about(check, about).iter().map(|requirement| requirement.id.clone()));
-    };
-    for check in ["robustness", "status", "schema", "headers", "secrecy", "race", "sign-in"] {
-        add(check, About::Answer);
-    }
+    let speaking = words(operation).into_iter().flat_map(|(check, about)| evidence.about(check, about).into_owned());
+    let found: BTreeSet<String> = speaking.map(|requirement| requirement.id.clone()).collect();
+    let document = |requirement: &&Requirement| requirement.document && requirement.excluded.is_none();
+    contract.requirements.iter().map(Arc::as_ref).filter(|requirement| found.contains(&requirement.id) && !document(requirement)).collect()
+}
+
+/// What the checks can say something of, in an exchange of the operation.
+fn words(operation: &Operation) -> Vec<(&'static str, About<'_>)> {
+    let general = ["robustness", "status", "schema", "headers", "secrecy", "race", "sign-in"];
+    let mut words: Vec<(&str, About<'_>)> = general.map(|check| (check, About::Answer)).to_vec();
     if operation.answers.iter().any(|answer| answer.body.is_some()) {
-        add("state", About::Answer);
+        words.push(("state", About::Answer));
         if shows_by_setting(operation) {
-            add("toggle", About::Answer);
-            add("authorization", About::Answer);
+            words.extend(["toggle", "authorization"].map(|check| (check, About::Answer)));
         }
     }
     for guard in &operation.guards {
-        add(check_of(operation.collection, guard), About::Guard(guard.kind.name()));
+        words.push((check_of(operation.collection, guard), About::Guard(guard.kind.name())));
         match guard.kind {
-            GuardKind::IdentityVerified(_) => add("verification", About::Answer),
-            GuardKind::Pagination(_) => add("pagination", About::Answer),
+            GuardKind::IdentityVerified(_) => words.push(("verification", About::Answer)),
+            GuardKind::Pagination(_) => words.push(("pagination", About::Answer)),
             _ => {}
         }
     }
     if !operation.guards.is_empty() {
-        add("guard", About::Facet(Facet::Order));
-        add("error-code", About::Facet(Facet::Code));
-        add("schema", About::Facet(Facet::ErrorShape));
+        let facets = [("guard", Facet::Order), ("error-code", Facet::Code), ("schema", Facet::ErrorShape)];
+        words.extend(facets.map(|(check, facet)| (check, About::Facet(facet))));
     }
     if operation.path.starts_with("/api/") {
-        add("headers", About::Facet(Facet::Cors));
+        words.push(("headers", About::Facet(Facet::Cors)));
     }
-    let document = |requirement: &&Requirement| requirement.document && requirement.excluded.is_none();
-    contract.requirements.iter().map(Arc::as_ref).filter(|requirement| found.contains(&requirement.id) && !document(requirement)).collect()
+    words
 }
 
 /// The kinds of the operation's guards whose refusals a requirement speaks of: those that it names, or else those that its
@@ -94,31 +94,11 @@ mod tests {
         let mut lost: Vec<String> = Vec::new();
         for operation in contract.specified() {
             let evidence = Evidence::of(&contract, Some(operation));
-            let mut speaks = |check: &str, about: About<'_>| {
+            // Sign-ins end with a token, of which one requirement speaks.
+            for (check, about) in words(operation).into_iter().filter(|(check, _)| *check != "sign-in") {
                 let general = evidence.plainest(check, about).is_some_and(|requirement| requirement.id == "GEN-STATUS-01");
                 if evidence.about(check, about).is_empty() && (check != "guard" || !general) {
                     lost.push(format!("{check} {about:?} of {}", operation.id));
-                }
-            };
-            for check in ["robustness", "status", "schema", "headers", "secrecy", "race"] {
-                speaks(check, About::Answer);
-            }
-            for facet in [Facet::Order, Facet::Code, Facet::ErrorShape, Facet::Cors] {
-                speaks("guard", About::Facet(facet));
-            }
-            if operation.answers.iter().any(|answer| answer.body.is_some()) {
-                speaks("state", About::Answer);
-                if shows_by_setting(operation) {
-                    speaks("toggle", About::Answer);
-                    speaks("authorization", About::Answer);
-                }
-            }
-            for guard in &operation.guards {
-                speaks(check_of(operation.collection, guard), About::Guard(guard.kind.name()));
-                match guard.kind {
-                    GuardKind::Pagination(_) => speaks("pagination", About::Answer),
-                    GuardKind::IdentityVerified(_) => speaks("verification", About::Answer),
-                    _ => {}
                 }
             }
         }

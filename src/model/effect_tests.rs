@@ -1,23 +1,12 @@
 use super::*;
-use crate::contract::{Contract, Operation, Version};
+use crate::contract::Operation;
 use crate::model::body::Body;
+use crate::model::sample::{NOW, contract, state};
 use crate::model::wire::Request;
-
-const NOW: i64 = 1_800_000_000_000;
-
-/// What is known: these things, and that there may be others.
-fn state(known: &[(Kind, &str, Value)]) -> State {
-    let mut state = State::default();
-    for (kind, id, value) in known {
-        state.insert(Key::new(*kind, *id), Entity::from_json(value));
-    }
-    state
-}
 
 /// Has a call about the user `u1` act, whose operation has these effects, written as in `specs/`.
 fn act<T>(effects: &[&str], input: &Value, act: impl FnOnce(&Call<'_>) -> T) -> T {
-    let contract = Contract::embedded(Version::NEWEST).unwrap();
-    let mut operation: Operation = contract.operation("UpdateUser").unwrap().clone();
+    let mut operation: Operation = contract().operation("UpdateUser").unwrap().clone();
     operation.effects = effects.iter().map(|effect| serde_saphyr::from_str(effect).unwrap()).collect();
     let request = Request::new("POST", "/");
     let call = Call {

@@ -10,7 +10,7 @@ use super::enterprise::is_linked;
 use super::json::{has_lone_surrogate, same};
 use super::message;
 use super::multipart;
-use super::password::is_password;
+use super::password::{SETTLED, is_password};
 use super::rules::{
     Account, EmailPolicy, MOCK_SOCIAL, PasswordPolicy, Phone, Search, UserInfo, UsernamePolicy, Verdict, breached, email_domain,
     is_picture, mock_account, parse_phone,
@@ -55,7 +55,7 @@ impl Scene<'_> {
         let caller = when.caller.map_or(Truth::Yes, |fact| match fact {
             CallerFact::HasSecurityMethod => self.caller().map_or(Truth::Unknown, has_security_method),
             CallerFact::PasswordIsArgon2i => match self.caller().map(|user| user.get("passwordAlgorithm")) {
-                Some(Term::Known(algorithm)) => Truth::of(algorithm == "Argon2i"),
+                Some(Term::Known(algorithm)) => Truth::of(algorithm == SETTLED),
                 _ => Truth::Unknown,
             },
         });

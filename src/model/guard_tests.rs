@@ -1,18 +1,17 @@
 use serde_json::json;
 
 use super::*;
-use crate::contract::{Contract, Operation, Version};
+use crate::contract::Operation;
+use crate::model::sample::{NOW, contract};
 use crate::model::wire::Request;
 use crate::model::{SIGN_IN_EXPERIENCE, passkey_answer};
 
-const NOW: i64 = 1_800_000_000_000;
 const LATER: i64 = NOW + 600_000;
 const EARLIER: i64 = NOW - 600_000;
 
 /// An operation with these guards, written as in `specs/`.
 fn operation(guards: &[&str]) -> Operation {
-    let contract = Contract::embedded(Version::NEWEST).unwrap();
-    let mut operation = contract.operation("UpdateUser").unwrap().clone();
+    let mut operation = contract().operation("UpdateUser").unwrap().clone();
     operation.guards = guards.iter().map(|guard| serde_saphyr::from_str(guard).unwrap()).collect();
     operation
 }

@@ -1,26 +1,15 @@
 use serde_json::json;
 
 use super::*;
-use crate::contract::{Contract, Version};
 use crate::model::call::Call;
 use crate::model::predict::successes;
+use crate::model::sample::{NOW, contract, with as state};
 use crate::model::state::{KNOWS_ALL, Term};
 use crate::model::wire::Request;
 
-const NOW: i64 = 1_800_000_000_000;
-
-/// Adds things to what is known.
-fn state(mut state: State, known: &[(Kind, &str, Value)]) -> State {
-    for (kind, id, value) in known {
-        state.insert(Key::new(*kind, *id), Entity::from_json(value));
-    }
-    state
-}
-
 /// What a list, written as in `specs/`, shows: one of the organisation `o1`, or of the user `u1`.
 fn pattern(state: &State, source: &str, query: &str) -> Pattern {
-    let contract = Contract::embedded(Version::NEWEST).unwrap();
-    let mut operation = contract.operation("ListOrganizationUsers").unwrap().clone();
+    let mut operation = contract().operation("ListOrganizationUsers").unwrap().clone();
     operation.answers = vec![serde_saphyr::from_str(&format!("{{status: 200, body: {source}}}")).unwrap()];
     let path = [("id", "o1"), ("userId", "u1")].map(|(name, value)| (name.to_owned(), value.to_owned()));
     let request = Request::new("GET", format!("/{query}"));

@@ -221,13 +221,13 @@ pub fn forget_failures(call: &Call<'_>, state: &mut State) {
 
 #[cfg(test)]
 mod tests {
+    use crate::model::sample::NOW;
     use std::collections::BTreeMap;
 
     use super::*;
     use crate::contract::{Contract, Version};
     use crate::model::wire::Request;
 
-    const NOW: i64 = 1_800_000_000_000;
     const ADDRESS: &str = "a@b.c";
 
     /// Looks at a call of an operation with this body.

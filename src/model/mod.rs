@@ -24,6 +24,8 @@ mod proof;
 mod race;
 mod route;
 pub mod rules;
+#[cfg(test)]
+pub mod sample;
 mod select;
 pub mod session;
 mod sign_in;

@@ -3,15 +3,11 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::*;
-use crate::contract::{Sighting, Version};
+use crate::contract::Sighting;
 use crate::model::Truth;
+use crate::model::sample::{NOW, contract};
 
-const NOW: i64 = 1_800_000_000_000;
 const HOUR: i64 = 3_600_000;
-
-fn contract() -> Contract {
-    Contract::embedded(Version::NEWEST).unwrap()
-}
 
 /// A state with an administrator whose token lasts so long.
 fn administered(mut state: State, lasts: i64) -> State {
@@ -53,7 +49,7 @@ fn empty(status: u16) -> Answer {
 
 /// The body that a success has in a state.
 fn right(state: &State, request: &Request) -> Value {
-    let success = predict(&contract(), state, request, NOW).alternatives.pop().unwrap();
+    let success = predict(contract(), state, request, NOW).alternatives.pop().unwrap();
     success.body.sample(&mut |_| json!("made")).unwrap()
 }
 
@@ -63,7 +59,7 @@ fn with(mut body: Value, name: &str, value: &str) -> Value {
 }
 
 fn relation(states: &States, request: &Request, answer: &Answer) -> Relation {
-    observe(&contract(), states, request, answer, NOW).relation.unwrap()
+    observe(contract(), states, request, answer, NOW).relation.unwrap()
 }
 
 fn difference(states: &States, request: &Request, answer: &Answer) -> Difference {
@@ -149,7 +145,7 @@ fn an_answer_that_several_unseen_things_may_be_the_reason_for_teaches_nothing() 
         .with_json(&json!({"organizationScopes": ["s1"], "resourceScopes": ["s2"]}));
     let states = States::certain(state);
     let refused = answer(422, &json!({"code": "application.user_consent_scopes_not_found", "message": ""}));
-    let seen = observe(&contract(), &states, &request, &refused, NOW);
+    let seen = observe(contract(), &states, &request, &refused, NOW);
     assert!(matches!(seen.relation, Some(Relation::Abstained(_))), "{:?}", seen.relation);
     assert_eq!(seen.states, states);
     assert!(matches!(relation(&states, &request, &answer(418, &json!({}))), Relation::Different(_)));
@@ -169,7 +165,7 @@ fn what_a_wrong_answer_may_have_changed_is_doubted() {
         ("a refused look", &read(), refused(400), Some("ann"), Truth::Yes),
     ];
     for (name, request, answer, username, may) in cases {
-        let seen = observe(&contract(), &States::certain(named("ann")), request, &answer, NOW);
+        let seen = observe(contract(), &States::certain(named("ann")), request, &answer, NOW);
         assert!(matches!(seen.relation, Some(Relation::Different(_))), "{name}");
         let user = seen.states.first().find(Kind::User, "u1").unwrap();
         assert_eq!((user.text("username").flatten(), user.may("username", |_| true)), (username, may), "{name}");
@@ -189,7 +185,7 @@ fn a_refusal_that_may_have_taken_something_along_leaves_it_open() {
     }
     let request = by_admin("PUT", "/api/users/u1/roles").with_json(&json!({"roleIds": ["r1"]}));
     let refused = answer(422, &json!({"code": "entity.db_constraint_violated", "message": ""}));
-    let seen = observe(&contract(), &States::certain(state), &request, &refused, NOW);
+    let seen = observe(contract(), &States::certain(state), &request, &refused, NOW);
     let mut left: Vec<usize> = seen.states.iter().map(|state| state.all(Kind::UserRole).count()).collect();
     left.sort_unstable();
     assert_eq!(left, [0, 1]);
@@ -242,7 +238,7 @@ fn a_session_that_a_list_shows_is_known_by_the_id_it_is_shown_under() {
 /// A contract whose only operation elsewhere is this one.
 fn sighting(row: Value) -> Contract {
     let sighting: Sighting = serde_json::from_value(row).unwrap();
-    Contract { sightings: Arc::new(vec![sighting]), ..contract() }
+    Contract { sightings: Arc::new(vec![sighting]), ..contract().clone() }
 }
 
 /// What is known: kind, id and property of each.
@@ -316,7 +312,7 @@ fn whoever_proved_a_password_at_sign_in_is_remembered_in_turn() {
     for (kind, value) in [("phone", "4912345"), ("email", "ann@example.com"), ("username", "cat"), ("email", "nobody@example.com")] {
         let body = json!({"identifier": {"type": kind, "value": value}, "password": "secret"});
         let request = Request::new("POST", "/api/experience/verification/password").with_json(&body);
-        states = observe(&contract(), &states, &request, &answer(200, &json!({"verificationId": "v"})), NOW).states;
+        states = observe(contract(), &states, &request, &answer(200, &json!({"verificationId": "v"})), NOW).states;
     }
     let pending = states.first().settings(&Key::pending_sign_ins()).known("users").cloned();
     assert_eq!(pending, Some(json!(["u2", "u1", "u3", null])));

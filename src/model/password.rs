@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 use super::state::{Entity, Term};
 
 /// How a deployment stores the passwords that it learns.
-const SETTLED: &str = "Argon2i";
+pub const SETTLED: &str = "Argon2i";
 
 /// Kibibytes and rounds of the cheapest Argon2 digests that there are.
 const CHEAPEST: (u32, u32) = (8, 1);
@@ -51,6 +51,13 @@ pub fn set_password(user: &mut Entity, password: Value) {
 /// Whether a user's password is stored as new ones are. If not, it is so as soon as somebody proves to know it.
 pub fn is_settled(user: &Entity) -> bool {
     user.text("passwordAlgorithm") == Some(Some(SETTLED))
+}
+
+/// Lets somebody have proved to know a user's password.
+pub fn settle(user: &mut Entity, password: &str) {
+    if !is_settled(user) {
+        set_password(user, password.into());
+    }
 }
 
 /// Whether comparing with a user's password costs next to nothing, as far as is known.

@@ -447,6 +447,7 @@ mod tests {
         assert_eq!(lessons.iter().filter(|lesson| lesson.teaching == Teaching::Member(Kind::Factor)).count(), 1);
         assert_eq!(lessons.last().unwrap().teaching, Teaching::All(Kind::Factor));
     }
+
     #[test]
     fn a_departure_tells_whether_a_member_was_shown_or_withheld() {
         let pattern = Pattern::Object(BTreeMap::from([

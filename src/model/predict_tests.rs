@@ -1,15 +1,10 @@
 use serde_json::json;
 
 use super::*;
-use crate::contract::Version;
+use crate::model::sample::{NOW, contract};
 use crate::model::{Fresh, Lesson, Mismatch, accept};
 
-const NOW: i64 = 1_800_000_000_000;
 const HOUR: i64 = 3_600_000;
-
-fn contract() -> Contract {
-    Contract::embedded(Version::NEWEST).unwrap()
-}
 
 /// A tenant with an administrator, the user `u1`, a token of that user and these entities.
 fn tenant(mut state: State, entities: &[(Kind, &str, Value)]) -> State {
@@ -47,11 +42,11 @@ fn by_admin(method: &str, target: &str) -> Request {
 }
 
 fn outcomes(state: &State, request: &Request) -> Vec<String> {
-    predict(&contract(), state, request, NOW).alternatives.iter().map(|alternative| alternative.outcome.to_string()).collect()
+    predict(contract(), state, request, NOW).alternatives.iter().map(|alternative| alternative.outcome.to_string()).collect()
 }
 
 fn success(state: &State, request: &Request) -> Alternative {
-    let success = predict(&contract(), state, request, NOW).alternatives.pop().unwrap();
+    let success = predict(contract(), state, request, NOW).alternatives.pop().unwrap();
     assert_eq!(success.guard, None, "{:?}", outcomes(state, request));
     success
 }
@@ -80,7 +75,7 @@ fn what_an_answer_tells_of_things_that_were_not_seen_holds_from_then_on() {
     for (request, answered, afterwards) in [(&look, missing, missing), (&look, "200", "200"), (&make, taken, taken)] {
         let state = open(&[]);
         assert_eq!(outcomes(&state, request).len(), 2, "the role may have been there before");
-        let alternatives = predict(&contract(), &state, request, NOW).alternatives;
+        let alternatives = predict(contract(), &state, request, NOW).alternatives;
         let taken = alternatives.iter().find(|alternative| alternative.outcome.to_string() == answered).unwrap();
         assert_eq!(outcomes(&taken.next, request), [afterwards]);
     }
@@ -97,7 +92,7 @@ fn which_success_it_is_may_be_unknown() {
             state.update(&Key::new(Kind::User, "u1"), |user| user.set("identities", identities));
         }
         assert_eq!(outcomes(&state, &link), expected);
-        assert_eq!(predict(&contract, &state, &link, NOW).unknown.is_some(), expected.len() > 1);
+        assert_eq!(predict(contract, &state, &link, NOW).unknown.is_some(), expected.len() > 1);
     }
 }
 
@@ -108,7 +103,7 @@ fn a_refused_replacement_may_have_removed_what_was_there() {
     let has = (Kind::UserRole, "u1/r2", json!({"owner": "u1", "roleId": "r2"}));
     let all = (Kind::User, "u1", json!({"all:user-role": true}));
     for (state, left) in [(closed(&[machine.clone(), has]), vec![1, 0]), (closed(&[machine, all]), vec![0])] {
-        let alternatives = predict(&contract(), &state, &replace, NOW).alternatives;
+        let alternatives = predict(contract(), &state, &replace, NOW).alternatives;
         assert!(alternatives.iter().all(|alternative| alternative.outcome.to_string() == "422 entity.db_constraint_violated"));
         let counts: Vec<usize> = alternatives.iter().map(|alternative| alternative.next.all(Kind::UserRole).count()).collect();
         assert_eq!(counts, left);

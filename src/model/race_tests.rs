@@ -2,15 +2,10 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::contract::guard::Status;
-use crate::contract::{Files, Version};
+use crate::model::sample::{NOW, contract};
 use crate::model::{Entity, Key, Kind, accept};
 
-const NOW: i64 = 1_800_000_000_000;
 const TAKEN: &str = "user.username_already_in_use";
-
-fn contract() -> Contract {
-    Contract::from_files(&Files::embedded(), Version::NEWEST).unwrap()
-}
 
 /// An administrator and one user.
 fn start() -> State {
@@ -59,7 +54,7 @@ fn serve(contract: &Contract, state: &State, request: &Request, born: &str) -> (
 
 fn judge(requests: &[Request], answers: &[Option<Answer>]) -> Together {
     let exchanges: Vec<Exchange<'_>> = requests.iter().zip(answers).map(|(request, answer)| (request, answer.as_ref())).collect();
-    observe_together(&contract(), &States::certain(start()), &exchanges, NOW)
+    observe_together(contract(), &States::certain(start()), &exchanges, NOW)
 }
 
 fn users(state: &State) -> usize {
@@ -69,8 +64,8 @@ fn users(state: &State) -> usize {
 #[test]
 fn any_order_explains_the_answers() {
     let requests = [create("lc_new"), create("lc_new")];
-    let (won, after) = serve(&contract(), &start(), &requests[0], "u2");
-    let (lost, _) = serve(&contract(), &after, &requests[1], "u3");
+    let (won, after) = serve(contract(), &start(), &requests[0], "u2");
+    let (lost, _) = serve(contract(), &after, &requests[1], "u3");
     assert_eq!((won.status, lost.status), (200, 422));
     for answers in [[won.clone(), lost.clone()], [lost, won]] {
         let race = judge(&requests, &answers.map(Some));
@@ -83,7 +78,7 @@ fn any_order_explains_the_answers() {
 #[test]
 fn one_value_for_two_users_is_in_no_order() {
     let requests = [create("lc_new"), create("lc_new")];
-    let answers = ["u2", "u3"].map(|id| Some(serve(&contract(), &start(), &requests[0], id).0));
+    let answers = ["u2", "u3"].map(|id| Some(serve(contract(), &start(), &requests[0], id).0));
     let race = judge(&requests, &answers);
     let instead = vec![Outcome { status: Status::Exact(422), code: Some(TAKEN.into()) }];
     let outcome = Outcome { status: Status::Exact(200), code: None };
@@ -97,7 +92,7 @@ fn one_value_for_two_users_is_in_no_order() {
 #[test]
 fn outcomes_that_never_come_together_are_told_by_order() {
     let requests = [create("lc_new"), by_admin("PATCH", "/api/users/u1", &json!({"username": "lc_new"}))];
-    let answers = [serve(&contract(), &start(), &requests[0], "u2").0, answer(422, &json!({"code": "user.other", "message": ""}))];
+    let answers = [serve(contract(), &start(), &requests[0], "u2").0, answer(422, &json!({"code": "user.other", "message": ""}))];
     assert!(matches!(judge(&requests, &answers.map(Some)).conflict, Some(Conflict::TooOften { member: 1, most: 0, .. })));
 }
 
@@ -121,7 +116,7 @@ fn a_write_that_is_lost_shows_afterwards() {
     let both = answer(200, &json!({"a": 1, "b": 1}));
     let race = judge(&requests, &[Some(both.clone()), Some(both)]);
     let look = Request::new("GET", "/api/users/u1/custom-data").with_header("authorization", "Bearer admin");
-    let seen = |body: Value| observe(&contract(), &race.states, &look, &answer(200, &body), NOW).relation;
+    let seen = |body: Value| observe(contract(), &race.states, &look, &answer(200, &body), NOW).relation;
     assert_eq!(seen(json!({"a": 1, "b": 1})), Some(Relation::Predicted));
     assert!(matches!(seen(json!({"a": 1})), Some(Relation::Different(_))));
 }
@@ -143,7 +138,7 @@ fn a_lost_answer_leaves_both_possibilities() {
 #[test]
 fn a_server_error_is_judged_by_what_the_others_left() {
     let requests = [create("lc_new"), create("lc_new")];
-    let answers = [answer(500, &json!({"message": ""})), serve(&contract(), &start(), &requests[1], "u2").0];
+    let answers = [answer(500, &json!({"message": ""})), serve(contract(), &start(), &requests[1], "u2").0];
     let race = judge(&requests, &answers.map(Some));
     assert_eq!(race.conflict, None);
     let Some(Relation::Different(difference)) = race.members[0].as_ref().unwrap().relation.clone() else { panic!("a difference") };
@@ -155,11 +150,11 @@ fn a_server_error_is_judged_by_what_the_others_left() {
 fn what_an_unexplained_answer_leaves_in_doubt_is_not_taken_for_free() {
     let contract = contract();
     let read = Request::new("GET", "/api/users/u1").with_header("authorization", "Bearer admin");
-    let (right, _) = serve(&contract, &start(), &read, "none");
+    let (right, _) = serve(contract, &start(), &read, "none");
     let mut wrong = right.json().cloned().unwrap();
     wrong["username"] = json!("lc_other");
-    let after = |answer| observe(&contract, &States::certain(start()), &read, &answer, NOW).states.first().clone();
-    let uncertain = |state: &State| predict(&contract, state, &create("lc_new"), NOW).unknown.is_some();
+    let after = |answer| observe(contract, &States::certain(start()), &read, &answer, NOW).states.first().clone();
+    let uncertain = |state: &State| predict(contract, state, &create("lc_new"), NOW).unknown.is_some();
     assert!(!uncertain(&after(right)));
     assert!(uncertain(&after(answer(200, &wrong))));
 }
@@ -167,7 +162,7 @@ fn what_an_unexplained_answer_leaves_in_doubt_is_not_taken_for_free() {
 #[test]
 fn answers_that_no_order_explains_match_nothing_each_for_itself() {
     let requests = [create("lc_new"), create("lc_new")];
-    let answers = ["u2", "u3"].map(|id| Some(serve(&contract(), &start(), &requests[0], id).0));
+    let answers = ["u2", "u3"].map(|id| Some(serve(contract(), &start(), &requests[0], id).0));
     assert!(judge(&requests, &answers).members.iter().flatten().all(|member| member.matched.is_none()));
 }
 
@@ -188,7 +183,7 @@ fn outcomes_are_foretold_for_every_order_of_requests_that_differ() {
     let foretold = |requests: [Request; 2]| {
         let exchanges: Vec<Exchange<'_>> = requests.iter().map(|request| (request, None)).collect();
         let mut orders = Vec::new();
-        foretell(&contract(), &start(), &exchanges, &mut vec![None; 2], NOW, &mut orders);
+        foretell(contract(), &start(), &exchanges, &mut vec![None; 2], NOW, &mut orders);
         let told = |order: &Vec<Option<Outcome>>| order.iter().flatten().map(|outcome| outcome.status).collect::<Vec<_>>();
         orders.iter().map(told).collect::<Vec<_>>()
     };
@@ -205,7 +200,7 @@ fn exchanges_are_alike_when_request_and_answer_are() {
     let answers = [Some(&one), Some(&one), Some(&other), Some(&one), None];
     let exchanges: Vec<Exchange<'_>> = requests.iter().zip(answers).collect();
     let states = States::certain(start());
-    let search = Search::run(&contract, &states, &exchanges[..1], NOW);
+    let search = Search::run(contract, &states, &exchanges[..1], NOW);
     let search = Search { exchanges: &exchanges, ..search };
     assert_eq!([1, 2, 3, 4].map(|other| search.alike(0, other)), [true, false, false, false]);
 }
@@ -215,7 +210,7 @@ fn of_bodies_that_do_not_fit_the_one_after_most_answers_is_told() {
     let (request, contract) = (data("a"), contract());
     let seen = answer(200, &json!({"a": 1}));
     let exchanges = [(&request, Some(&seen))];
-    let mut search = Search::run(&contract, &States::certain(start()), &exchanges, NOW);
+    let mut search = Search::run(contract, &States::certain(start()), &exchanges, NOW);
     let explained = search.members[0].clone();
     assert!(explained.is_some() && search.stopped.is_none());
     let mismatch = Mismatch { pointer: "/a".into(), expected: String::new(), actual: String::new(), visibility: None };
@@ -236,7 +231,7 @@ fn a_body_is_not_explained_by_a_success_of_another_status() {
     let states = States::any_of(vec![linked(json!({"lc": {"userId": "old"}})), linked(json!({"other": {"userId": "x"}}))]);
     let request = by_admin("PUT", "/api/users/u1/identities/lc", &json!({"userId": "new"}));
     let explained = |status: u16, body: &Value| {
-        observe_together(&contract(), &states, &[(&request, Some(&answer(status, body)))], NOW).conflict.is_none()
+        observe_together(contract(), &states, &[(&request, Some(&answer(status, body)))], NOW).conflict.is_none()
     };
     let (replaced, added) = (json!({"lc": {"userId": "new"}}), json!({"lc": {"userId": "new"}, "other": {"userId": "x"}}));
     assert!(explained(200, &replaced) && explained(201, &added));

@@ -3,18 +3,9 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use super::*;
-use crate::contract::{Contract, Version};
 use crate::model::body::Body;
+use crate::model::sample::{contract, state};
 use crate::model::wire::Request;
-
-/// What is known: these things, and that there may be others.
-fn state(known: &[(Kind, &str, Value)]) -> State {
-    let mut state = State::default();
-    for (kind, id, value) in known {
-        state.insert(Key::new(*kind, *id), Entity::from_json(value));
-    }
-    state
-}
 
 fn selector(text: &str) -> Selector {
     serde_saphyr::from_str(text).unwrap()
@@ -22,10 +13,9 @@ fn selector(text: &str) -> Selector {
 
 /// Has a call with this body, about the user `u1`, looked at.
 fn called<T>(input: &Value, look: impl FnOnce(&Call<'_>) -> T) -> T {
-    let contract = Contract::embedded(Version::NEWEST).unwrap();
     let request = Request::new("POST", "/");
     let call = Call {
-        operation: contract.operation("UpdateUser").unwrap(),
+        operation: contract().operation("UpdateUser").unwrap(),
         request: &request,
         path: BTreeMap::from([("userId".to_owned(), "u1".to_owned())]),
         query: BTreeMap::new(),

@@ -1,18 +1,7 @@
 use super::super::predict::predict;
 use super::super::wire::Request;
 use super::*;
-use crate::contract::{Contract, Version};
-
-const NOW: i64 = 1_800_000_000_000;
-
-/// What is known of a deployment that may hold more.
-fn state(entities: &[(Kind, &str, Value)]) -> State {
-    let mut state = State::default();
-    for (kind, id, value) in entities {
-        state.insert(Key::new(*kind, *id), Entity::from_json(value));
-    }
-    state
-}
+use crate::model::sample::{NOW, contract, state};
 
 fn user() -> Key {
     Key::new(Kind::User, "u")
@@ -28,9 +17,8 @@ fn ids(state: &State, kind: Kind) -> Vec<&str> {
 
 /// The state after an administrator has ended something.
 fn ended(state: &State, target: &str) -> State {
-    let contract = Contract::embedded(Version::NEWEST).unwrap();
     let request = Request::new("DELETE", target).with_header("authorization", "Bearer admin");
-    let mut prediction = predict(&contract, state, &request, NOW);
+    let mut prediction = predict(contract(), state, &request, NOW);
     let last = prediction.alternatives.pop().unwrap();
     assert_eq!(last.outcome.to_string(), "204", "{target}");
     last.next

@@ -1,15 +1,7 @@
 use serde_json::json;
 
 use super::*;
-
-/// A state with these entities.
-fn state(entities: &[(Kind, &str, Value)]) -> State {
-    let mut state = State::default();
-    for (kind, id, properties) in entities {
-        state.insert(Key::new(*kind, *id), Entity::from_json(properties));
-    }
-    state
-}
+use crate::model::sample::state;
 
 fn ids(state: &State, kind: Kind) -> Vec<&str> {
     state.all(kind).map(|(id, _)| id).collect()

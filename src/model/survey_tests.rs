@@ -3,11 +3,9 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::contract::{Contract, Version};
 use crate::model::password::digest;
+use crate::model::sample::{NOW, contract};
 use crate::model::wire::Request;
-
-const NOW: i64 = 1_800_000_000_000;
 
 /// An administrator and a user with a password and a token.
 fn start() -> State {
@@ -22,8 +20,7 @@ fn start() -> State {
 
 /// What a call with a password in its body meets, if a guard of this kind refuses it or none does.
 fn met(state: &State, token: &str, operation: &str, refused: Option<&str>) -> Survey {
-    let contract = Contract::embedded(Version::NEWEST).unwrap();
-    let operation = contract.operation(operation).unwrap();
+    let operation = contract().operation(operation).unwrap();
     let path: BTreeMap<String, String> =
         operation.path.contains("{userId}").then(|| ("userId".to_owned(), "u1".to_owned())).into_iter().collect();
     let bearer = format!("Bearer {token}");

@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 
+use super::cast::Cast;
 use super::lives::{as_admin, as_user};
-use super::probe::{Cast, Probe};
+use super::probe::Probe;
 use super::script::{ALL_SCOPES, Client, Script, Traits, User};
 use super::sequence::{Persona, Purpose};
 use super::stand_in::APP_SECRET;

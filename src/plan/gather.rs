@@ -1,9 +1,10 @@
 //! Refused calls in sequences: they change nothing, so many share their settings, their users and what is given.
 
 use super::build::Draft;
+use super::cast::Cast;
 use super::epoch::Need;
 use super::look::look;
-use super::probe::{Cast, Probe};
+use super::probe::Probe;
 use super::script::Script;
 use super::sequence::Purpose;
 use crate::contract::{Contract, Outcome};

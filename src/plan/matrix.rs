@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::build::Draft;
+use super::cast::Cast;
 use super::epoch::Need;
 use super::gather::gather;
 use super::look::{look, read_back};
-use super::probe::{Cast, Probe, Rendered};
+use super::probe::{Probe, Rendered};
 use super::script::Script;
 use super::sequence::{Call, Facts, Persona, Purpose};
 use super::twist::break_guard;

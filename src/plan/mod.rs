@@ -1,6 +1,7 @@
 //! What is sent: sequences with symbols, gathered under settings, thought through with the model before anything leaves.
 
 mod build;
+mod cast;
 mod coverage;
 mod endings;
 mod entries;

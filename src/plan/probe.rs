@@ -7,10 +7,11 @@ use base64::engine::general_purpose::STANDARD;
 use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
+use super::cast::Cast;
 use super::epoch::Need;
-use super::script::{ALL_SCOPES, Client, Script, Traits, User};
+use super::script::{ALL_SCOPES, Client, Script, User};
 use super::sequence::{Call, Facts, Persona, Purpose};
-use super::symbol::{captured, symbols};
+use super::symbol::symbols;
 use super::twist::UNUSED_ID;
 use crate::contract::entity::Owner;
 use crate::contract::guard::{AuthorizationRule, BodyShape, FieldRule, Guard, GuardKind, Place, ValueRef, When};
@@ -385,160 +386,35 @@ impl<'a> Probe<'a> {
     }
 }
 
-/// The users of a sequence that probes share.
-pub struct Cast {
-    callers: BTreeMap<(bool, BTreeSet<Given>), User>,
-    /// Somebody else, with username and e-mail.
-    other: Option<User>,
-    /// Somebody else who proved an identity, which takes a password.
-    proved: Option<User>,
-    /// The users that management operations act on, by what is given to them.
-    subjects: BTreeMap<BTreeSet<Given>, User>,
-    /// What was brought about already, with the symbol that its answer goes by.
-    given: BTreeMap<(Given, Option<User>), String>,
-    /// What was got outside the collections already.
-    obtained: BTreeMap<Source, String>,
-    /// Bodies of the calls that brought things about, by symbol.
-    asked: BTreeMap<String, Value>,
-    /// Something that is given could not be brought about for the request rendered last.
-    lacking: bool,
-    /// There is one user only, who calls and is acted upon, whatever has become of it: whether with a password.
-    one: Option<bool>,
-}
-
-impl Cast {
-    /// Nobody yet.
-    pub const fn new() -> Self {
-        Self {
-            callers: BTreeMap::new(),
-            other: None,
-            proved: None,
-            subjects: BTreeMap::new(),
-            given: BTreeMap::new(),
-            obtained: BTreeMap::new(),
-            asked: BTreeMap::new(),
-            lacking: false,
-            one: None,
-        }
+/// Brings about what is given; the symbol that the answer goes by. Nothing where the settings do not allow it.
+fn bring_about(cast: &mut Cast, script: &mut Script<'_>, given: &Given, caller: Option<User>, subject: Option<User>) -> Option<String> {
+    let contract = script.contract();
+    let probe = Probe::of_given(contract, given)?;
+    let subject = if given.for_caller { caller } else { subject.filter(|_| probe.concerns_subject(contract)) };
+    // Whose it is says the user, not the way it was written.
+    let key = (Given { for_caller: false, ..given.clone() }, subject.or(caller.filter(|_| probe.by_user())));
+    if let Some(symbol) = cast.given.get(&key) {
+        return Some(symbol.clone());
     }
-
-    /// One user for everything, so that what one call does shows in what the next one may.
-    pub fn of_one(password: bool) -> Self {
-        Self { one: Some(password), ..Self::new() }
+    let (persona, call, _, _) = probe.render_as(script, cast, caller, subject);
+    // What builds on something that is not there brings something else.
+    if std::mem::take(&mut cast.lacking) {
+        return None;
     }
-
-    /// The next user is a new one.
-    pub fn replace(&mut self) {
-        *self = Self { one: self.one, ..Self::new() };
+    if script.foresee(&call).is_some_and(|outcome| !outcome.status.is_success()) {
+        return None;
     }
-
-    /// The caller of that endowment, made when first asked for. Passwords cost the target much, so only some have one.
-    fn caller(&mut self, script: &mut Script<'_>, password: bool, endowment: BTreeSet<Given>) -> User {
-        let (password, endowment) = self.one.map_or((password, endowment), |password| (password, BTreeSet::new()));
-        *self.callers.entry((password, endowment)).or_insert_with(|| script.user(Traits { password, email: true }))
+    if probe.operation.harm.sends && !script.may_send(&call) {
+        return None;
     }
-
-    /// Somebody else.
-    pub fn other(&mut self, script: &mut Script<'_>) -> User {
-        *self.other.get_or_insert_with(|| script.user(Traits { password: false, email: true }))
-    }
-
-    /// Somebody else than a caller who can prove an identity: another caller, where there is one.
-    fn proved(&mut self, script: &mut Script<'_>, caller: Option<User>) -> User {
-        let another = self.callers.iter().find(|((password, _), user)| *password && Some(**user) != caller).map(|(_, user)| *user);
-        another.unwrap_or_else(|| *self.proved.get_or_insert_with(|| script.user(Traits { password: true, email: true })))
-    }
-
-    /// The user of that endowment that is acted upon.
-    fn subject(&mut self, script: &mut Script<'_>, endowment: BTreeSet<Given>) -> User {
-        if self.one.is_some() {
-            return self.caller(script, true, endowment);
-        }
-        *self.subjects.entry(endowment).or_insert_with(|| script.user(Traits { password: false, email: true }))
-    }
-
-    /// The next one to act upon is a new one.
-    pub fn forget_subject(&mut self) {
-        self.subjects.clear();
-        self.given.clear();
-        self.obtained.clear();
-    }
-
-    /// Whoever was acted upon is no more.
-    pub fn lose_subject(&mut self) {
-        self.forget_subject();
-        if self.one.is_some() {
-            self.callers.clear();
-        }
-    }
-
-    /// The next caller is a new one.
-    pub fn forget_caller(&mut self) {
-        if self.one.is_none() {
-            self.callers.clear();
-        }
-        self.given.clear();
-        self.obtained.clear();
-    }
-
-    /// What is given next is brought about anew: an accepted call may have changed it.
-    pub fn forget_given(&mut self) {
-        self.given.clear();
-        self.obtained.clear();
-    }
-
-    /// Gets something outside the collections, once.
-    fn obtain(&mut self, script: &mut Script<'_>, persona: Persona, source: Source) -> String {
-        self.obtained.entry(source).or_insert_with_key(|source| script.obtain(persona, source.clone())).clone()
-    }
-
-    /// The text with what the calls that brought things about asked for.
-    fn recall(&self, mut text: String) -> String {
-        if !text.contains(".asked.") {
-            return text;
-        }
-        for (symbol, body) in &self.asked {
-            while let Some((before, rest)) = text.split_once(&format!("{{{{{symbol}.asked.")) {
-                let Some((path, after)) = rest.split_once("}}") else { break };
-                let value = body.pointer(&format!("/{}", path.replace('.', "/"))).and_then(captured).unwrap_or_default();
-                text = format!("{before}{value}{after}");
-            }
-        }
-        text
-    }
-
-    /// Brings about what is given; the symbol that the answer goes by. Nothing where the settings do not allow it.
-    fn bring_about(&mut self, script: &mut Script<'_>, given: &Given, caller: Option<User>, subject: Option<User>) -> Option<String> {
-        let contract = script.contract();
-        let probe = Probe::of_given(contract, given)?;
-        let subject = if given.for_caller { caller } else { subject.filter(|_| probe.concerns_subject(contract)) };
-        // Whose it is says the user, not the way it was written.
-        let key = (Given { for_caller: false, ..given.clone() }, subject.or(caller.filter(|_| probe.by_user())));
-        if let Some(symbol) = self.given.get(&key) {
-            return Some(symbol.clone());
-        }
-        let (persona, call, _, _) = probe.render_as(script, self, caller, subject);
-        // What builds on something that is not there brings something else.
-        if std::mem::take(&mut self.lacking) {
-            return None;
-        }
-        if script.foresee(&call).is_some_and(|outcome| !outcome.status.is_success()) {
-            return None;
-        }
-        if probe.operation.harm.sends && !script.may_send(&call) {
-            return None;
-        }
-        let symbol = script.symbol("given");
-        self.asked.insert(symbol.clone(), asked(&call));
-        let captured: Vec<(String, String)> = pointers(contract, given)
-            .into_iter()
-            .map(|path| (format!("{symbol}.{path}"), format!("/{}", path.replace('.', "/"))))
-            .collect();
-        let captured: Vec<(&str, &str)> = captured.iter().map(|(name, pointer)| (name.as_str(), pointer.as_str())).collect();
-        script.call(persona, Purpose::Setup, call, &captured);
-        self.given.insert(key, symbol.clone());
-        Some(symbol)
-    }
+    let symbol = script.symbol("given");
+    cast.asked.insert(symbol.clone(), asked(&call));
+    let captured: Vec<(String, String)> =
+        pointers(contract, given).into_iter().map(|path| (format!("{symbol}.{path}"), format!("/{}", path.replace('.', "/")))).collect();
+    let captured: Vec<(&str, &str)> = captured.iter().map(|(name, pointer)| (name.as_str(), pointer.as_str())).collect();
+    script.call(persona, Purpose::Setup, call, &captured);
+    cast.given.insert(key, symbol.clone());
+    Some(symbol)
 }
 
 /// The JSON body of a call.
@@ -616,7 +492,7 @@ impl Probe<'_> {
             subject.or_else(|| self.concerns_subject(contract).then(|| cast.subject(script, self.endowment_of_subject(contract))));
         let mut names: Vec<(String, Option<String>)> = Vec::new();
         for (name, given) in &self.given {
-            names.push((format!("{{{{{name}."), cast.bring_about(script, given, caller, subject)));
+            names.push((format!("{{{{{name}."), bring_about(cast, script, given, caller, subject)));
         }
         let speak = |text: &str| {
             names.iter().fold(text.to_owned(), |text, (name, symbol)| match symbol {
@@ -856,5 +732,29 @@ mod tests {
         assert_eq!(replaced("{{digits}}", &mut meaning), "12 {{run}}");
         assert_eq!(replaced("{{ not closed", &mut meaning), "{{ not closed");
         assert_eq!(replaced("}} {{other}}", &mut meaning), "}} {{other}}");
+    }
+
+    #[test]
+    fn a_refused_call_has_a_token_that_others_have_too() {
+        let contract = Contract::embedded(crate::contract::Version::NEWEST).unwrap();
+        let operation = contract.operation("UpdateProfile").unwrap();
+        let accepted = Probe::accepted(&contract, operation, "several", &operation.cases["several"]);
+        let common = |client: Client, without: &str| {
+            let mut probe = Probe { client, ..accepted.clone() };
+            probe.scopes.remove(without);
+            probe.with_common_token().scopes.into_iter().collect::<Vec<_>>().join(" ")
+        };
+        let all: BTreeSet<&str> = ALL_SCOPES.split(' ').collect();
+        let all = all.into_iter().collect::<Vec<_>>().join(" ");
+        for (client, without, expected) in [
+            (Client::First, "", all.as_str()),
+            (Client::Third, "", &all),
+            (Client::First, "profile", "custom_data openid"),
+            (Client::Third, "profile", "openid"),
+            (Client::First, "openid", "custom_data profile"),
+            (Client::Third, "openid", "custom_data profile"),
+        ] {
+            assert_eq!(common(client, without), expected, "{client:?} without {without:?}");
+        }
     }
 }

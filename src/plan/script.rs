@@ -11,7 +11,7 @@ use super::sequence::{Action, Call, CallError, Facts, Obtain, Persona, Plan, Pur
 use super::stand_in::{PLAN_NOW, completed, given_by, stand_in, stand_ins};
 use super::symbol::{Binding, captured, symbols};
 use crate::contract::{Contract, MessageKind, Outcome, Source};
-use crate::model::password::{is_settled, set_password};
+use crate::model::password::{SETTLED, settle};
 use crate::model::session::{begin_grant, begin_session};
 use crate::model::{
     Entity, Entry, Key, Kind, SecondFactor, State, Term, Truth, accept, asks_for_factor, obtained, predict, signed_in_through, survey,
@@ -330,7 +330,7 @@ impl<'a> Script<'a> {
             let password = self.new_password();
             // Nothing is to be said of how the deployment stores it, and computing that costs it much.
             body["passwordDigest"] = password.replace("}}", ".digest}}").into();
-            body["passwordAlgorithm"] = "Argon2i".into();
+            body["passwordAlgorithm"] = SETTLED.into();
             self.passwords.insert(user, password);
         }
         if traits.email {
@@ -737,11 +737,8 @@ pub fn signed_in(state: &mut State, sign_in: &SignIn, scope: &str, named: Option
         use_factor(state, &user, &second, &Value::Null);
     }
     if sign_in.through.is_none() {
-        let password: Value = binding.resolve(&sign_in.password).unwrap_or_default().into();
-        let user = Key::new(Kind::User, &user);
-        if state.get(&user).is_some_and(|user| !is_settled(user)) {
-            state.update(&user, |user| set_password(user, password.clone()));
-        }
+        let password = binding.resolve(&sign_in.password).unwrap_or_default();
+        state.update(&Key::new(Kind::User, &user), |user| settle(user, &password));
     }
     let client = Term::Known(binding.get(&format!("{}.id", sign_in.client)).unwrap_or_default().into());
     let owner = Term::Known(user.clone().into());
@@ -765,3 +762,7 @@ pub fn signed_in(state: &mut State, sign_in: &SignIn, scope: &str, named: Option
         }
     });
 }
+
+#[cfg(test)]
+#[path = "script_tests.rs"]
+mod tests;

@@ -3,10 +3,11 @@
 use rand::seq::IndexedRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
 
+use super::cast::Cast;
 use super::coverage::Sight;
 use super::look::look;
 use super::matrix::carry_out;
-use super::probe::{Cast, Credential, Probe, Who};
+use super::probe::{Credential, Probe, Who};
 use super::script::Script;
 use super::sequence::{Facts, Purpose, Sequence, Settings};
 use super::twist::break_guard;

@@ -13,7 +13,7 @@ use super::fault::Change;
 use super::passkey;
 use super::refusal::{coded, empty_answer, json_answer, refused, text_answer};
 use super::support::{Visit, invalid};
-use crate::model::password::{is_password, is_settled, set_password};
+use crate::model::password::{is_password, is_settled, settle};
 use crate::model::time::iso;
 use crate::model::wire::{Answer, Request};
 use crate::model::{Call, Entity, Key, Kind, SecondFactor, State, Truth, asks_for_factor, next_step, use_factor};
@@ -258,7 +258,7 @@ pub fn verify_password(visit: &mut Visit<'_>) -> Answer {
     if !settled {
         let digest = visit.store.mint.digest();
         visit.store.state.update(&Key::new(Kind::User, &user), |user| {
-            set_password(user, password.into());
+            settle(user, password);
             user.set("passwordDigest", digest.as_str());
         });
     }

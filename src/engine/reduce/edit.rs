@@ -82,9 +82,8 @@ pub fn with_nobodys_password(slice: &Slice) -> Option<Slice> {
     let mut edited = slice.clone();
     let mut found = false;
     for step in slice.point() {
-        for symbol in
-            slice.steps[step].needs().into_iter().filter(|symbol| symbol.starts_with("password#") && undigested(symbol) == *symbol)
-        {
+        let is_password = |symbol: &&str| symbol.starts_with("password#") && undigested(symbol) == *symbol;
+        for symbol in slice.steps[step].needs().into_iter().filter(is_password) {
             found |= Edit { step, what: What::Symbol(symbol.to_owned(), NOBODYS.to_owned()) }.apply(&mut edited.steps);
         }
     }

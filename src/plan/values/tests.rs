@@ -8,8 +8,8 @@ use super::spoil::changes;
 use crate::contract::guard::Place;
 use crate::contract::{Contract, Schema, Version};
 use crate::plan::build::Profile;
+use crate::plan::cast::Cast;
 use crate::plan::epoch::fields;
-use crate::plan::probe::Cast;
 use crate::plan::script::Script;
 use crate::plan::sequence::{Action, Facts, Purpose, Sequence};
 

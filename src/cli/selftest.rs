@@ -4,7 +4,7 @@ mod kills;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -38,7 +38,10 @@ pub struct Args {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
-    /// Try each fault with this many seeds
+    /// The first seed
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+    /// Try each fault with this many seeds, one after the other
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     pub seeds: u64,
     /// Test to the end with each fault, for all checks that catch it; without, the first finding is enough
@@ -80,32 +83,56 @@ pub(super) fn run(args: &Args, settings: &Settings) -> Result<RunVerdict, Failur
 /// Tests the reference without a fault and with each, several side by side, and searches for secrets.
 async fn test(args: &Args, settings: &Settings, chosen: Vec<Fault>, searches: bool) -> Result<(Kills, Option<Hunt>), Failure> {
     let mut false_alarms = BTreeMap::new();
-    for seed in (1..=args.seeds).filter(|_| !chosen.is_empty()) {
+    let seeds = args.seed..=args.seed.saturating_add(args.seeds - 1);
+    for seed in seeds.clone().filter(|_| !chosen.is_empty()) {
         let report = trial(args, settings, seed, None).await?.0;
         false_alarms.insert(seed, report.summary.findings + report.warnings.len() as u64);
     }
-    let jobs = (1..=args.seeds).flat_map(|seed| chosen.iter().cloned().map(move |fault| (fault, seed))).enumerate();
+    let jobs = seeds.flat_map(|seed| chosen.iter().cloned().map(move |fault| (fault, seed))).enumerate();
     let jobs: Vec<(usize, (Fault, u64))> = jobs.collect();
-    let bar = if std::io::stderr().is_terminal() { ProgressBar::new(jobs.len() as u64) } else { ProgressBar::hidden() };
-    bar.set_draw_target(ProgressDrawTarget::stderr());
+    let far = Far::new(jobs.len() as u64);
     let side_by_side = std::thread::available_parallelism().map_or(2, usize::from).max(2);
     let rows: Vec<Result<(usize, Row), Failure>> = futures_util::stream::iter(jobs)
         .map(|(place, (fault, seed))| {
-            let bar = &bar;
+            let far = &far;
             async move {
                 let (report, requests) = trial(args, settings, seed, Some(fault.clone())).await?;
-                bar.inc(1);
-                Ok((place, Row::of(fault, seed, &report, requests)))
+                let row = Row::of(fault, seed, &report, requests);
+                far.tell(&row);
+                Ok((place, row))
             }
         })
         .buffer_unordered(side_by_side)
         .collect()
         .await;
-    bar.finish_and_clear();
+    far.0.finish_and_clear();
     // In the order of the catalogue, whichever was done first.
     let rows = rows.into_iter().collect::<Result<BTreeMap<usize, Row>, Failure>>()?.into_values().collect();
     let found = if searches { Some(canaries().await?) } else { None };
     Ok((Kills { profile: args.profile, matrix: args.matrix, rows, false_alarms }, found))
+}
+
+/// How far the self-test is, on standard error: a bar on a terminal, elsewhere a line after every tenth of it; and at once what
+/// survives.
+struct Far(ProgressBar);
+
+impl Far {
+    fn new(jobs: u64) -> Self {
+        let target = if std::io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        Self(ProgressBar::with_draw_target(Some(jobs), target))
+    }
+
+    fn tell(&self, row: &Row) {
+        self.0.inc(1);
+        let (all, done) = (self.0.length().unwrap_or_default(), self.0.position());
+        let tenth = |done: u64| done * 10 / all.max(1);
+        let mut lines: Vec<String> = row.survived().into_iter().collect();
+        if self.0.is_hidden() && tenth(done) > tenth(done - 1) {
+            lines.push(format!("{done}/{all} faults, {} s", self.0.elapsed().as_secs()));
+        }
+        // There is nowhere to tell when that fails.
+        self.0.suspend(|| lines.iter().for_each(|line| drop(writeln!(std::io::stderr(), "{line}"))));
+    }
 }
 
 /// What a run reports, and how many requests were sent until what became its first finding was sighted. Unless the whole

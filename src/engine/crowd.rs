@@ -4,24 +4,38 @@ use std::collections::BTreeSet;
 
 use super::har::Recorded;
 
-/// For each exchange, whether the order of calls that it depends on is unknown: another one that may write was under way
-/// meanwhile, or two writes of the same things were before. Nothing is known of exchanges whose recorder noted no time.
-pub(super) fn disordered(entries: &[Recorded]) -> Vec<bool> {
+/// Whether the order of the calls that an exchange depends on is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Order {
+    /// It is, as far as times were noted.
+    Known,
+    /// Two writes of the same things were under way together before: what they left is open until it is read.
+    Open,
+    /// Another call that may write was under way meanwhile: what a read shows may be older than that.
+    Beside,
+}
+
+/// What is known of the order at each exchange.
+pub(super) fn orders(entries: &[Recorded]) -> Vec<Order> {
     let writes = Writes::of(entries);
     // Where two writes of one object, or two that make objects, were under way together.
     let (mut objects, mut lists) = (BTreeSet::new(), BTreeSet::new());
-    let mut disordered = Vec::with_capacity(entries.len());
+    let mut orders = Vec::with_capacity(entries.len());
     for (index, entry) in entries.iter().enumerate() {
         let (area, thing) = place(entry);
         let beside = writes.beside(index);
         let before = objects.contains(&(&entry.origin, area)) || thing.is_none() && lists.contains(&(&entry.origin, area));
-        disordered.push(before || !beside.is_empty());
+        orders.push(match before {
+            _ if !beside.is_empty() => Order::Beside,
+            true => Order::Open,
+            false => Order::Known,
+        });
         if writes_something(entry) && beside.into_iter().any(|other| place(&entries[other]) == (area, thing)) {
             let which = if thing.is_some() { &mut objects } else { &mut lists };
             which.insert((&entry.origin, area));
         }
     }
-    disordered
+    orders
 }
 
 /// The calls that may write, with the time they took.
@@ -86,19 +100,19 @@ mod tests {
     #[test]
     fn what_a_write_ran_beside_may_have_come_before_or_after_it() {
         let after = [entry("POST", "/api/a", 0, Some(5)), entry("GET", "/api/a", 5, Some(5)), entry("PATCH", "/api/a/1", 10, Some(1))];
-        assert_eq!(disordered(&after), [false, false, false]);
+        assert_eq!(orders(&after), [Order::Known; 3]);
         let beside = [entry("POST", "/api/a", 0, Some(9)), entry("GET", "/api/b", 5, Some(5)), entry("GET", "/api/b", 6, Some(1))];
-        assert_eq!(disordered(&beside), [false, true, true]);
+        assert_eq!(orders(&beside), [Order::Known, Order::Beside, Order::Beside]);
         let elsewhere = [beside[0].clone(), Recorded { origin: "http://other".into(), ..beside[1].clone() }];
-        assert_eq!(disordered(&elsewhere), [false, false]);
-        assert_eq!(disordered(&[entry("POST", "/api/a", 0, None), entry("GET", "/api/a", 0, Some(5))]), [false, false]);
+        assert_eq!(orders(&elsewhere), [Order::Known; 2]);
+        assert_eq!(orders(&[entry("POST", "/api/a", 0, None), entry("GET", "/api/a", 0, Some(5))]), [Order::Known; 2]);
     }
 
     #[test]
     fn two_writes_of_the_same_leave_its_order_unknown() {
         let later = |first: &str, second: &str, read: &str| {
             let writes = [entry("PATCH", first, 0, Some(9)), entry("PATCH", second, 5, Some(9)), entry("GET", read, 50, Some(1))];
-            disordered(&writes)[2]
+            orders(&writes)[2] == Order::Open
         };
         assert!(later("/api/a/1", "/api/a/1", "/api/a/1") && later("/api/a", "/api/a", "/api/a"));
         assert!(later("/api/my-account", "/api/my-account/profile", "/api/users/1"));

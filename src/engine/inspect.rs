@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::crowd::{disordered, writes_something};
+use super::crowd::{Order, orders, writes_something};
 use super::har::{Recorded, Recording};
 use crate::check::{Deviation, Result as CheckResult, Waivers, judge};
 use crate::contract::guard::Guard;
@@ -137,8 +137,8 @@ pub(super) struct Moment<'a> {
     file: String,
     /// Milliseconds since 1970; that of the exchange before when the recording does not say it.
     pub(super) now: i64,
-    /// It may depend on which of several calls arrived first.
-    disordered: bool,
+    /// Whether the order of the calls that it depends on is known.
+    order: Order,
 }
 
 impl Moment<'_> {
@@ -153,11 +153,11 @@ pub(super) fn moments(recordings: &[Recording]) -> impl Iterator<Item = Moment<'
     let mut last = 0;
     let entries = recordings.iter().flat_map(|recording| {
         let file = recording.path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-        recording.entries.iter().zip(disordered(&recording.entries)).map(move |(entry, disordered)| (file.clone(), entry, disordered))
+        recording.entries.iter().zip(orders(&recording.entries)).map(move |(entry, order)| (file.clone(), entry, order))
     });
-    entries.map(move |(file, entry, disordered)| {
+    entries.map(move |(file, entry, order)| {
         last = entry.started_ms.unwrap_or(last);
-        Moment { entry, file, now: last, disordered }
+        Moment { entry, file, now: last, order }
     })
 }
 
@@ -186,7 +186,7 @@ pub(super) fn judge_exchange(contract: &Contract, states: &States, moment: &Mome
     let (request, answer) = (&moment.entry.request, &moment.entry.answer);
     let mut observation = observe(contract, states, request, answer, moment.now);
     // What a read shows may be older than the writes beside it.
-    if moment.disordered && !writes_something(moment.entry) {
+    if moment.order == Order::Beside && !writes_something(moment.entry) {
         observation.states = states.clone();
     }
     let Some(operation) = observation.operation.clone() else {
@@ -241,7 +241,7 @@ pub(super) fn judge_exchange(contract: &Contract, states: &States, moment: &Mome
 /// Why a departure of the exchange would say nothing about the deployment.
 fn doubt(moment: &Moment<'_>) -> Option<&'static str> {
     let hides = hides(&moment.entry.request, &moment.entry.answer).then_some("the recording hides a value that may decide");
-    hides.or(moment.disordered.then_some("calls were under way together, and the recording does not tell which arrived first"))
+    hides.or((moment.order != Order::Known).then_some("calls were under way together, and the recording does not tell which arrived first"))
 }
 
 /// Whether a symbol stands in place of a value that may decide. Of tokens and proofs it is enough that equal ones are equal.

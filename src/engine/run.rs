@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use futures_util::{FutureExt as _, StreamExt as _};
 
 use super::board::{Board, Exemplar, First, Found, Ran};
-use super::confirm::confirm;
+use super::confirm::confirm_all;
 use super::counts::Counts;
 use super::event::{Event, Listener};
 use super::execute::{Context, Sighted, Trace};
@@ -19,7 +19,6 @@ use super::facts::{detect_version, read_facts};
 use super::going::Going;
 use super::hold::Hold;
 use super::limits::CutOff;
-use super::reduce::Slice;
 use super::stage::Stage;
 use super::telling::Telling;
 use super::time::Time;
@@ -546,85 +545,10 @@ async fn run_epoch(context: &Arc<Context>, options: &RunOptions, admin: &str, in
         let deviates = trace.deviations.iter().map(|sighted| (sighted.requirement.clone(), sighted.operation.clone()));
         board.sequences.push(Ran { id: sequence.id.clone(), requests: trace.answers, deviates: deviates.collect() });
     }
-    confirm_all(&stage, &traces, options, board).await;
+    let deviations = traces.iter().flat_map(|(_, sequence, trace)| trace.deviations.iter().map(|sighted| (&**sequence, sighted)));
+    confirm_all(&stage, deviations, &options.listener, board).await;
     if let Ok(Err(error)) = limits.within(&options.stop, stage.leave()).await {
         board.troubles.push(format!("the settings after epoch {}: {error}", index + 1));
-    }
-}
-
-/// A deviation that was not seen before this epoch.
-struct Fresh<'a> {
-    /// How often it shows in the epoch.
-    seen: u64,
-    /// Requests that the run had sent when it showed first.
-    after: u64,
-    /// Where it is cheapest to show.
-    sequence: &'a Sequence,
-    /// As it showed there.
-    sighted: &'a Sighted,
-}
-
-/// Confirms what deviated in an epoch, each deviation once: where it is cheapest to show. What is expected needs no proof.
-async fn confirm_all(stage: &Stage<'_>, traces: &[(usize, Arc<Sequence>, Trace)], options: &RunOptions, board: &mut Board) {
-    let mut fresh: Vec<Fresh<'_>> = Vec::new();
-    for (sequence, sighted) in traces.iter().flat_map(|(_, sequence, trace)| trace.deviations.iter().map(|sighted| (&**sequence, sighted)))
-    {
-        if stage.context.waivers.expect(&sighted.requirement, &sighted.operation, &sighted.deviation) {
-            if !board.waived.iter().any(|known| known.same(sighted)) {
-                board.waived.push(sighted.clone());
-            }
-            continue;
-        }
-        if let Some(known) = board.found.iter_mut().find(|known| known.sighted.same(sighted)) {
-            known.seen += 1;
-            continue;
-        }
-        let cost = |sequence: &Sequence, sighted: &Sighted| Slice::new(sequence, sighted.step).cost();
-        match fresh.iter_mut().find(|known| known.sighted.same(sighted)) {
-            Some(known) => {
-                known.seen += 1;
-                known.after = known.after.min(sighted.after);
-                if cost(sequence, sighted) < cost(known.sequence, known.sighted) {
-                    (known.sequence, known.sighted) = (sequence, sighted);
-                }
-            }
-            None => fresh.push(Fresh { seen: 1, after: sighted.after, sequence, sighted }),
-        }
-    }
-    for Fresh { seen, after, sequence, sighted } in fresh {
-        let alike = |found: &Found| found.sighted.check == sighted.check && found.sighted.deviation == sighted.deviation;
-        let known = board.found.iter().any(|found| alike(found) && found.confirmation.holds());
-        if options.stop.load(Ordering::Relaxed) {
-            board.troubles.push(format!("not confirmed, for the run was ended: {}", sighted.detail));
-            continue;
-        }
-        let confirming = options.time.limits().within(&options.stop, confirm(stage, sequence, sighted, known)).await;
-        // What the end of the run kept from showing again is neither a finding nor flaky.
-        let cut_off = options.stop.load(Ordering::Relaxed);
-        let Some(confirmation) = confirming.ok().filter(|confirmation| confirmation.holds() || !cut_off) else {
-            board.troubles.push(format!("not confirmed, for the run was ended: {}", sighted.detail));
-            continue;
-        };
-        if confirmation.was_others(sighted) {
-            continue;
-        }
-        let holds = confirmation.holds();
-        (options.listener)(&Event::Confirmed {
-            cause: sighted.detail.clone(),
-            shown: confirmation.shown,
-            tries: confirmation.tries,
-            first: holds && !known,
-            holds,
-            after,
-        });
-        board.found.push(Found {
-            sighted: sighted.clone(),
-            reduced_from: sequence.group(sighted.step).end,
-            seen,
-            after,
-            settings: stage.settings.cloned(),
-            confirmation,
-        });
     }
 }
 

@@ -77,21 +77,18 @@ fn search(view: &View<'_>, list: &ListSource) -> Option<Search> {
     if list.search.is_empty() { Some(Search::default()) } else { Search::read(view.call.request.query(), &list.search) }
 }
 
-/// Whether something has the properties that parameters ask for.
+/// Whether something, which may not have been seen, has the properties that parameters ask for.
 fn wanted(view: &View<'_>, list: &ListSource, entity: Option<&Entity>) -> Truth {
-    let Some(entity) = entity else { return Truth::maybe((list.only.is_empty() && list.holding.is_empty()).then_some(true)) };
     let only = list.only.iter().fold(Truth::Yes, |all, (name, value)| {
         let Some(text) = view.call.text(value).filter(|text| !text.is_empty()) else { return all };
-        all.and(Truth::maybe(
-            view.stored(list.kind, entity, name)
-                .known()
-                .map(|known| known.as_str().map_or_else(|| known.to_string(), str::to_owned) == text),
-        ))
+        let is = |known: &Value| known.as_str().map_or_else(|| known.to_string(), str::to_owned) == text;
+        all.and(Truth::maybe(entity.and_then(|entity| view.stored(list.kind, entity, name).known().map(is))))
     });
     let Some(part) = view.call.query.get("q").filter(|part| !part.is_empty() && !list.holding.is_empty()) else { return only };
     let part = part.to_lowercase();
-    let holds = |name: &String| Truth::maybe(entity.text(name).map(|text| text.is_some_and(|text| text.to_lowercase().contains(&part))));
-    only.and(list.holding.iter().map(holds).fold(Truth::No, Truth::or))
+    let holds = |text: Option<&str>| text.is_some_and(|text| text.to_lowercase().contains(&part));
+    let holding = list.holding.iter().map(|name| Truth::maybe(entity.and_then(|entity| entity.text(name)).map(holds)));
+    only.and(holding.fold(Truth::No, Truth::or))
 }
 
 /// Whether one of these, as far as the call names them, belongs to what is listed.

@@ -131,8 +131,12 @@ fn of_what_was_never_seen_it_is_not_known_whether_it_is_asked_for() {
     let state = state(State::closed(), &[(Kind::OrganizationMember, "m1", json!({"owner": "o1", "userId": "u9"}))]);
     let plain = "list: organization-member, of: path.id, as: {user: userId}";
     assert_eq!(ids(&state, &format!("{{{plain}}}"), ""), Some(texts(&["u9"])));
-    assert_eq!(ids(&state, &format!("{{{plain}, q: [name]}}"), "?q=a"), None);
-    assert_eq!(ids(&state, &format!("{{{plain}, where: {{name: query.name}}}}"), "?name=a"), None);
+    let (named, only) = (format!("{{{plain}, q: [name]}}"), format!("{{{plain}, where: {{name: query.name}}}}"));
+    for (source, query, expected) in
+        [(&named, "?q=a", None), (&named, "", Some(texts(&["u9"]))), (&only, "?name=a", None), (&only, "?name=", Some(texts(&["u9"])))]
+    {
+        assert_eq!(ids(&state, source, query), expected, "{source} {query}");
+    }
 }
 
 #[test]

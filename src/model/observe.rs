@@ -308,6 +308,7 @@ fn learn_elsewhere(contract: &Contract, state: &mut State, request: &Request, an
         match (entity, id) {
             ("users", _) => state.update_all(Kind::User, |_| true, forget),
             ("account-center", _) => state.update(&Key::account_center(), forget),
+            ("factors", _) => state.update_all(Kind::Factor, |_| true, forget),
             ("profile-fields", _) => state.update_all(Kind::CustomProfileField, |_| true, forget),
             ("tenant", _) => state.update(&Key::tenant(), forget),
             ("caller-tokens" | "user-tokens", Some(id)) => {

@@ -263,9 +263,10 @@ fn traffic_elsewhere_unteaches_what_it_may_have_changed() {
     state.insert(Key::account_center(), Entity::from_json(&json!({"enabled": true})));
     state.insert(Key::tenant(), Entity::from_json(&json!({"all:role": true})));
     state.insert(Key::new(Kind::CustomProfileField, "f"), Entity::from_json(&json!({"sieOrder": 1})));
+    state.insert(Key::new(Kind::Factor, "b"), Entity::from_json(&json!({"owner": "u2", "remainCodes": 9})));
     // `u1` asks for something about `u2`.
     let request = Request::new("POST", "/api/elsewhere/u2").with_header("authorization", "Bearer t1");
-    let cases: [(&str, &[&str]); 12] = [
+    let cases: [(&str, &[&str]); 13] = [
         ("caller.name", &["user u1 name", "user u1 updatedAt"]),
         ("user.name", &["user u2 name", "user u2 updatedAt"]),
         ("user", &["user u2 failures", "user u2 name", "user u2 updatedAt"]),
@@ -278,6 +279,7 @@ fn traffic_elsewhere_unteaches_what_it_may_have_changed() {
         ("user-tokens.alive", &["token t2 alive"]),
         ("account-center.enabled", &["settings account-center enabled"]),
         ("tenant.all:role", &["settings tenant all:role"]),
+        ("factors.remainCodes", &["factor b remainCodes"]),
         ("profile-fields.sieOrder", &["custom-profile-field f sieOrder"]),
     ];
     for (target, forgotten) in cases {

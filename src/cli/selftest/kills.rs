@@ -47,6 +47,15 @@ impl Row {
         self.operations.contains(&self.fault.operation) && self.requirements.contains(&self.fault.requirement)
     }
 
+    /// A line when nothing caught the fault and no excuse covers it.
+    pub fn survived(&self) -> Option<String> {
+        let Fault { id, class, layer, what, operation, requirement, excused, .. } = &self.fault;
+        (!self.killed() && excused.is_none()).then(|| {
+            let (class, layer) = (word(class), word(layer));
+            format!("survived: {id} (seed {}): {what} [{class}, {layer}, {operation}, {requirement}]", self.seed)
+        })
+    }
+
     fn note(&self) -> String {
         match (&self.fault.excused, self.killed()) {
             (Some(excuse), false) => format!("excused: {excuse}"),
@@ -75,9 +84,9 @@ impl Kills {
         self.false_alarms.values().sum()
     }
 
-    /// Faults that nothing caught and no excuse covers.
-    pub fn survivors(&self) -> impl Iterator<Item = &Row> {
-        self.rows.iter().filter(|row| !row.killed() && row.fault.excused.is_none())
+    /// A line for each fault that nothing caught and no excuse covers.
+    pub fn survivors(&self) -> impl Iterator<Item = String> {
+        self.rows.iter().filter_map(Row::survived)
     }
 
     /// The middle of the requests that it took to kill, of the two middle ones the larger.
@@ -142,10 +151,8 @@ impl Kills {
             let named = self.rows.iter().filter(|row| row.killed() && row.named()).count();
             let _ = writeln!(text, "{named} named with the expected operation and requirement");
         }
-        for row in self.survivors() {
-            let Fault { id, operation, requirement, what, .. } = &row.fault;
-            let (class, layer) = (word(&row.fault.class), word(&row.fault.layer));
-            let _ = writeln!(text, "survived: {id} (seed {}): {what} [{class}, {layer}, {operation}, {requirement}]", row.seed);
+        for line in self.survivors() {
+            let _ = writeln!(text, "{line}");
         }
         text
     }
@@ -248,7 +255,8 @@ mod tests {
     #[test]
     fn what_survives_without_an_excuse_is_told_in_full() {
         let kills = kills(true);
-        assert_eq!(kills.survivors().map(|row| row.fault.id.as_str()).collect::<Vec<_>>(), ["tenant-shown"]);
+        let survivors: Vec<String> = kills.survivors().collect();
+        assert!(matches!(survivors.as_slice(), [line] if line.starts_with("survived: tenant-shown (seed 1): ")), "{survivors:?}");
         let text = kills.text();
         for line in [
             "profile standard, seed 1: 2 of 4 killed (50.0 %), 1 excused, 1 survived; 0 findings without a fault",

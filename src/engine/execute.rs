@@ -56,6 +56,8 @@ pub struct Context {
     pub time: Time,
     /// Numbers executions, so that each has names of its own.
     pub executions: AtomicU32,
+    /// Phone numbers that executions were given.
+    pub phones: AtomicU32,
     /// Requests sent.
     pub requests: AtomicU64,
     /// Sends without an answer, one after the other.
@@ -149,7 +151,8 @@ fn readable(request: &Request) -> Request {
 /// Executes a sequence on fresh data.
 pub async fn execute(context: &Context, sequence: &Sequence, settings: Option<&Settings>) -> Trace {
     let number = context.executions.fetch_add(1, Ordering::Relaxed) + 1;
-    let mut binding = Binding::new(&context.run, number, &context.secret);
+    let taken = context.phones.fetch_add(sequence.phones(), Ordering::Relaxed);
+    let mut binding = Binding::new(&context.run, number, &context.secret).with_phones_after(taken);
     for (name, value) in &context.globals {
         binding.set(name, value);
     }

@@ -185,8 +185,10 @@ pub(super) struct Judged {
 pub(super) fn judge_exchange(contract: &Contract, states: &States, moment: &Moment<'_>, waivers: &mut Waivers) -> Judged {
     let (request, answer) = (&moment.entry.request, &moment.entry.answer);
     let mut observation = observe(contract, states, request, answer, moment.now);
-    // What a read shows may be older than the writes beside it.
-    if moment.order == Order::Beside && !writes_something(moment.entry) {
+    // What a read shows may be older than the writes beside it, and what lost a race changed nothing.
+    let older = moment.order == Order::Beside && !writes_something(moment.entry);
+    let refused = (400..500).contains(&answer.status) && matches!(observation.relation, Some(Relation::Different(_)));
+    if older || refused && moment.order != Order::Known {
         observation.states = states.clone();
     }
     let Some(operation) = observation.operation.clone() else {

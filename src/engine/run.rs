@@ -452,6 +452,7 @@ async fn test(options: &RunOptions, opened: &Opened, prepared: Prepared) -> Test
                 channel: options.channel.clone(),
                 provider: options.provider.clone(),
                 executions: AtomicU32::new(0),
+                phones: AtomicU32::new(0),
                 requests: AtomicU64::new(0),
                 times: Times::default(),
                 silence: AtomicU32::new(0),

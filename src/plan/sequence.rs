@@ -11,7 +11,7 @@ use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
-use super::symbol::{Binding, Unbound, symbols};
+use super::symbol::{Binding, Unbound, phones, symbols};
 use crate::contract::{MessageKind, Need, Published, SignInRefusals, Source, Version};
 use crate::model::wire::Request;
 use crate::model::{Entry, SecondFactor, State, entry};
@@ -196,6 +196,11 @@ impl Sequence {
     /// How many requests it sends, sign-ins aside.
     pub fn requests(&self) -> usize {
         self.steps.iter().filter(|step| matches!(step.action, Action::Call(_))).count()
+    }
+
+    /// How many phone numbers it has for itself.
+    pub fn phones(&self) -> u32 {
+        phones(self.steps.iter().flat_map(|step| step.needs()))
     }
 
     /// Whether a step is sent together with others, or looks at one that was.

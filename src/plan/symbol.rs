@@ -21,15 +21,12 @@ pub struct Binding {
     run: String,
     tag: String,
     secret: String,
-    number: u32,
+    phones: u32,
     values: BTreeMap<String, String>,
 }
 
 /// What the value of a symbol starts with that no answer should bring.
 const NEVER: &str = "never-";
-
-/// Phone numbers that one execution can have for itself.
-const PHONES_PER_EXECUTION: u32 = 32;
 
 /// Letters that `padding#n` can stand for; a plan file must not be able to fill the memory.
 const LONGEST_PADDING: usize = 64 << 20;
@@ -40,7 +37,13 @@ const LETTERS: &[u8] = b"bcdfhkmnprtvwxz";
 impl Binding {
     /// A binding for one execution: `number` is unique among the executions of a run, `secret` makes the passwords.
     pub fn new(run: &str, number: u32, secret: &str) -> Self {
-        Self { run: run.to_owned(), tag: format!("{number:x}"), secret: secret.to_owned(), number, values: BTreeMap::new() }
+        Self { run: run.to_owned(), tag: format!("{number:x}"), secret: secret.to_owned(), phones: 0, values: BTreeMap::new() }
+    }
+
+    /// The same with phone numbers that follow on the first `taken` of the run.
+    #[must_use]
+    pub fn with_phones_after(self, taken: u32) -> Self {
+        Self { phones: taken, ..self }
     }
 
     /// Lets a symbol stand for a value.
@@ -123,9 +126,14 @@ impl Binding {
     fn phone(&self, index: u32) -> String {
         let digest = Sha256::digest(self.run.as_bytes());
         let start = u32::from_be_bytes([0, digest[0], digest[1], digest[2]]);
-        let place = start.wrapping_add(self.number * PHONES_PER_EXECUTION + index) % 70_000;
+        let place = start.wrapping_add(self.phones).wrapping_add(index) % 70_000;
         format!("1{}55501{:02}", 201 + place / 100, place % 100)
     }
+}
+
+/// The highest number of a phone number among symbols; 0 when there is none.
+pub fn phones<'a>(symbols: impl Iterator<Item = &'a str>) -> u32 {
+    symbols.filter_map(|symbol| symbol.strip_prefix("phone#")?.parse().ok()).max().unwrap_or(0)
 }
 
 /// What a captured value is written as in place of its symbol: a text itself, an object or list as JSON.
@@ -172,12 +180,18 @@ mod tests {
     }
 
     #[test]
+    fn the_numbers_of_a_sequence_are_as_many_as_the_highest() {
+        assert_eq!(phones(["phone#2", "phone#12", "phone#x", "password#40"].into_iter()), 12);
+        assert_eq!(phones(["run"].into_iter()), 0);
+    }
+
+    #[test]
     fn passwords_and_phones_differ_between_executions() {
-        let (first, second) = (Binding::new("r1", 1, "s"), Binding::new("r1", 2, "s"));
+        let (first, second) = (Binding::new("r1", 1, "s"), Binding::new("r1", 2, "s").with_phones_after(2));
         assert_ne!(first.get("password#1"), second.get("password#1"));
         assert_ne!(first.get("password#1"), first.get("password#2"));
         assert_eq!(first.get("password#1.digest"), first.get("password#1").map(|password| digest(&password)));
-        assert_ne!(first.get("phone#1"), second.get("phone#1"));
+        assert_eq!(first.get("phone#3"), second.get("phone#1"));
         let phone = first.get("phone#1").unwrap();
         assert!(phone.len() == 11 && &phone[4..9] == "55501", "{phone}");
     }
